@@ -1,0 +1,29 @@
+# Everything a fresh machine needs: `make demo` and `make test` set up .venv once and reuse it.
+PYTHON ?= python3
+BIN := .venv/bin
+
+.PHONY: setup test lint unit demo clean
+
+setup: .venv/ready
+
+.venv/ready: pyproject.toml constraints.txt
+	test -x $(BIN)/python || $(PYTHON) -m venv .venv
+	$(BIN)/pip install --quiet --constraint constraints.txt --editable '.[dev]'
+	touch $@
+
+test: lint unit
+
+lint: setup
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/pyright
+	$(BIN)/lint-imports
+
+unit: setup
+	$(BIN)/pytest
+
+demo: setup
+	$(BIN)/python sweeps/demo.py
+
+clean:
+	rm -rf .venv store data/synthetic reports/demo

@@ -1,0 +1,9 @@
+"""swath: hyperparameter and ablation sweeps for image classification on Ray."""
+
+from swath import losses, ops, tasks
+from swath.cli import main
+from swath.recipe import Backbone, Recipe
+from swath.sweep import Sweep, asha, grid, holdout
+
+__all__ = ["Backbone", "Recipe", "Sweep", "asha", "grid", "holdout", "losses", "main", "ops", "tasks"]
+__version__ = "0.1.0"

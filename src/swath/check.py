@@ -1,0 +1,96 @@
+"""What `swath check` prints: cells, caches, disk, cost. Reads the plan, starts nothing."""
+
+from collections import Counter
+from concurrent.futures import ThreadPoolExecutor
+
+from swath.plan import Plan, PlannedTrial, size_text
+from swath.predictions import Trial
+from swath.preprocess.cache import is_built
+
+_CELLS_SHOWN = 60
+
+
+def describe(plan: Plan) -> str:
+    """Everything a person wants to know before GPU time is spent."""
+    return "\n".join([*_headline(plan), *_tasks(plan), *_cells(plan), *_caches(plan), *_cost(plan), *_notes(plan)])
+
+
+def headline(plan: Plan) -> str:
+    """`sweep x: 36 cells, 108 trials: 12 done, 3 stopped, 0 failed, 93 to run`."""
+    return _headline(plan)[0]
+
+
+def _headline(plan: Plan) -> list[str]:
+    cells = len({t.cell.label for t in plan.trials})
+    states = Counter(o.state for o in plan.outcomes.values())
+    return [
+        f"sweep {plan.sweep.name}: {cells} cells, {len(plan.trials)} trials: {states['COMPLETE']} done, "
+        f"{states['STOPPED']} stopped, {states['FAILED']} failed, {len(plan.lacking())} to run"
+    ]
+
+
+def _tasks(plan: Plan) -> list[str]:
+    lines = []
+    for task in plan.tasks:
+        rows = task.record.rows
+        train = int((rows["split"] == "train").sum())
+        val = int((task.folds == 0).sum())
+        lines.append(
+            f"task {task.record.label}: {task.record.kind}, {len(task.record.labels)} labels, "
+            f"{train:,} training images ({train - val:,} train, {val:,} validate by {plan.sweep.split.canonical()}), "
+            f"{int((rows['split'] == 'test').sum()):,} test images"
+        )
+    return lines
+
+
+def _cells(plan: Plan) -> list[str]:
+    cells = list(dict.fromkeys((t.cell.label, t.cell.baseline) for t in plan.trials))
+    lines = [f"  {label}{'  (baseline)' if baseline else ''}" for label, baseline in cells[:_CELLS_SHOWN]]
+    more = len(cells) - _CELLS_SHOWN
+    return ["cells:", *lines, *([f"  and {more} more"] if more > 0 else [])]
+
+
+def _caches(plan: Plan) -> list[str]:
+    lines = []
+    for entry in plan.entries():
+        state = "ready" if is_built(plan.places.cache, entry.key) else "to build"
+        lines.append(f"  {state:<8}  {size_text(entry.bytes):>9}  {entry.describe()}")
+    needed = sum(e.bytes for e in plan.entries_to_build())
+    free = plan.places.cache.free_bytes()
+    room = "an object store" if free is None else f"{size_text(free)} free"
+    return ["caches:", *lines, f"disk: {size_text(needed)} to write in {plan.places.cache.root} ({room})"]
+
+
+def _cost(plan: Plan) -> list[str]:
+    """Epochs and images, and hours where the store has measured this backbone at this size."""
+    lacking = plan.lacking()
+    if not lacking:
+        return []
+    train = {t.data: int(((t.record.rows["split"] == "train").to_numpy() & (t.folds != 0)).sum()) for t in plan.tasks}
+    images = sum(t.spec.recipe.epochs * train[t.spec.data] for t in lacking)
+    epochs = sum(t.spec.recipe.epochs for t in lacking)
+    lines = [f"cost: at most {epochs:,} epochs, {images:,} training images through a model"]
+    seconds = _measured(plan, lacking)
+    if seconds:
+        lines.append(
+            f"cost: about {sum(seconds.values()) / 3600:.1f} device-hours for {len(seconds)} of {len(lacking)} trials, "
+            "by the speed of finished trials of the same backbone and size"
+        )
+    return lines
+
+
+def _measured(plan: Plan, lacking: list[PlannedTrial]) -> dict[str, float]:
+    def kind(t: PlannedTrial) -> tuple[str, str, int, int]:
+        return (t.spec.data, t.spec.backbone.model, t.spec.recipe.image_size, t.spec.recipe.batch_size)
+
+    done = {kind(t): t.spec.fingerprint for t in plan.trials if t.spec.fingerprint in plan.outcomes}
+    with ThreadPoolExecutor(16) as pool:
+        tables = dict(
+            zip(done, pool.map(lambda f: Trial(plan.places.storage, f).metrics(), done.values()), strict=True)
+        )
+    per_epoch = {k: float(table["seconds"].median()) for k, table in tables.items() if not table.empty}
+    return {t.spec.fingerprint: per_epoch[kind(t)] * t.spec.recipe.epochs for t in lacking if kind(t) in per_epoch}
+
+
+def _notes(plan: Plan) -> list[str]:
+    return [f"note: {note}" for note in plan.notes]

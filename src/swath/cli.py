@@ -1,0 +1,258 @@
+"""The command line: a sweep script's own options, and the `swath` command."""
+
+import importlib.util
+import inspect
+import sys
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, fields
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+from jsonargparse import ArgumentParser, Namespace
+
+from swath.errors import InputError, SwathError
+from swath.paths import Storage, absolute
+from swath.sweep import Resources, Sweep
+
+SweepFunction = Callable[..., Sweep]
+USAGE = """swath: ablation and hyperparameter sweeps for image classification.
+
+  swath check  SCRIPT [its options]   everything that can go wrong, before any GPU time is spent; cost estimate
+  swath run    SCRIPT [its options]   the same as `python SCRIPT`
+  swath report NAME                   leaderboard, ensembles and pictures of a sweep, from the store
+  swath predict NAME --out FILE       a submission file from an ensemble of the sweep's trials
+  swath list                          the sweeps in a store
+
+Every command explains itself with --help."""
+
+
+@dataclass(frozen=True)
+class RunOptions:
+    """Options that every sweep script takes beside its function's own parameters; the parser explains them."""
+
+    storage: str
+    cache: str
+    out: str
+    smoke: bool
+    inline: bool
+    dry_run: bool
+    retry_failed: bool
+    cpus: int
+    gpus: float | None
+
+
+def main(sweep_function: SweepFunction, argv: Sequence[str] | None = None) -> None:
+    """Entry point of a sweep script: parse its options, run what the store lacks, write the report.
+
+    Args:
+        sweep_function: Returns the sweep; its parameters become options, its docstring the help.
+        argv: Arguments instead of the command line's.
+    """
+    _exit_with(lambda: _run_function(sweep_function, sys.argv[1:] if argv is None else argv))
+
+
+def command(argv: Sequence[str] | None = None) -> None:
+    """The `swath` command."""
+    words = list(sys.argv[1:] if argv is None else argv)
+    commands = {"check": _check, "run": _run, "report": _report, "predict": _predict, "list": _list}
+    if not words or words[0] not in commands:
+        asked_for_help = not words or words[0] in ("-h", "--help", "help")
+        print(USAGE, file=sys.stdout if asked_for_help else sys.stderr)
+        sys.exit(0 if asked_for_help else 2)
+    _exit_with(lambda: commands[words[0]](words[1:]))
+
+
+def _exit_with(work: Callable[[], None]) -> None:
+    """Run; print swath's own errors without a traceback and exit with 2 (bad input) or 1."""
+    try:
+        work()
+    except InputError as error:
+        count = len(error.problems)
+        print(f"swath: {count} problem{'s' if count > 1 else ''}:", file=sys.stderr)
+        for problem in error.problems:
+            print(f"  - {problem}", file=sys.stderr)
+        sys.exit(2)
+    except SwathError as error:
+        print(f"swath: {error}", file=sys.stderr)
+        sys.exit(1)
+    except KeyboardInterrupt:
+        print("\nswath: interrupted; start it again to go on where it stopped.", file=sys.stderr)
+        sys.exit(130)
+
+
+def _run_function(sweep_function: SweepFunction, argv: Sequence[str], check_only: bool = False) -> None:
+    sweep, options = _parsed(sweep_function, argv)
+    from swath import check
+    from swath.plan import Places, make_plan
+    from swath.smoke import smoke
+
+    resources = Resources(options.cpus, options.gpus)
+    if resources.problems():
+        raise InputError(resources.problems())
+    storage = absolute(options.storage, "--storage")
+    places = Places.of(storage, options.cache and absolute(options.cache, "--cache"))
+    out = absolute(options.out or f"reports/{sweep.name}{'-smoke' if options.smoke else ''}", "--out")
+    plan = make_plan(smoke(sweep) if options.smoke else sweep, places, threads=options.cpus)
+    if check_only or options.dry_run:
+        print(check.describe(plan))
+        print("no problems found")
+        return
+    for note in plan.notes:
+        _say(f"note: {note}")
+    _say(check.headline(plan))
+    if plan.lacking(options.retry_failed):
+        _carry_out(plan, options, resources)
+    else:
+        _say("nothing to run: the store has every trial of this sweep")
+    _write(places.storage, plan.sweep.name, Path(out))
+
+
+def _carry_out(plan: Any, options: RunOptions, resources: Resources) -> None:
+    from swath.engine.drive import run
+
+    started = time.monotonic()
+    if options.inline:
+        from swath.engine.inline import InlineEngine
+
+        ran = run(plan, InlineEngine(), _say, options.retry_failed)
+    else:
+        from swath.engine.cluster import RayEngine
+
+        with RayEngine(resources) as engine:
+            ran = run(plan, engine, _say, options.retry_failed)
+    _say(f"{ran} trials run in {time.monotonic() - started:.0f} s")
+
+
+def _parsed(sweep_function: SweepFunction, argv: Sequence[str]) -> tuple[Sweep, RunOptions]:
+    summary = (inspect.getdoc(sweep_function) or "").partition("\n\n")[0]
+    parser = ArgumentParser(prog=f"{sweep_function.__name__}.py", description=summary)
+    own = parser.add_function_arguments(sweep_function)
+    _add_run_options(parser)
+    # `--image-size` and `--image_size` are the same option, whichever way the sweep's author wrote it.
+    words = [_underscored(word) if _underscored(word).partition("=")[0][2:] in own else word for word in argv]
+    values = parser.parse_args(words)
+    sweep = sweep_function(**{name: values[name] for name in own})
+    if not isinstance(sweep, Sweep):
+        raise InputError(f"{sweep_function.__name__}() returned {type(sweep).__name__}; it must return a swath.Sweep.")
+    return sweep, RunOptions(**{field.name: values[field.name] for field in fields(RunOptions)})
+
+
+def _underscored(word: str) -> str:
+    name, equals, value = word.partition("=")
+    return f"--{name[2:].replace('-', '_')}{equals}{value}" if name.startswith("--") else word
+
+
+def _add_run_options(parser: ArgumentParser) -> None:
+    add = parser.add_argument_group("options of every sweep").add_argument
+    add("--storage", default="./store", help="folder or URI (s3://BUCKET/PREFIX) of trials, predictions and caches")
+    add(
+        "--cache",
+        default="",
+        help="node-local folder for copies of preprocessed images; for a storage that is a "
+        "folder the default is to map them there",
+    )
+    add("--out", default="", help="folder for the report (default: ./reports/NAME)")
+    add("--smoke", action="store_true", help="the grid's shape with tiny models, 64 px, 2 epochs: minutes on two cores")
+    add("--inline", action="store_true", help="no Ray: everything in this process, one trial after the other")
+    add("--dry-run", action="store_true", help="print what `swath check` prints, and stop")
+    add("--retry-failed", action="store_true", help="run failed trials again")
+    add("--cpus", type=int, default=1, help="CPUs, and threads, of one trial")
+    add(
+        "--gpus",
+        type=float | None,
+        default=None,
+        help="GPUs, or a share of one, of one trial (default: one where the cluster has any)",
+    )
+
+
+def _load(script: str) -> SweepFunction:
+    """The sweep function of a script: the one that returns a Sweep, or of several the one named like the file."""
+    path = Path(script)
+    if not path.is_file():
+        raise InputError(f"there is no sweep script {script!r}. Give a Python file that defines a function -> Sweep.")
+    spec = importlib.util.spec_from_file_location(f"swath_script_{path.stem}", path)
+    assert spec is not None
+    assert spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    sys.modules[spec.name] = module
+    spec.loader.exec_module(module)
+    found = _sweep_functions(module)
+    chosen = found.get(path.stem) or (next(iter(found.values())) if len(found) == 1 else None)
+    if chosen is None:
+        names = ", ".join(found) or "none"
+        raise InputError(
+            f"{script} defines {names} as functions annotated '-> Sweep'; swath takes the one called "
+            f"{path.stem!r}, or the only one."
+        )
+    return chosen
+
+
+def _sweep_functions(module: ModuleType) -> dict[str, SweepFunction]:
+    own = {n: f for n, f in vars(module).items() if inspect.isfunction(f) and f.__module__ == module.__name__}
+    return {n: f for n, f in own.items() if inspect.signature(f).return_annotation in (Sweep, "Sweep")}
+
+
+def _check(argv: list[str]) -> None:
+    _run_function(_load(_script(argv)), argv[1:], check_only=True)
+
+
+def _run(argv: list[str]) -> None:
+    _run_function(_load(_script(argv)), argv[1:])
+
+
+def _script(argv: list[str]) -> str:
+    if not argv or argv[0].startswith("-"):
+        raise InputError("give the sweep script first, e.g. swath check sweeps/demo.py --data DIR")
+    return argv[0]
+
+
+def _reader(prog: str, description: str) -> ArgumentParser:
+    parser = ArgumentParser(prog=f"swath {prog}", description=description)
+    parser.add_argument("--storage", default="./store", help="folder or URI of the store")
+    return parser
+
+
+def _opened(values: Namespace) -> Storage:
+    return Storage(absolute(values.storage, "--storage"))
+
+
+def _report(argv: list[str]) -> None:
+    parser = _reader("report", "Leaderboard, ensembles and pictures of a sweep, from the store alone.")
+    parser.add_argument("name", help="name of the sweep")
+    parser.add_argument("--out", default="", help="folder for the report; default ./reports/NAME")
+    values = parser.parse_args(argv)
+    _write(_opened(values), values.name, Path(absolute(values.out or f"reports/{values.name}", "--out")))
+
+
+def _predict(argv: list[str]) -> None:
+    parser = _reader("predict", "A submission in exactly the sample's columns and row order.")
+    parser.add_argument("name", help="name of the sweep")
+    parser.add_argument("--ensemble", default="best", help="best, single, top3, ... or the label of a cell")
+    parser.add_argument("--out", default="submission.csv", help="the file to write")
+    parser.add_argument("--task", default="", help="which task, where the sweep has several")
+    values = parser.parse_args(argv)
+    from swath.report.submission import predict
+
+    path = predict(_opened(values), values.name, values.ensemble, absolute(values.out, "--out"), values.task)
+    print(f"submission: {path}")
+
+
+def _list(argv: list[str]) -> None:
+    values = _reader("list", "The sweeps in a store.").parse_args(argv)
+    from swath.predictions import sweep_names
+
+    for name in sweep_names(_opened(values)):
+        print(name)
+
+
+def _write(storage: Storage, name: str, out: Path) -> None:
+    from swath.report.write import write_report
+
+    leaderboard = write_report(storage, name, out)
+    print(f"leaderboard: {leaderboard}")
+
+
+def _say(line: str) -> None:
+    print(line, file=sys.stderr, flush=True)

@@ -1,0 +1,54 @@
+"""Cached shards to batches. The order of images follows from (seed, epoch), so a resumed trial sees the same ones."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from swath.preprocess.cache import CachedImages
+
+Batch = tuple[NDArray[np.uint8], NDArray[np.float32]]
+
+
+@dataclass(frozen=True)
+class Part:
+    """The images of one part of a trial's data.
+
+    Attributes:
+        images: The cache entry they are in.
+        rows: [N] their rows in the entry.
+        ids: [N] their ids.
+        targets: uint8 [N, C].
+    """
+
+    images: CachedImages
+    rows: NDArray[np.int64]
+    ids: NDArray[np.str_]
+    targets: NDArray[np.uint8]
+
+    def __len__(self) -> int:
+        return len(self.rows)
+
+    def batch(self, positions: NDArray[np.int64]) -> Batch:
+        """Images uint8 [B, S, S, C] and targets float32 [B, classes]."""
+        return self.images.take(self.rows[positions]), self.targets[positions].astype(np.float32)
+
+
+def shuffled(part: Part, batch_size: int, seed: int, epoch: int) -> Iterator[Batch]:
+    """Every image once, in an order that depends on (seed, epoch) only.
+
+    A last batch of a single image joins the one before it: batch normalisation cannot train on one image.
+    """
+    order = np.random.default_rng([seed, epoch]).permutation(len(part))
+    starts = list(range(0, len(order), batch_size))
+    if len(starts) > 1 and len(order) - starts[-1] == 1:
+        starts.pop()
+    for start, end in zip(starts, [*starts[1:], len(order)], strict=True):
+        yield part.batch(order[start:end])
+
+
+def in_order(part: Part, batch_size: int) -> Iterator[Batch]:
+    """Every image once, in the part's order."""
+    for start in range(0, len(part), batch_size):
+        yield part.batch(np.arange(start, min(start + batch_size, len(part))))

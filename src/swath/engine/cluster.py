@@ -1,0 +1,88 @@
+"""A Ray cluster to work on: the one named by RAY_ADDRESS, or one started for this sweep and ended with it."""
+
+import logging
+import os
+from collections.abc import Callable, Mapping, Sequence
+from types import TracebackType
+
+from swath.engine.base import Decide
+from swath.errors import InputError
+from swath.paths import Storage
+from swath.preprocess.cache import EntryPlan
+from swath.recipe import Backbone
+from swath.sweep import Resources
+from swath.trial_job import Job
+
+# Read by Ray when it is imported or started. Nothing phones home; Tune's own loggers and output are not used, and
+# trials keep the working directory, on which relative PYTHONPATH entries depend.
+_SETTINGS = {
+    "RAY_USAGE_STATS_ENABLED": "0",
+    "TUNE_DISABLE_AUTO_CALLBACK_LOGGERS": "1",
+    "RAY_AIR_NEW_OUTPUT": "0",
+    "RAY_CHDIR_TO_TRIAL_DIR": "0",
+}
+
+
+class RayEngine:
+    """The engine on Ray; a context manager that connects on entry and leaves what it did not start alone.
+
+    Args:
+        resources: Of one trial.
+    """
+
+    def __init__(self, resources: Resources) -> None:
+        self._resources = resources
+
+    def __enter__(self) -> "RayEngine":
+        for name, value in _SETTINGS.items():
+            os.environ.setdefault(name, value)
+        import ray
+
+        self._ours = not ray.is_initialized()
+        if self._ours:
+            address = os.environ.get("RAY_ADDRESS") or "local"
+            # A dashboard belongs to a cluster; one that lives as long as a sweep only costs start-up time.
+            dashboard = False if address == "local" else None
+            ray.init(address, include_dashboard=dashboard, logging_level=logging.ERROR, log_to_driver=False)
+        self._per_trial = self._fit(dict(ray.cluster_resources()))
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        if self._ours:
+            import ray
+
+            ray.shutdown()
+
+    def _fit(self, there: Mapping[str, float]) -> dict[str, float]:
+        """Resources of one trial on this cluster: a whole GPU each where there are any and none was asked for."""
+        asked = self._resources
+        gpus = asked.gpus if asked.gpus is not None else float(there.get("GPU", 0) >= 1)
+        wanted = {"cpu": float(asked.cpus), "gpu": float(gpus)}
+        lacking = [f"{n:g} {k}" for k, n in wanted.items() if n > there.get(k.upper(), 0)]
+        if lacking:
+            found = ", ".join(f"{there.get(k, 0):g} {k}" for k in ("CPU", "GPU"))
+            raise InputError(
+                f"a trial asks for {' and '.join(lacking)}; the cluster has {found} in all. "
+                "Lower --cpus or --gpus, or use a larger cluster."
+            )
+        return wanted
+
+    def build(self, cache: Storage, entry: EntryPlan, shards: Sequence[int], built: Callable[[int], None]) -> None:
+        from swath.engine import data
+
+        data.build(cache, entry, shards, built)
+
+    def probe(self, backbones: Sequence[Backbone]) -> list[str]:
+        import ray
+
+        from swath.trial import probe_backbone
+
+        task = ray.remote(num_cpus=1, max_retries=1)(probe_backbone)
+        return [p for p in ray.get([task.remote(b) for b in backbones]) if p]
+
+    def train(self, jobs: Sequence[Job], decide: Decide, crashed: Callable[[str, str], None]) -> None:
+        from swath.engine import tune
+
+        tune.train(jobs, decide, crashed, self._per_trial)

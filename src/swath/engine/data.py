@@ -1,0 +1,23 @@
+"""Cache entries built by Ray Data: one shard per row of its input, written by the worker that built it."""
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import ray.data
+
+from swath.paths import Storage
+from swath.preprocess.cache import EntryPlan, build_shard
+
+
+def build(cache: Storage, entry: EntryPlan, shards: Sequence[int], built: Callable[[int], None]) -> None:
+    """Build shards on all CPUs of the cluster; only counts come back to the driver."""
+    root = cache.root
+
+    def build_one(row: dict[str, Any]) -> dict[str, Any]:
+        return {"images": build_shard(Storage(root), entry, int(row["shard"]))}
+
+    context = ray.data.DataContext.get_current()
+    context.enable_progress_bars = False
+    rows = ray.data.from_items([{"shard": number} for number in shards], override_num_blocks=len(shards))
+    for row in rows.map(build_one).iter_rows():
+        built(int(row["images"]))

@@ -1,0 +1,39 @@
+"""Everything in this process, one thing after the other. No Ray."""
+
+from collections.abc import Callable, Sequence
+
+from swath.engine.base import Decide
+from swath.paths import Storage
+from swath.preprocess.cache import EntryPlan, build_shard
+from swath.recipe import Backbone
+from swath.trial_job import Job, Report
+
+
+class _Stopped(BaseException):
+    """Ends a trial from its report, as SystemExit does under Tune."""
+
+
+class InlineEngine:
+    """The engine without a cluster."""
+
+    def build(self, cache: Storage, entry: EntryPlan, shards: Sequence[int], built: Callable[[int], None]) -> None:
+        for number in shards:
+            built(build_shard(cache, entry, number))
+
+    def probe(self, backbones: Sequence[Backbone]) -> list[str]:
+        from swath.trial import probe_backbone
+
+        return [problem for problem in map(probe_backbone, backbones) if problem]
+
+    def train(self, jobs: Sequence[Job], decide: Decide, crashed: Callable[[str, str], None]) -> None:
+        from swath.trial import run_trial
+
+        def report(said: Report) -> None:
+            if not decide(said):
+                raise _Stopped
+
+        for job in jobs:
+            try:
+                run_trial(job, report)
+            except _Stopped:
+                continue

@@ -1,0 +1,95 @@
+"""Losses as descriptions: parameters, the kinds of task they serve, and the link from logits to probabilities.
+
+The torch functions are in `swath.criteria`. All are means over images and labels, so their values compare.
+"""
+
+from dataclasses import dataclass
+from typing import ClassVar
+
+from swath.description import Description
+from swath.registry import missing_attribute, unknown
+
+
+@dataclass(frozen=True)
+class Loss(Description):
+    """Base of the losses. `kinds` are the task kinds it can train.
+
+    All losses here score each label by a sigmoid; a single-label task uses them on one-hot targets and
+    divides the sigmoids by their sum (`link`), so that probabilities of different trials can be averaged.
+    """
+
+    kinds: ClassVar[tuple[str, ...]] = ("multilabel", "multiclass")
+
+    def link(self, kind: str) -> str:
+        """How logits become probabilities: `sigmoid` or `normalised_sigmoid`."""
+        return "sigmoid" if kind == "multilabel" else "normalised_sigmoid"
+
+
+@dataclass(frozen=True)
+class BCE(Loss):
+    """Binary cross-entropy on logits."""
+
+    name: ClassVar[str] = "bce"
+
+
+@dataclass(frozen=True)
+class Focal(Loss):
+    """Focal loss, Lin et al. 2017 (arXiv 1708.02002), eq. 5: -alpha_t (1 - p_t)^gamma log p_t.
+
+    Attributes:
+        gamma: Focusing exponent, 0 or more; 0 leaves weighted cross-entropy.
+        alpha: Weight of the positives in [0, 1], 1 - alpha for the negatives; -1 weights neither.
+    """
+
+    name: ClassVar[str] = "focal"
+    gamma: float = 2.0
+    alpha: float = 0.25
+
+    def problems(self) -> list[str]:
+        found = []
+        if not self.gamma >= 0:
+            found.append(f"Focal(gamma={self.gamma!r}): allowed is 0 or more; the paper uses 2.")
+        if not (0 <= self.alpha <= 1 or self.alpha == -1):
+            found.append(f"Focal(alpha={self.alpha!r}): allowed is 0 to 1, or -1 for no weighting.")
+        return found
+
+
+@dataclass(frozen=True)
+class Asymmetric(Loss):
+    """Asymmetric loss, Ridnik, Ben-Baruch et al. 2021 (arXiv 2009.14119), eq. 7.
+
+    Attributes:
+        gamma_neg: Focusing exponent of the negatives, 0 or more.
+        gamma_pos: Focusing exponent of the positives, 0 or more.
+        clip: Probability margin m in [0, 1): negatives easier than m cost nothing.
+    """
+
+    name: ClassVar[str] = "asymmetric"
+    gamma_neg: float = 4.0
+    gamma_pos: float = 1.0
+    clip: float = 0.05
+
+    def problems(self) -> list[str]:
+        found = [
+            f"Asymmetric({field}={value!r}): allowed is 0 or more."
+            for field, value in (("gamma_neg", self.gamma_neg), ("gamma_pos", self.gamma_pos))
+            if not value >= 0
+        ]
+        if not 0 <= self.clip < 1:
+            found.append(f"Asymmetric(clip={self.clip!r}): allowed is 0 up to, but not including, 1.")
+        return found
+
+
+LOSSES: dict[str, type[Loss]] = {"BCE": BCE, "Focal": Focal, "Asymmetric": Asymmetric}
+
+
+def loss_problems(loss: object, kind: str) -> list[str]:
+    """Sentences about a value that is no loss, is out of range, or cannot train this kind of task."""
+    if not isinstance(loss, Loss):
+        return [unknown("loss", loss, LOSSES) + " Write it as a value, e.g. losses.BCE()."]
+    if kind not in loss.kinds:
+        return [f"loss {loss.canonical()} serves {' and '.join(loss.kinds)} tasks; this task is {kind}."]
+    return loss.problems()
+
+
+__getattr__ = missing_attribute("loss", __name__, LOSSES)

@@ -1,0 +1,165 @@
+"""Average precision, F1 and their bootstrap: numpy only, used by training and report alike.
+
+Targets are uint8 [N, C], one-hot for single-label tasks. A label that cannot be scored (no positives for average
+precision; neither positives nor predictions for F1) is NaN in the per-label parts and left out of the macro mean,
+as scikit-learn does with `zero_division=np.nan`.
+"""
+
+from collections.abc import Iterator, Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+
+Floats = NDArray[np.float64]
+METRICS = ("map", "macro_f1")
+METRIC_TITLES = {"map": "macro mAP", "macro_f1": "macro F1"}
+_CHUNK_VALUES = 4_000_000  # bootstrap weights held at a time: 32 MB in float64
+
+
+def probabilities(logits: NDArray[np.floating], link: str) -> Floats:
+    """Logits [N, C] to probabilities [N, C] by the link of the loss.
+
+    Args:
+        logits: Any float type.
+        link: `sigmoid`, `normalised_sigmoid` (sigmoids divided by their sum) or `softmax`.
+    """
+    x = np.asarray(logits, dtype=np.float64)
+    if link == "softmax":
+        e = np.exp(x - x.max(axis=1, keepdims=True))
+        return e / e.sum(axis=1, keepdims=True)
+    p = np.where(x >= 0, 1 / (1 + np.exp(-np.abs(x))), np.exp(-np.abs(x)) / (1 + np.exp(-np.abs(x))))
+    if link == "sigmoid":
+        return p
+    if link == "normalised_sigmoid":
+        return p / np.maximum(p.sum(axis=1, keepdims=True), np.finfo(np.float64).tiny)
+    raise ValueError(f"link {link!r} is none of sigmoid, normalised_sigmoid, softmax")
+
+
+def decisions(p: Floats, kind: str) -> NDArray[np.uint8]:
+    """Hard predictions [N, C]: over one half for each label (multilabel), or the one largest (multiclass)."""
+    if kind == "multilabel":
+        return (p > 0.5).astype(np.uint8)
+    hard = np.zeros(p.shape, np.uint8)
+    hard[np.arange(len(p)), p.argmax(axis=1)] = 1
+    return hard
+
+
+def average_precision(targets: NDArray[np.uint8], scores: Floats, weights: Floats | None = None) -> Floats:
+    """Average precision of each label: the sum over distinct scores of precision times gain in recall.
+
+    Equal scores form one threshold, as in `sklearn.metrics.average_precision_score`.
+
+    Args:
+        targets: [N, C], 0 or 1.
+        scores: [N, C], larger means more likely.
+        weights: [B, N] image weights, for B weightings at once; None weighs every image 1.
+
+    Returns:
+        [B, C] with weights, [C] without; NaN where a label has no positive weight.
+    """
+    w = np.ones((1, len(targets))) if weights is None else weights
+    columns = [_label_average_precision(targets[:, c], scores[:, c], w) for c in range(targets.shape[1])]
+    result = np.stack(columns, axis=1)
+    return result[0] if weights is None else result
+
+
+def _label_average_precision(y: NDArray[np.uint8], s: Floats, w: Floats) -> Floats:
+    order = np.argsort(-s, kind="stable")
+    ends = np.append(np.flatnonzero(np.diff(s[order])), len(s) - 1)
+    w = w[:, order]
+    true_positives = np.cumsum(w * y[order], axis=1)[:, ends]
+    retrieved = np.cumsum(w, axis=1)[:, ends]
+    gains = np.diff(true_positives, axis=1, prepend=0)
+    precision = true_positives / np.where(retrieved > 0, retrieved, 1)
+    positives = true_positives[:, -1]
+    return np.where(positives > 0, (precision * gains).sum(axis=1) / np.where(positives > 0, positives, 1), np.nan)
+
+
+def f1(targets: NDArray[np.uint8], hard: NDArray[np.uint8], weights: Floats | None = None) -> Floats:
+    """F1 of each label, 2 TP / (2 TP + FP + FN).
+
+    Args:
+        targets: [N, C], 0 or 1.
+        hard: [N, C], 0 or 1, from `decisions`.
+        weights: [B, N] image weights or None.
+
+    Returns:
+        [B, C] with weights, [C] without; NaN where a label has neither positives nor predictions.
+    """
+    w = np.ones((1, len(targets))) if weights is None else weights
+    true_positives = w @ (targets & hard).astype(np.float64)
+    total = w @ targets.astype(np.float64) + w @ hard.astype(np.float64)
+    result = np.where(total > 0, 2 * true_positives / np.where(total > 0, total, 1), np.nan)
+    return result[0] if weights is None else result
+
+
+def per_label(metric: str, kind: str, targets: NDArray[np.uint8], p: Floats, weights: Floats | None = None) -> Floats:
+    """The metric of each label, [C] or [B, C] with weights [B, N]; `p` are probabilities [N, C]."""
+    if metric == "map":
+        return average_precision(targets, p, weights)
+    if metric == "macro_f1":
+        return f1(targets, decisions(p, kind), weights)
+    raise ValueError(f"metric {metric!r} is none of {', '.join(METRICS)}")
+
+
+def macro(parts: Floats) -> Floats:
+    """Mean over the labels that could be scored, along the last axis; NaN where none could."""
+    scored = ~np.isnan(parts)
+    count = scored.sum(axis=-1)
+    return np.where(count > 0, np.where(scored, parts, 0).sum(axis=-1) / np.maximum(count, 1), np.nan)
+
+
+def score(metric: str, kind: str, targets: NDArray[np.uint8], p: Floats) -> float:
+    """The task's metric, macro mAP or macro F1, of probabilities [N, C]."""
+    return float(macro(per_label(metric, kind, targets, p)))
+
+
+def bootstrap(
+    metric: str,
+    kind: str,
+    targets: NDArray[np.uint8],
+    members: Sequence[Floats],
+    groups: NDArray[np.int64] | None = None,
+    replicates: int = 1000,
+    seed: int = 0,
+) -> Floats:
+    """Bootstrap replicates of the mean score of several trials on the same images.
+
+    Images (whole groups, where there are groups) are drawn with replacement; all members see the same draws, so
+    replicates of two calls with the same seed are paired.
+
+    Args:
+        metric: `map` or `macro_f1`.
+        kind: `multilabel` or `multiclass`.
+        targets: [N, C].
+        members: Probabilities [N, C] of each trial.
+        groups: [N] group index from 0, or None when every image stands alone.
+        replicates: Number of draws.
+        seed: Of the draws.
+
+    Returns:
+        [replicates] scores.
+    """
+    return np.concatenate(
+        [
+            np.mean([macro(per_label(metric, kind, targets, p, weights)) for p in members], axis=0)
+            for weights in _draws(len(targets), groups, replicates, seed)
+        ]
+    )
+
+
+def _draws(n: int, groups: NDArray[np.int64] | None, replicates: int, seed: int) -> Iterator[Floats]:
+    rng = np.random.default_rng(seed)
+    units = n if groups is None else int(groups.max()) + 1
+    chunk = max(1, _CHUNK_VALUES // max(n, 1))
+    for start in range(0, replicates, chunk):
+        size = min(chunk, replicates - start)
+        counts = rng.multinomial(units, np.full(units, 1 / units), size=size).astype(np.float64)
+        yield counts if groups is None else counts[:, groups]
+
+
+def interval(replicates: Floats, level: float = 0.95) -> tuple[float, float]:
+    """Percentile interval of bootstrap replicates."""
+    tail = 100 * (1 - level) / 2
+    low, high = np.nanpercentile(replicates, [tail, 100 - tail])
+    return float(low), float(high)

@@ -1,0 +1,191 @@
+"""The only place that joins paths. A store is a folder or an object-store URI; every write is atomic."""
+
+import os
+import re
+import shutil
+import tempfile
+import uuid
+from pathlib import Path
+
+import pyarrow as pa
+from pyarrow import fs
+
+from swath.errors import InputError, StoreError
+
+_URI = re.compile(r"^[a-z][a-z0-9+.-]+://", re.IGNORECASE)
+
+
+def is_uri(text: str) -> bool:
+    """True for `s3://bucket/x` and the like, False for a path."""
+    return bool(_URI.match(text))
+
+
+def inside_ray_job() -> bool:
+    """True in the driver of a submitted Ray job: relative paths would land in its scratch package and vanish."""
+    return "RAY_JOB_CONFIG_JSON_ENV_VAR" in os.environ
+
+
+def absolute(text: str | os.PathLike[str], option: str) -> str:
+    """An absolute path or the URI itself.
+
+    Args:
+        text: A path or URI as the user gave it.
+        option: The option it came from, for the message.
+
+    Raises:
+        InputError: The path is relative inside a Ray job.
+    """
+    given = os.fspath(text)
+    if is_uri(given):
+        return given
+    path = Path(given).expanduser()
+    if not path.is_absolute() and inside_ray_job():
+        raise InputError(
+            f"{option} is {given!r}, a relative path: inside a Ray job it would lie in the job's scratch package "
+            "and vanish with it. Give an absolute path that every node can reach, or a URI such as s3://bucket/swath."
+        )
+    return str(path.resolve())
+
+
+def write_atomic(path: Path, data: bytes) -> None:
+    """Write a local file so that readers see all of it or nothing: temporary name, then `os.replace`."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    temporary = path.with_name(f".{path.name}.{uuid.uuid4().hex[:8]}.tmp")
+    try:
+        temporary.write_bytes(data)
+        temporary.replace(path)
+    finally:
+        temporary.unlink(missing_ok=True)
+
+
+class Storage:
+    """Objects under a root, addressed by keys with forward slashes.
+
+    Args:
+        root: A folder, or a URI that pyarrow understands (s3://, gs://, hdfs://).
+    """
+
+    def __init__(self, root: str) -> None:
+        self.root = root.rstrip("/") or "/"
+        self.folder: Path | None = None if is_uri(root) else Path(root)
+        if self.folder is None:
+            try:
+                self._fs, self._base = fs.FileSystem.from_uri(root)
+            except (pa.ArrowException, ValueError, OSError) as error:
+                raise InputError(
+                    f"storage {root!r} cannot be opened: {error}. Give a folder, or s3://BUCKET/PREFIX."
+                ) from error
+
+    def __repr__(self) -> str:
+        return f"Storage({self.root!r})"
+
+    def _at(self, key: str) -> str:
+        return f"{self._base.rstrip('/')}/{key}" if key else self._base
+
+    def file(self, key: str) -> Path:
+        """Local path of a key; only for stores that are folders (their bytes can be memory-mapped)."""
+        if self.folder is None:
+            raise StoreError(f"{self.root} is no folder: {key} has no local path")
+        return self.folder / key
+
+    def child(self, key: str) -> "Storage":
+        """The store below `key`."""
+        if self.folder is not None:
+            return Storage(str(self.folder / key))
+        base, _, query = self.root.partition("?")
+        return Storage(f"{base}/{key}" + (f"?{query}" if query else ""))
+
+    def write(self, key: str, data: bytes) -> None:
+        """Put one object, whole or not at all."""
+        if self.folder is not None:
+            write_atomic(self.folder / key, data)
+            return
+        with self._fs.open_output_stream(self._at(key)) as stream:
+            stream.write(data)
+
+    def read(self, key: str) -> bytes:
+        """One object's bytes; FileNotFoundError when there is none."""
+        if self.folder is not None:
+            return (self.folder / key).read_bytes()
+        with self._fs.open_input_stream(self._at(key)) as stream:
+            return stream.read()
+
+    def read_or_none(self, key: str) -> bytes | None:
+        """One object's bytes, or None when there is none."""
+        try:
+            return self.read(key)
+        except FileNotFoundError:
+            return None
+
+    def exists(self, key: str) -> bool:
+        """True if the object is there."""
+        if self.folder is not None:
+            return (self.folder / key).is_file()
+        return self._fs.get_file_info(self._at(key)).type == fs.FileType.File
+
+    def names(self, key: str = "") -> list[str]:
+        """Names directly below `key` (objects and folders), sorted; temporary files are left out."""
+        if self.folder is not None:
+            below = self.folder / key
+            found = [p.name for p in below.iterdir()] if below.is_dir() else []
+        else:
+            selector = fs.FileSelector(self._at(key), allow_not_found=True)
+            found = [info.base_name for info in self._fs.get_file_info(selector)]
+        return sorted(n for n in found if not n.startswith("."))
+
+    def delete(self, key: str) -> None:
+        """Remove an object or everything below a key; quiet when there is nothing."""
+        if self.folder is not None:
+            path = self.folder / key
+            if path.is_dir():
+                shutil.rmtree(path, ignore_errors=True)
+            else:
+                path.unlink(missing_ok=True)
+            return
+        info = self._fs.get_file_info(self._at(key))
+        if info.type == fs.FileType.Directory:
+            self._fs.delete_dir(self._at(key))
+        elif info.type == fs.FileType.File:
+            self._fs.delete_file(self._at(key))
+
+    def problems(self) -> list[str]:
+        """A sentence when nothing can be written here."""
+        key = f".probe-{uuid.uuid4().hex[:8]}"
+        try:
+            self.write(key, b"swath")
+            self.delete(key)
+        except (OSError, pa.ArrowException) as error:
+            return [
+                f"storage {self.root!r} cannot be written: {error}. Give a folder you may write to, "
+                "or a bucket whose credentials are set, with --storage."
+            ]
+        return []
+
+    def free_bytes(self) -> int | None:
+        """Free space where the store is a folder; None for object stores."""
+        if self.folder is None:
+            return None
+        folder = self.folder
+        while not folder.exists():
+            folder = folder.parent
+        return shutil.disk_usage(folder).free
+
+
+def node_cache_folder() -> Path:
+    """Default node-local cache folder when the storage is no folder: below the system's temporary folder."""
+    return Path(tempfile.gettempdir()) / f"swath-cache-{os.getuid()}"
+
+
+def trial_key(fingerprint: str, name: str = "") -> str:
+    """Key of a trial's object, `trials/<fingerprint>/<name>`."""
+    return f"trials/{fingerprint}/{name}".rstrip("/")
+
+
+def task_key(data: str, name: str = "") -> str:
+    """Key of a task record's object, `tasks/<data fingerprint>/<name>`."""
+    return f"tasks/{data}/{name}".rstrip("/")
+
+
+def sweep_key(sweep: str, name: str = "") -> str:
+    """Key of a sweep's object, `sweeps/<sweep>/<name>`."""
+    return f"sweeps/{sweep}/{name}".rstrip("/")

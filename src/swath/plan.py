@@ -1,0 +1,395 @@
+"""What starting a sweep would do: tasks read, files looked at, cells expanded, the store asked. No Ray, no torch.
+
+Every problem is found here, before anything is started, and raised at once.
+"""
+
+import itertools
+from collections.abc import Iterable
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+from scipy.sparse import coo_matrix
+from scipy.sparse.csgraph import connected_components
+
+from swath import contents, predictions, timm_names
+from swath.asha import Asha, Stratum
+from swath.description import digest
+from swath.errors import InputError, raise_if_any
+from swath.ops import Op, finished
+from swath.paths import Storage, node_cache_folder
+from swath.predictions import Outcome, TaskRecord, Trial
+from swath.preprocess import cache as caches
+from swath.preprocess.cache import EntryPlan
+from swath.recipe import Backbone
+from swath.spec import TrialSpec
+from swath.splits import stratified_half
+from swath.sweep import Cell, Sweep, cell_problems, expand, grid_problems, label_problems
+from swath.task import Task
+
+BAD_SHARE_ALLOWED = 0.01
+PARTS = ("train", "test")
+
+
+@dataclass(frozen=True)
+class Places:
+    """Where a sweep reads and writes.
+
+    Attributes:
+        storage: The store.
+        local_cache: Node-local folder for copies of cache entries; None maps them in the storage folder.
+    """
+
+    storage: Storage
+    local_cache: Path | None = None
+
+    @staticmethod
+    def of(storage: str, cache: str = "") -> "Places":
+        """From the command line's `--storage` and `--cache` (both absolute or a URI)."""
+        store = Storage(storage)
+        if cache:
+            return Places(store, Path(cache))
+        return Places(store, None if store.folder else node_cache_folder())
+
+    @property
+    def cache(self) -> Storage:
+        """Where cache entries are built."""
+        return self.storage.child("cache")
+
+    @property
+    def memory(self) -> Path:
+        """Folder that remembers content hashes."""
+        return (self.storage.folder or node_cache_folder()) / "hashes"
+
+
+@dataclass(frozen=True)
+class TaskPlan:
+    """A task as read and looked at.
+
+    Attributes:
+        task: The source.
+        record: What the store will keep of it.
+        data: Data fingerprint.
+        paths: Image file of each row of the record.
+        digests: Content hash of each row's file.
+        folds: Fold that validates on each row, -1 for none.
+    """
+
+    task: Task
+    record: TaskRecord
+    data: str
+    paths: tuple[str, ...]
+    digests: tuple[str, ...]
+    folds: NDArray[np.int64]
+
+    def entries(self, chain: tuple[Op, ...]) -> dict[str, EntryPlan]:
+        """The cache entries of a chain: `train` and, where there are test images, `test`."""
+        split = self.record.rows["split"].to_numpy()
+        ids = self.record.rows["id"].to_numpy()
+        found = {}
+        for part in PARTS:
+            rows = np.flatnonzero(split == part)
+            if len(rows):
+                found[part] = EntryPlan(
+                    part,
+                    chain,
+                    tuple(self.paths[i] for i in rows),
+                    tuple(ids[rows]),
+                    tuple(self.digests[i] for i in rows),
+                )
+        return found
+
+
+@dataclass(frozen=True)
+class PlannedTrial:
+    """One trial of the sweep: a cell, a fold and a seed.
+
+    Attributes:
+        cell: The cell.
+        spec: Everything that decides the result.
+        entries: Its cache entries by part.
+        weights_file: File the backbone starts from, or "".
+    """
+
+    cell: Cell
+    spec: TrialSpec
+    entries: dict[str, EntryPlan]
+    weights_file: str
+
+    @property
+    def label(self) -> str:
+        """The cell's label with the seed: `sharpen / resnet50 / bce / seed 0`."""
+        return f"{self.cell.label} / seed {self.spec.seed}"
+
+    @property
+    def stratum(self) -> Stratum:
+        """Trials that ASHA compares: one task, one backbone, one fold."""
+        return (self.spec.data, self.cell.backbone.canonical(), self.spec.fold)
+
+
+@dataclass
+class Plan:
+    """All of a sweep's trials and what the store has of them.
+
+    Attributes:
+        sweep: The sweep.
+        places: Where it reads and writes.
+        tasks: Its tasks.
+        trials: Its trials, the baseline's first.
+        outcomes: Final states found in the store, by fingerprint.
+        notes: What the user should know, and that stops nothing.
+    """
+
+    sweep: Sweep
+    places: Places
+    tasks: list[TaskPlan]
+    trials: list[PlannedTrial]
+    outcomes: dict[str, Outcome] = field(default_factory=dict)
+    notes: list[str] = field(default_factory=list)
+
+    def entries(self) -> list[EntryPlan]:
+        """The distinct cache entries of all trials."""
+        return list({e.key: e for t in self.trials for e in t.entries.values()}.values())
+
+    def entries_to_build(self) -> list[EntryPlan]:
+        """The entries that are not finished."""
+        return [e for e in self.entries() if not caches.is_built(self.places.cache, e.key)]
+
+    def lacking(self, retry_failed: bool = False) -> list[PlannedTrial]:
+        """Trials the store does not have: not final, or stopped under another rule, or failed and to be retried."""
+        return [t for t in self.trials if not self._has(self.outcomes.get(t.spec.fingerprint), retry_failed)]
+
+    def _has(self, outcome: Outcome | None, retry_failed: bool) -> bool:
+        if outcome is None:
+            return False
+        if outcome.state == "STOPPED":
+            return outcome.rule == rule_of(self.sweep.stop)
+        return outcome.state == "COMPLETE" or not retry_failed
+
+    def refresh(self) -> None:
+        """Read the final states of all trials from the store."""
+        fingerprints = list(dict.fromkeys(t.spec.fingerprint for t in self.trials))
+        with ThreadPoolExecutor(16) as pool:
+            found = pool.map(lambda f: Trial(self.places.storage, f).outcome(), fingerprints)
+            self.outcomes = {f: o for f, o in zip(fingerprints, found, strict=True) if o is not None}
+
+
+def rule_of(stop: Asha | None) -> str:
+    """The stopping rule as stored with a stopped trial; "" for none."""
+    return stop.canonical() if stop else ""
+
+
+def make_plan(sweep: Sweep, places: Places, threads: int = 1) -> Plan:
+    """Read, look and expand.
+
+    Args:
+        sweep: The sweep.
+        places: Where it reads and writes.
+        threads: CPU threads of a trial.
+
+    Raises:
+        InputError: Lists every problem.
+    """
+    problems = grid_problems(sweep)
+    raise_if_any(problems)
+    cells = expand(sweep)
+    problems += label_problems(cells)
+    problems += itertools.chain.from_iterable(cell_problems(cell) for cell in cells)
+    problems += places.storage.problems()
+    problems += _weight_file_problems(cells)
+    notes: list[str] = []
+    tasks: dict[Task, TaskPlan] = {}
+    for task in dict.fromkeys(c.sweep.task for c in cells if isinstance(c.sweep.task, Task)):
+        try:
+            tasks[task] = _task_plan(task, sweep, places, notes)
+        except InputError as error:
+            problems += error.problems
+    raise_if_any(problems)
+    chains = {
+        (task, chain): planned.entries(chain)
+        for task, planned in tasks.items()
+        for chain in dict.fromkeys(_chain(c) for c in cells if c.sweep.task == task)
+    }
+    started_from = {c.backbone: _weights(c.backbone) for c in cells}
+    trials = [
+        PlannedTrial(
+            cell,
+            _spec(cell, tasks[cell.sweep.task], fold, seed, threads, started_from[cell.backbone]),
+            chains[cell.sweep.task, _chain(cell)],
+            str(Path(cell.backbone.weights).expanduser().resolve()) if cell.backbone.weights else "",
+        )
+        for seed in sweep.seeds
+        for cell in cells
+        for fold in range(sweep.split.folds)
+    ]
+    plan = Plan(sweep, places, list(tasks.values()), trials, notes=notes)
+    raise_if_any([*_name_problems(plan), *disk_problems(plan)])
+    plan.refresh()
+    return plan
+
+
+def _task_plan(task: Task, sweep: Sweep, places: Places, notes: list[str]) -> TaskPlan:
+    images = task.images
+    if not all(map(str.strip, images.rows["path"])):
+        raise InputError(f"task {task.label}: {(images.rows['path'] == '').sum()} rows have no image path.")
+    infos = contents.inspect(images.rows["path"].tolist(), places.memory)
+    groups = _groups(images.rows, [i.digest for i in infos])
+    split = images.rows["split"].to_numpy()
+    train = np.flatnonzero(split == "train")
+    keep = np.ones(len(split), bool)
+    if 0 < sweep.max_train_images < len(train):
+        keep[train] = stratified_half(images.targets[train], groups[train], sweep.max_train_images / len(train), 0)
+        notes.append(f"{task.label}: {keep[train].sum():,} of {len(train):,} training images are used.")
+    rows = pd.DataFrame({"id": images.rows["id"], "split": split, "group": groups, "bad": [i.problem for i in infos]})[
+        keep
+    ].reset_index(drop=True)
+    targets = images.targets[keep]
+    digests = tuple(i.digest for i, k in zip(infos, keep, strict=True) if k)
+    paths = tuple(images.rows["path"][keep])
+    record = TaskRecord(task.label, task.kind, task.metric, images.labels, rows, targets, _submission(task))
+    note = bad_image_note(record)
+    if note:
+        notes.append(note)
+    folds = np.full(len(rows), -1, np.int64)
+    train = np.flatnonzero(rows["split"] == "train")
+    group_index = rows["group"].to_numpy()[train]
+    if len(np.unique(group_index)) < 2:
+        raise InputError(f"task {task.label}: {len(train)} training images in one group cannot be split; add images.")
+    if not sweep.split.problems():
+        folds[train] = sweep.split.validation_folds(targets[train], group_index)
+    data = digest(
+        [
+            [task.label, task.kind, task.metric, list(images.labels), record.submission],
+            rows[["id", "split", "group"]].to_numpy().tolist(),
+            targets.tobytes().hex(),
+            list(digests),
+        ]
+    )
+    return TaskPlan(task, record, data, paths, digests, folds)
+
+
+def _submission(task: Task) -> dict[str, Any] | None:
+    form = task.images.submission
+    return form and {"id_column": form.id_column, "ids": list(form.ids), "columns": list(form.columns)}
+
+
+def _groups(rows: pd.DataFrame, digests: list[str]) -> NDArray[np.int64]:
+    """Group index of each row: rows joined by the task's own groups, or by identical files."""
+    n = len(rows)
+    links: list[NDArray[np.int64]] = [pd.factorize(pd.Series([d or f"row {i}" for i, d in enumerate(digests)]))[0]]
+    if "group" in rows:
+        own = [g or f"row {i}" for i, g in enumerate(rows["group"])]
+        links.append(pd.factorize(pd.Series(own))[0])
+    offsets = np.cumsum([n, *(link.max() + 1 for link in links)])
+    heads = np.concatenate([link + offset for link, offset in zip(links, offsets, strict=False)])
+    tails = np.tile(np.arange(n), len(links))
+    graph = coo_matrix((np.ones(len(heads), np.int8), (heads, tails)), shape=(offsets[-1], offsets[-1]))
+    return connected_components(graph, directed=False)[1][:n].astype(np.int64)
+
+
+def bad_image_note(record: TaskRecord) -> str:
+    """What is said of images that cannot be used, "" when all can.
+
+    Raises:
+        InputError: One in a hundred or more of them cannot be used.
+    """
+    bad = record.rows[record.rows["bad"] != ""]
+    if bad.empty:
+        return ""
+    shown = "; ".join(f"{row.id} {row.bad}" for row in bad.head(10).itertuples())
+    more = f"; and {len(bad) - 10} more" if len(bad) > 10 else ""
+    text = f"{record.label}: {len(bad)} of {len(record.rows):,} images cannot be used: {shown}{more}."
+    if len(bad) >= BAD_SHARE_ALLOWED * len(record.rows):
+        raise InputError(
+            f"{text} A sweep goes on without bad images while they are under {BAD_SHARE_ALLOWED:.0%}: "
+            "check the folder the data came from, restore the files, or drop their rows from the csv."
+        )
+    return f"{text} The sweep goes on without them; a bad test image is submitted with the training prior."
+
+
+def _weight_file_problems(cells: Iterable[Cell]) -> list[str]:
+    files = {c.backbone.weights: c.backbone.model for c in cells}
+    return [
+        f"backbone {model!r}: the weights file {file!r} does not exist. Give the path of a .safetensors or .pth file."
+        for file, model in files.items()
+        if file and not Path(file).expanduser().is_file()
+    ]
+
+
+def _chain(cell: Cell) -> tuple[Op, ...]:
+    return finished(cell.sweep.preprocess, cell.sweep.recipe.image_size)
+
+
+def _weights(backbone: Backbone) -> str:
+    """What a backbone starts from, as part of a trial's identity."""
+    if not backbone.pretrained:
+        return "scratch"
+    if backbone.weights:
+        return f"file:{contents.file_digest(Path(backbone.weights).expanduser())}"
+    return timm_names.resolved(backbone.model)
+
+
+def _spec(cell: Cell, task: TaskPlan, fold: int, seed: int, threads: int, weights: str) -> TrialSpec:
+    backbone = cell.backbone
+    from_hub = backbone.pretrained and not backbone.weights
+    return TrialSpec(
+        task=task.record.label,
+        kind=task.record.kind,
+        metric=task.record.metric,
+        data=task.data,
+        split=cell.sweep.split,
+        fold=fold,
+        preprocess=_chain(cell),
+        backbone=replace(backbone, model=weights if from_hub else backbone.model, weights=""),
+        weights=weights,
+        loss=cell.sweep.loss,
+        recipe=cell.sweep.recipe,
+        threads=threads,
+        seed=seed,
+    )
+
+
+def _name_problems(plan: Plan) -> list[str]:
+    """A sentence when the sweep's name already stands for a sweep on other tasks."""
+    earlier = predictions.read_sweep(plan.places.storage, plan.sweep.name)
+    if earlier is None:
+        return []
+    kinds = {(t["label"], tuple(t["labels"])) for t in earlier["tasks"]}
+    now = {(t.record.label, t.record.labels) for t in plan.tasks}
+    if kinds & now or not kinds:
+        return []
+    return [
+        f"sweep name {plan.sweep.name!r} already stands for a sweep on {', '.join(sorted(k for k, _ in kinds))} in "
+        f"{plan.places.storage.root}; this one is on {', '.join(sorted(k for k, _ in now))}. "
+        "Give it another name, or another --storage."
+    ]
+
+
+def disk_problems(plan: Plan) -> list[str]:
+    """A sentence for each disk that cannot hold the caches still to be built."""
+    needed = sum(e.bytes for e in plan.entries_to_build())
+    places = [("--storage", plan.places.cache)]
+    if plan.places.local_cache:
+        places.append(("--cache", Storage(str(plan.places.local_cache))))
+    found = []
+    for option, place in places:
+        free = place.free_bytes()
+        if free is not None and needed > free:
+            found.append(
+                f"the caches need {size_text(needed)} in {place.root}, where {size_text(free)} are free. "
+                f"Free some, give {option} on a larger disk, or use a smaller image_size or fewer chains."
+            )
+    return found
+
+
+def size_text(size: float) -> str:
+    """`12.3 MB`, `4.0 GB`."""
+    for unit in ("B", "kB", "MB", "GB"):
+        if size < 1000:
+            return f"{size:.0f} {unit}" if unit == "B" else f"{size:.1f} {unit}"
+        size /= 1000
+    return f"{size:.1f} TB"

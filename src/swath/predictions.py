@@ -1,0 +1,270 @@
+"""The store: task records, trials and sweeps. Everything a report needs; no model, no data folder.
+
+`trial.json` is written last and only for final states, so a trial is what its `trial.json` says, or unfinished.
+All objects are written whole (`Storage.write`), so the same code works on a folder, NFS and object stores.
+"""
+
+import io
+import json
+import os
+import socket
+import time
+from dataclasses import asdict, dataclass
+from typing import Any, Literal
+
+import numpy as np
+import pandas as pd
+import psutil
+from numpy.typing import NDArray
+
+from swath.errors import StoreError
+from swath.paths import Storage, sweep_key, task_key, trial_key
+from swath.spec import TrialSpec
+
+State = Literal["COMPLETE", "STOPPED", "FAILED"]
+LEASE_TIMEOUT_S = 90.0
+"""A lease whose heartbeat is older than this belongs to a lost process."""
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """The content of trial.json.
+
+    Attributes:
+        state: COMPLETE, STOPPED or FAILED.
+        epochs: Epochs trained.
+        score: The task's metric at the last epoch; None when no epoch finished.
+        error: The traceback's end for FAILED, else "".
+        rule: The stopping rule under which it was STOPPED, else "".
+        device_s: Seconds times devices spent on all attempts.
+        device: `cpu` or the GPU's name.
+        host: Where it finished.
+        versions: Versions of the packages that computed it.
+    """
+
+    state: State
+    epochs: int
+    score: float | None
+    error: str = ""
+    rule: str = ""
+    device_s: float = 0.0
+    device: str = ""
+    host: str = ""
+    versions: dict[str, str] | None = None
+
+
+@dataclass(frozen=True)
+class Owner:
+    """A process, told apart from another that later has the same number."""
+
+    host: str
+    pid: int
+    started: float
+
+    @staticmethod
+    def this_process() -> "Owner":
+        """The process that asks."""
+        return Owner(socket.gethostname(), os.getpid(), round(psutil.Process().create_time(), 2))
+
+    def gone(self) -> bool:
+        """True when the process certainly runs no more; only a process of this host can be known to be gone."""
+        if self.host != socket.gethostname():
+            return False
+        try:
+            return abs(psutil.Process(self.pid).create_time() - self.started) > 1
+        except psutil.NoSuchProcess:
+            return True
+
+
+class Trial:
+    """One trial's objects in the store.
+
+    Args:
+        storage: The store.
+        fingerprint: Of the trial's spec.
+    """
+
+    def __init__(self, storage: Storage, fingerprint: str) -> None:
+        self.storage = storage
+        self.fingerprint = fingerprint
+
+    def _key(self, name: str = "") -> str:
+        return trial_key(self.fingerprint, name)
+
+    def outcome(self) -> Outcome | None:
+        """The final state, or None while there is none."""
+        data = self.storage.read_or_none(self._key("trial.json"))
+        return None if data is None else Outcome(**_loads(data, self._key("trial.json")))
+
+    def spec(self) -> dict[str, Any]:
+        """The canonical spec."""
+        return _loads(self.storage.read(self._key("spec.json")), self._key("spec.json"))
+
+    def begin(self, spec: TrialSpec) -> None:
+        """Write the spec and take the lease; an earlier final state no longer counts."""
+        self.storage.delete(self._key("trial.json"))
+        self.storage.write(self._key("spec.json"), _dumps(spec.json()))
+        self.heartbeat()
+
+    def heartbeat(self) -> None:
+        """Say that this process is at work on the trial."""
+        lease = {**asdict(Owner.this_process()), "heartbeat": time.time()}
+        self.storage.write(self._key("lease.json"), _dumps(lease))
+
+    def leased_elsewhere(self) -> str:
+        """The other process that is at work on the trial, as `host:pid`; "" when there is none."""
+        data = self.storage.read_or_none(self._key("lease.json"))
+        if data is None:
+            return ""
+        lease = _loads(data, self._key("lease.json"))
+        owner = Owner(lease["host"], lease["pid"], lease["started"])
+        late = time.time() - lease["heartbeat"] > LEASE_TIMEOUT_S
+        return "" if late or owner.gone() or owner == Owner.this_process() else f"{owner.host}:{owner.pid}"
+
+    def release(self) -> None:
+        """Give up the lease."""
+        self.storage.delete(self._key("lease.json"))
+
+    def metrics(self) -> pd.DataFrame:
+        """One row per epoch, in order; empty before the first."""
+        data = self.storage.read_or_none(self._key("metrics.parquet"))
+        return pd.DataFrame() if data is None else pd.read_parquet(io.BytesIO(data))
+
+    def write_metrics(self, rows: pd.DataFrame) -> None:
+        """Replace the table of epochs."""
+        self.storage.write(self._key("metrics.parquet"), rows.to_parquet(index=False))
+
+    def write_logits(self, part: str, ids: NDArray[np.str_], logits: NDArray[np.float16]) -> None:
+        """Keep predictions.
+
+        Args:
+            part: `val/<epoch>` or `test`.
+            ids: [N] image ids.
+            logits: [N, C].
+        """
+        buffer = io.BytesIO()
+        np.savez_compressed(buffer, ids=ids.astype(str), logits=logits.astype(np.float16))
+        self.storage.write(self._key(f"{part}.npz"), buffer.getvalue())
+
+    def logits(self, part: str) -> tuple[NDArray[np.str_], NDArray[np.float16]]:
+        """Ids [N] and logits [N, C] of `val/<epoch>` or `test`; FileNotFoundError when they were not written."""
+        with np.load(io.BytesIO(self.storage.read(self._key(f"{part}.npz")))) as file:
+            return file["ids"], file["logits"]
+
+    def checkpoint(self) -> bytes | None:
+        """The last epoch's training state, or None."""
+        return self.storage.read_or_none(self._key("checkpoint/last.pt"))
+
+    def write_checkpoint(self, data: bytes) -> None:
+        """Replace the training state."""
+        self.storage.write(self._key("checkpoint/last.pt"), data)
+
+    def finish(self, outcome: Outcome) -> None:
+        """Write the final state, then drop what only an unfinished trial needs."""
+        self.storage.write(self._key("trial.json"), _dumps(asdict(outcome)))
+        self.storage.delete(self._key("checkpoint"))
+        self.release()
+
+
+@dataclass(frozen=True)
+class TaskRecord:
+    """What the store keeps of a task, so that a report needs no data folder.
+
+    Attributes:
+        label: The task's label.
+        kind: `multilabel` or `multiclass`.
+        metric: `map` or `macro_f1`.
+        labels: In order.
+        rows: Per image `id`, `split`, `group` (index from 0) and `bad` (why it could not be used, "" if fine).
+        targets: uint8 [len(rows), C].
+        submission: `{id_column, ids, columns}` or None.
+    """
+
+    label: str
+    kind: str
+    metric: str
+    labels: tuple[str, ...]
+    rows: pd.DataFrame
+    targets: NDArray[np.uint8]
+    submission: dict[str, Any] | None
+
+    def part(self, split: str) -> NDArray[np.int64]:
+        """Row numbers of the usable images of `train` or `test`."""
+        return np.flatnonzero((self.rows["split"] == split) & (self.rows["bad"] == ""))
+
+    def prior(self) -> NDArray[np.float64]:
+        """[C] share of each label among the usable training images: the row of a test image that cannot be read."""
+        return self.targets[self.part("train")].mean(axis=0)
+
+
+def write_task(storage: Storage, data: str, record: TaskRecord) -> None:
+    """Keep a task's record under its data fingerprint; task.json last."""
+    table = pd.concat(
+        [record.rows.reset_index(drop=True), pd.DataFrame(record.targets, columns=_target_columns(record.labels))],
+        axis=1,
+    )
+    storage.write(task_key(data, "table.parquet"), table.to_parquet(index=False))
+    fields = {k: getattr(record, k) for k in ("label", "kind", "metric", "labels", "submission")}
+    storage.write(task_key(data, "task.json"), _dumps(fields))
+
+
+def read_task(storage: Storage, data: str) -> TaskRecord:
+    """The record kept under a data fingerprint."""
+    key = task_key(data, "task.json")
+    raw = storage.read_or_none(key)
+    if raw is None:
+        raise StoreError(f"{storage.root} has no {key}: the sweep that wrote it did not get that far. Run it again.")
+    fields = _loads(raw, key)
+    table = pd.read_parquet(io.BytesIO(storage.read(task_key(data, "table.parquet"))))
+    columns = _target_columns(fields["labels"])
+    return TaskRecord(
+        fields["label"],
+        fields["kind"],
+        fields["metric"],
+        tuple(fields["labels"]),
+        table.drop(columns=columns),
+        table[columns].to_numpy(np.uint8),
+        fields["submission"],
+    )
+
+
+def _target_columns(labels: tuple[str, ...]) -> list[str]:
+    return [f"target:{label}" for label in labels]
+
+
+def write_folds(storage: Storage, data: str, split: str, folds: NDArray[np.int64]) -> None:
+    """Keep a split: for each row of the task's table the fold that validates on it, -1 for none."""
+    storage.write(task_key(data, f"splits/{split}.parquet"), pd.DataFrame({"fold": folds}).to_parquet(index=False))
+
+
+def read_folds(storage: Storage, data: str, split: str) -> NDArray[np.int64]:
+    """A kept split, one fold number per row of the task's table."""
+    raw = storage.read(task_key(data, f"splits/{split}.parquet"))
+    return pd.read_parquet(io.BytesIO(raw))["fold"].to_numpy(np.int64)
+
+
+def write_sweep(storage: Storage, name: str, content: dict[str, Any]) -> None:
+    """Replace the list of a sweep's trials."""
+    storage.write(sweep_key(name, "sweep.json"), _dumps(content))
+
+
+def read_sweep(storage: Storage, name: str) -> dict[str, Any] | None:
+    """The list of a sweep's trials, or None for a name the store does not have."""
+    data = storage.read_or_none(sweep_key(name, "sweep.json"))
+    return None if data is None else _loads(data, sweep_key(name, "sweep.json"))
+
+
+def sweep_names(storage: Storage) -> list[str]:
+    """Names of the sweeps in the store."""
+    return storage.names("sweeps")
+
+
+def _dumps(value: Any) -> bytes:
+    return json.dumps(value, indent=1, ensure_ascii=False).encode()
+
+
+def _loads(data: bytes, key: str) -> Any:
+    try:
+        return json.loads(data)
+    except json.JSONDecodeError as error:
+        raise StoreError(f"{key} in the store is no JSON ({error}); delete it to have it made again.") from error

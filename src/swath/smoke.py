@@ -1,0 +1,89 @@
+"""The smoke variant of a sweep: the grid's shape with tiny models, few images and epochs, under its own name."""
+
+from dataclasses import replace
+from typing import Any, cast
+
+from swath.asha import Asha
+from swath.ops import Resize
+from swath.recipe import Backbone, Recipe
+from swath.sweep import Grid, Sweep
+
+EPOCHS, IMAGE_SIZE, TRAIN_IMAGES = 2, 64, 400
+# timm's tiny architectures, by the families they stand for; a family met again takes the next free one.
+TINY = (
+    "test_resnet",
+    "test_convnext",
+    "test_efficientnet",
+    "test_coatnet",
+    "test_vit",
+    "test_maxvit",
+    "test_byobnet",
+    "test_nfnet",
+    "test_mambaout",
+    "test_convnext2",
+    "test_convnext3",
+    "test_efficientnet_gn",
+    "test_efficientnet_ln",
+    "test_vit2",
+    "test_vit3",
+    "test_vit4",
+)
+
+
+def smoke(sweep: Sweep) -> Sweep:
+    """The sweep with tiny models from scratch, 64 px, 2 epochs, one seed and at most 400 training images.
+
+    Every cell of the grid stays a cell, unless it differs from another only in what is shrunk (epochs, image_size).
+    """
+    return replace(
+        sweep,
+        name=f"{sweep.name}-smoke",
+        backbone=_tiny(sweep.backbone),
+        recipe=_mapped(sweep.recipe, _small_recipe),
+        preprocess=_mapped(sweep.preprocess, _small_chain),
+        seeds=sweep.seeds[:1],
+        stop=sweep.stop and _mapped(sweep.stop, _short),
+        max_train_images=min(sweep.max_train_images or TRAIN_IMAGES, TRAIN_IMAGES),
+    )
+
+
+def _mapped(value: Any, change: Any) -> Any:
+    """`change` applied to a value, or to each value of a grid; values that become equal stay once."""
+    if isinstance(value, Grid):
+        return Grid(tuple(dict.fromkeys(_mapped(v, change) for v in value.values)))
+    return change(value)
+
+
+def _small_recipe(recipe: Any) -> Any:
+    return replace(recipe, epochs=EPOCHS, image_size=IMAGE_SIZE) if isinstance(recipe, Recipe) else recipe
+
+
+def _small_chain(chain: Any) -> Any:
+    if not isinstance(chain, tuple):
+        return chain
+    return tuple(replace(op, size_px=IMAGE_SIZE) if isinstance(op, Resize) and op.size_px else op for op in chain)
+
+
+def _short(rule: Any) -> Any:
+    return replace(rule, grace_epochs=1) if isinstance(rule, Asha) else rule
+
+
+def _tiny(value: Any) -> Any:
+    """A tiny model for each backbone, of its family where there is one, different for different backbones."""
+    given: dict[Any, str] = {}
+
+    def one(backbone: Any) -> Any:
+        model = backbone.model if isinstance(backbone, Backbone) else backbone
+        if not isinstance(model, str):
+            return backbone
+        if model not in given:
+            free = [t for t in TINY if t not in given.values()] or list(TINY)
+            family = [t for t in free if t.removeprefix("test_") in model]
+            given[model] = (family or free)[0]
+        stem = backbone.stem if isinstance(backbone, Backbone) else "adapt"
+        return Backbone(given[model], pretrained=False, stem=stem)
+
+    if isinstance(value, Backbone) and isinstance(cast(Any, value.model), Grid):
+        models: Any = Grid(tuple(one(m).model for m in cast(Any, value.model).values))
+        return replace(value, model=models, pretrained=False, weights="")
+    return _mapped(value, one)

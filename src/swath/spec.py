@@ -1,0 +1,89 @@
+"""TrialSpec: everything that decides a trial's result, and its fingerprint."""
+
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any
+
+from swath import ops
+from swath.description import digest, to_json
+from swath.losses import Loss
+from swath.ops import Op
+from swath.recipe import Backbone, Recipe
+from swath.splits import Split
+
+SCHEMA = 1
+"""Of the spec. Raise it, or the version of a stage below, when the same spec would give other results."""
+STAGES = {"preprocess": 1, "dataset": 1, "backbones": 1, "criteria": 1, "train": 1}
+
+
+@dataclass(frozen=True)
+class TrialSpec:
+    """One training run. Two equal specs are the same trial, whoever asks, wherever the files lie.
+
+    Attributes:
+        task: The task's label.
+        kind: Kind of the task.
+        metric: Metric of the task.
+        data: Data fingerprint: labels, ids, targets, groups and the content of every image.
+        split: How training images are divided.
+        fold: Which fold validates.
+        preprocess: The chain with its resize.
+        backbone: The model; its weight file is left to `weights`.
+        weights: What the model starts from: a resolved timm name, `file:<sha256>`, or `scratch`.
+        loss: The loss.
+        recipe: The training settings.
+        threads: CPU threads of the trial; results differ in the last bits between thread counts.
+        seed: Training seed.
+    """
+
+    task: str
+    kind: str
+    metric: str
+    data: str
+    split: Split
+    fold: int
+    preprocess: tuple[Op, ...]
+    backbone: Backbone
+    weights: str
+    loss: Loss
+    recipe: Recipe
+    threads: int
+    seed: int
+
+    @property
+    def link(self) -> str:
+        """How this trial's logits become probabilities."""
+        return self.loss.link(self.kind)
+
+    @property
+    def in_chans(self) -> int:
+        """Channels of the input."""
+        return ops.channels(self.preprocess)
+
+    @cached_property
+    def fingerprint(self) -> str:
+        """20 hex digits over the canonical spec, the schema and the code versions of the stages."""
+        return digest(self.json())
+
+    def json(self) -> dict[str, Any]:
+        """The canonical form that is hashed and stored."""
+        backbone = to_json(self.backbone)
+        del backbone["weights"]
+        return {
+            "schema": SCHEMA,
+            "stages": STAGES,
+            "task": self.task,
+            "kind": self.kind,
+            "metric": self.metric,
+            "data": self.data,
+            "split": to_json(self.split),
+            "fold": self.fold,
+            "preprocess": to_json(self.preprocess),
+            "backbone": backbone,
+            "weights": self.weights,
+            "loss": to_json(self.loss),
+            "recipe": to_json(self.recipe),
+            "threads": self.threads,
+            "seed": self.seed,
+            "link": self.link,
+        }

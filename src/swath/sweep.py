@@ -1,0 +1,247 @@
+"""A sweep as one frozen value: `grid(...)` may stand on any field, and expanding it gives the cells."""
+
+import dataclasses
+import itertools
+import re
+from collections import Counter
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from typing import Any, TypeVar, cast
+
+from swath import losses, ops, timm_names
+from swath.asha import Asha
+from swath.description import Description
+from swath.losses import BCE, Loss
+from swath.ops import Op
+from swath.recipe import Backbone, Recipe
+from swath.registry import unknown
+from swath.splits import Holdout, Split
+from swath.task import Task
+
+T = TypeVar("T")
+
+
+@dataclass(frozen=True)
+class Grid:
+    """Values to try in one place."""
+
+    values: tuple[Any, ...]
+
+
+def grid(*values: T) -> T:
+    """Try each value in this place; several grids multiply. The first value is the baseline of its factor.
+
+    Typed as one of its values, so type checkers accept a grid on any field.
+    """
+    return cast(T, Grid(values))
+
+
+def holdout(fraction: float = 0.2, seed: int = 0) -> Holdout:
+    """Validate on one stratified share of the training images."""
+    return Holdout(fraction, seed)
+
+
+def asha(grace_epochs: int = 3, reduction: int = 3, exempt: str = "none") -> Asha:
+    """Stop hopeless trials early; see `swath.asha.Asha`."""
+    return Asha(grace_epochs, reduction, cast(Any, exempt))
+
+
+@dataclass(frozen=True)
+class Resources:
+    """What one trial gets; never part of a trial's identity, but for the threads.
+
+    Attributes:
+        cpus: CPUs, and threads of a trial that trains on them.
+        gpus: GPUs or a share of one; None takes a whole one where the cluster has any.
+    """
+
+    cpus: int = 1
+    gpus: float | None = None
+
+    def problems(self) -> list[str]:
+        """Sentences about values out of range."""
+        found = []
+        if not isinstance(self.cpus, int) or self.cpus < 1:
+            found.append(f"cpus={self.cpus!r}: a trial takes a whole number of CPUs, 1 or more.")
+        if self.gpus is not None and not (0 <= self.gpus < 1 or float(self.gpus).is_integer()):
+            found.append(f"gpus={self.gpus!r}: give a share below 1, e.g. 0.5, or a whole number.")
+        return found
+
+
+@dataclass(frozen=True)
+class Sweep:
+    """A study: a grid over task x preprocessing x backbone x loss (and any recipe field) with replicates.
+
+    Attributes:
+        name: Letters, digits, `_`, `-` and `.`; names the reports and the list of cells in the store.
+        task: Where the data come from.
+        split: Which training images validate.
+        preprocess: A chain of ops; `()` is raw.
+        backbone: A timm name or a `Backbone`.
+        loss: One of `swath.losses`.
+        recipe: Training settings.
+        seeds: Training seeds, each a replicate of every cell.
+        stop: The stopping rule, or None to train every cell to the end.
+        max_train_images: Use at most this many training images (a fixed draw); 0 uses all.
+    """
+
+    name: str
+    task: Task
+    split: Split = Holdout()
+    preprocess: tuple[Op, ...] = ()
+    backbone: Backbone | str = "resnet50"
+    loss: Loss = BCE()
+    recipe: Recipe = Recipe()
+    seeds: tuple[int, ...] = (0,)
+    stop: Asha | None = None
+    max_train_images: int = 0
+
+
+@dataclass(frozen=True)
+class Cell:
+    """One combination of the grid's values, before seeds and folds.
+
+    Attributes:
+        factors: Factor name to the label of its level, in the sweep's order; only what a grid stands on.
+        baseline: True for the cell made of each grid's first value.
+        sweep: The sweep with this cell's values in place of the grids.
+    """
+
+    factors: dict[str, str]
+    baseline: bool
+    sweep: Sweep
+
+    @property
+    def backbone(self) -> Backbone:
+        """The backbone as a value."""
+        given = self.sweep.backbone
+        return given if isinstance(given, Backbone) else Backbone(cast(str, given))
+
+    @property
+    def label(self) -> str:
+        """The levels joined: `sharpen / resnet50 / bce`; the settings where there is no grid at all."""
+        if self.factors:
+            return " / ".join(self.factors.values())
+        return " / ".join((ops.label(self.sweep.preprocess), self.backbone.canonical(), self.sweep.loss.canonical()))
+
+
+def expand(sweep: Sweep) -> list[Cell]:
+    """All cells of a sweep, the baseline first."""
+    return [
+        Cell(
+            {_factor(path): _label(path, level) for path, level, _ in levels}, all(first for _, _, first in levels), one
+        )
+        for one, levels in _expanded(sweep, ())
+    ]
+
+
+def label_problems(cells: list[Cell]) -> list[str]:
+    """A sentence for each label that stands for more than one cell: a leaderboard could not tell them apart."""
+    counts = Counter(cell.label for cell in cells)
+    return [
+        f"{n} different cells would all be called {label!r}: give their levels names that differ "
+        "(another file name for weights=, another title= for a Csv task)."
+        for label, n in counts.items()
+        if n > 1
+    ]
+
+
+_Level = tuple[tuple[str, ...], Any, bool]
+
+
+def _expanded(value: Any, path: tuple[str, ...]) -> Iterator[tuple[Any, list[_Level]]]:
+    """Every way to resolve the grids below `value`, with the level chosen at each outermost grid."""
+    if isinstance(value, Grid):
+        first = True
+        for option in value.values:
+            for resolved, _ in _expanded(option, path):
+                yield resolved, [(path, resolved, first)]
+                first = False
+    elif dataclasses.is_dataclass(value) and not isinstance(value, type):
+        names = [f.name for f in dataclasses.fields(value)]
+        parts = [list(_expanded(getattr(value, n), (*path, n))) for n in names]
+        for combination in itertools.product(*parts):
+            changes = {n: v for n, (v, levels) in zip(names, combination, strict=True) if levels}
+            levels = [level for _, below in combination for level in below]
+            yield (replace(value, **changes) if changes else value), levels
+    elif isinstance(value, tuple):
+        parts = [list(_expanded(v, path)) for v in value]
+        for combination in itertools.product(*parts):
+            yield tuple(v for v, _ in combination), [level for _, below in combination for level in below]
+    else:
+        yield value, []
+
+
+def _factor(path: tuple[str, ...]) -> str:
+    """`preprocess`, `backbone`, `loss`, or the last field's name (`lr` for `recipe.lr`)."""
+    return path[-1] if path[0] == "recipe" else ".".join(path)
+
+
+def _label(path: tuple[str, ...], level: Any) -> str:
+    if path == ("preprocess",):
+        return ops.label(level)
+    if isinstance(level, Task):
+        return level.label
+    if isinstance(level, Description):
+        return level.canonical()
+    return f"{level:g}" if isinstance(level, float) else str(level)
+
+
+def grid_problems(sweep: Sweep) -> list[str]:
+    """Sentences about the sweep itself and its grids; the cells can only be expanded when there are none."""
+    found = []
+    if not isinstance(sweep.name, str) or not re.fullmatch(r"[A-Za-z0-9][\w.-]{0,99}", sweep.name):
+        found.append(f"sweep name {sweep.name!r}: use letters, digits, '_', '-' and '.', at most 100.")
+    seeds = sweep.seeds
+    if not isinstance(seeds, tuple) or not seeds or not all(isinstance(s, int) and s >= 0 for s in seeds):
+        found.append(f"seeds={seeds!r}: give a tuple of one or more whole numbers from 0, e.g. (0, 1, 2).")
+    elif len(set(seeds)) != len(seeds):
+        found.append(f"seeds={seeds!r}: a seed twice is the same trial twice; give different ones.")
+    for path, values in _grids(sweep, ()):
+        if not values:
+            found.append(f"the grid on {'.'.join(path)} is empty: give it at least one value.")
+            continue
+        if path[0] in ("name", "seeds", "split", "stop"):
+            found.append(f"a grid cannot stand on {path[0]}: it decides which cells compare, not what a cell is.")
+        repeated = sorted({str(v) for i, v in enumerate(values) if v in values[:i]})
+        if repeated:
+            found.append(f"the grid on {'.'.join(path)} has {', '.join(repeated)} twice: keep one.")
+    return found
+
+
+def _grids(value: Any, path: tuple[str, ...]) -> Iterator[tuple[tuple[str, ...], tuple[Any, ...]]]:
+    if isinstance(value, Grid):
+        yield path, value.values
+        for option in value.values:
+            yield from _grids(option, path)
+    elif dataclasses.is_dataclass(value) and not isinstance(value, type):
+        for field in dataclasses.fields(value):
+            yield from _grids(getattr(value, field.name), (*path, field.name))
+    elif isinstance(value, tuple):
+        for option in value:
+            yield from _grids(option, path)
+
+
+def cell_problems(cell: Cell) -> list[str]:
+    """Sentences about one cell's values: types, ranges, unknown names, combinations that cannot train."""
+    sweep, found = cell.sweep, []
+    if isinstance(sweep.task, Task):
+        found += sweep.task.problems() + losses.loss_problems(sweep.loss, sweep.task.kind)
+    else:
+        found.append(unknown("task", sweep.task, ()) + " Give a value of swath.tasks, e.g. tasks.DaconSatellite(DIR).")
+    found += ops.chain_problems(sweep.preprocess)
+    found += _typed("split", sweep.split, Split, "holdout(0.2)")
+    found += _typed("recipe", sweep.recipe, Recipe, "Recipe(epochs=20)")
+    if sweep.stop is not None:
+        found += _typed("stop", sweep.stop, Asha, "asha() or None")
+    if not isinstance(sweep.backbone, Backbone | str):
+        return [*found, f"backbone={sweep.backbone!r}: give a timm name or a Backbone."]
+    backbone = cell.backbone
+    found += backbone.problems() + timm_names.problems(backbone.model)
+    if backbone.pretrained and not backbone.weights:
+        found += timm_names.pretrained_problems(backbone.model)
+    return found
+
+
+def _typed(field: str, value: Any, kind: type[Description], example: str) -> list[str]:
+    return value.problems() if isinstance(value, kind) else [f"{field}={value!r}: give a value such as {example}."]

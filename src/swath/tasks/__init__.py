@@ -1,0 +1,21 @@
+"""Data sources, one file each. Every task reads its own layout into the same table."""
+
+from swath.registry import missing_attribute
+from swath.task import Task
+from swath.tasks.dacon import DaconBirds, DaconSatellite
+from swath.tasks.synthetic import SyntheticBirds, SyntheticSatellite
+from swath.tasks.table import Csv
+from swath.tasks.ucmerced import UCMerced
+
+TASKS: dict[str, type[Task]] = {
+    "DaconSatellite": DaconSatellite,
+    "DaconBirds": DaconBirds,
+    "UCMerced": UCMerced,
+    "Csv": Csv,
+    "SyntheticSatellite": SyntheticSatellite,
+    "SyntheticBirds": SyntheticBirds,
+}
+
+__all__ = ["TASKS", "Csv", "DaconBirds", "DaconSatellite", "SyntheticBirds", "SyntheticSatellite", "UCMerced"]
+
+__getattr__ = missing_attribute("task", __name__, TASKS)

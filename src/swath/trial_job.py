@@ -1,0 +1,49 @@
+"""What the driver hands to a trial, and what it hears back. Plain data: importing it loads no torch."""
+
+from dataclasses import dataclass
+
+from swath.spec import TrialSpec
+
+
+@dataclass(frozen=True)
+class Job:
+    """A spec and where its files lie on this cluster; nothing here can change a result.
+
+    Attributes:
+        spec: What to train.
+        storage: Root of the store.
+        cache: Root of the preprocess cache.
+        local_cache: Node-local folder for copies of cache entries; "" maps them where they are.
+        entries: `train` and, where there are test images, `test`: key of the cache entry.
+        weights_file: File the backbone starts from, or "".
+        keep_epochs: Rung epochs, whose validation predictions are kept.
+    """
+
+    spec: TrialSpec
+    storage: str
+    cache: str
+    local_cache: str
+    entries: dict[str, str]
+    weights_file: str
+    keep_epochs: tuple[int, ...]
+
+
+@dataclass(frozen=True)
+class Report:
+    """What a trial says after each epoch.
+
+    Attributes:
+        fingerprint: Of the trial.
+        epoch: From 1; 0 from a trial that failed before its first.
+        score: The task's metric; NaN when there is none.
+        state: `RUNNING`, or the final state this epoch ended in (COMPLETE or FAILED).
+        seconds: Wall time of the epoch.
+        error: Last line of the error for FAILED.
+    """
+
+    fingerprint: str
+    epoch: int
+    score: float
+    state: str
+    seconds: float = 0.0
+    error: str = ""
