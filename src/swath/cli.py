@@ -13,7 +13,7 @@ from typing import Any
 from jsonargparse import ArgumentParser, Namespace
 
 from swath.errors import InputError, SwathError
-from swath.paths import Storage, absolute
+from swath.paths import Storage, absolute, inside_ray_job
 from swath.sweep import Resources, Sweep
 
 SweepFunction = Callable[..., Sweep]
@@ -93,8 +93,9 @@ def _run_function(sweep_function: SweepFunction, argv: Sequence[str], check_only
         raise InputError(resources.problems())
     storage = absolute(options.storage, "--storage")
     places = Places.of(storage, options.cache and absolute(options.cache, "--cache"))
-    out = absolute(options.out or f"reports/{sweep.name}{'-smoke' if options.smoke else ''}", "--out")
-    plan = make_plan(smoke(sweep) if options.smoke else sweep, places, threads=options.cpus)
+    sweep = smoke(sweep) if options.smoke else sweep
+    out = _report_folder(options.out, sweep.name, places.storage)
+    plan = make_plan(sweep, places, threads=options.cpus)
     if check_only or options.dry_run:
         print(check.describe(plan))
         print("no problems found")
@@ -106,7 +107,14 @@ def _run_function(sweep_function: SweepFunction, argv: Sequence[str], check_only
         _carry_out(plan, options, resources)
     else:
         _say("nothing to run: the store has every trial of this sweep")
-    _write(places.storage, plan.sweep.name, Path(out))
+    _write(places.storage, sweep.name, out)
+
+
+def _report_folder(given: str, name: str, storage: Storage) -> Path | None:
+    """Where a report goes: `--out`, else ./reports/NAME; in a Ray job, where that would vanish, into the storage."""
+    if given or not inside_ray_job():
+        return Path(absolute(given or f"reports/{name}", "--out"))
+    return storage.folder and storage.folder / "reports" / name
 
 
 def _carry_out(plan: Any, options: RunOptions, resources: Resources) -> None:
@@ -223,7 +231,8 @@ def _report(argv: list[str]) -> None:
     parser.add_argument("name", help="name of the sweep")
     parser.add_argument("--out", default="", help="folder for the report; default ./reports/NAME")
     values = parser.parse_args(argv)
-    _write(_opened(values), values.name, Path(absolute(values.out or f"reports/{values.name}", "--out")))
+    storage = _opened(values)
+    _write(storage, values.name, _report_folder(values.out, values.name, storage))
 
 
 def _predict(argv: list[str]) -> None:
@@ -247,11 +256,16 @@ def _list(argv: list[str]) -> None:
         print(name)
 
 
-def _write(storage: Storage, name: str, out: Path) -> None:
-    from swath.report.write import write_report
+def _write(storage: Storage, name: str, out: Path | None) -> None:
+    from swath.report.collect import read_results
+    from swath.report.write import summary, write_report
 
-    leaderboard = write_report(storage, name, out)
-    print(f"leaderboard: {leaderboard}")
+    leaderboard = write_report(storage, name, out) if out else None
+    print(summary(read_results(storage, name)))
+    if leaderboard:
+        print(f"leaderboard: {leaderboard}")
+    else:
+        print(f"report: run `swath report {name} --storage {storage.root}` where you want its files")
 
 
 def _say(line: str) -> None:

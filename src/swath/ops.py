@@ -89,7 +89,7 @@ def finished(chain: Sequence[Op], size_px: int) -> tuple[Op, ...]:
 
 def label(chain: Sequence[Op]) -> str:
     """Readable form, used on leaderboards: `raw`, `sharpen`, `grayscale|sharpen`."""
-    return "|".join(op.canonical() for op in chain if op != Resize()) or "raw"
+    return "|".join(op.canonical() if isinstance(op, Op) else repr(op) for op in chain if op != Resize()) or "raw"
 
 
 def channels(chain: Sequence[Op]) -> int:

@@ -178,7 +178,7 @@ def _factor(path: tuple[str, ...]) -> str:
 
 
 def _label(path: tuple[str, ...], level: Any) -> str:
-    if path == ("preprocess",):
+    if path == ("preprocess",) and isinstance(level, tuple):
         return ops.label(level)
     if isinstance(level, Task):
         return level.label

@@ -15,7 +15,7 @@ from swath.trial_job import Job
 
 # Read by Ray when it is imported or started. Nothing phones home; Tune's own loggers and output are not used, and
 # trials keep the working directory, on which relative PYTHONPATH entries depend.
-_SETTINGS = {
+SETTINGS = {
     "RAY_USAGE_STATS_ENABLED": "0",
     "TUNE_DISABLE_AUTO_CALLBACK_LOGGERS": "1",
     "RAY_AIR_NEW_OUTPUT": "0",
@@ -34,7 +34,7 @@ class RayEngine:
         self._resources = resources
 
     def __enter__(self) -> "RayEngine":
-        for name, value in _SETTINGS.items():
+        for name, value in SETTINGS.items():
             os.environ.setdefault(name, value)
         import ray
 

@@ -1,5 +1,6 @@
 """Cache entries built by Ray Data: one shard per row of its input, written by the worker that built it."""
 
+import logging
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -16,8 +17,8 @@ def build(cache: Storage, entry: EntryPlan, shards: Sequence[int], built: Callab
     def build_one(row: dict[str, Any]) -> dict[str, Any]:
         return {"images": build_shard(Storage(root), entry, int(row["shard"]))}
 
-    context = ray.data.DataContext.get_current()
-    context.enable_progress_bars = False
+    ray.data.DataContext.get_current().enable_progress_bars = False
+    logging.getLogger("ray.data").setLevel(logging.ERROR)
     rows = ray.data.from_items([{"shard": number} for number in shards], override_num_blocks=len(shards))
     for row in rows.map(build_one).iter_rows():
         built(int(row["images"]))

@@ -27,6 +27,10 @@ class _Driver(FIFOScheduler):
         self._decide = decide
         self._crashed = crashed
 
+    def __getstate__(self) -> dict[str, Any]:
+        """Nothing: Tune pickles its scheduler into snapshots, and swath resumes from its own store."""
+        return {}
+
     def on_trial_result(self, tune_controller: Any, trial: TuneTrial, result: dict[str, Any]) -> str:
         report = Report(**{f.name: result[f.name] for f in dataclasses.fields(Report)})
         return TrialScheduler.CONTINUE if self._decide(report) else TrialScheduler.STOP

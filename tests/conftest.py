@@ -1,0 +1,81 @@
+import os
+from collections.abc import Callable, Iterator
+from dataclasses import replace
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pandas as pd
+import pytest
+
+from swath import Backbone, Recipe, Sweep, grid, holdout, losses, ops, tasks
+from swath.engine.base import Engine
+from swath.engine.inline import InlineEngine
+
+
+@pytest.fixture(scope="session")
+def layout(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """48 training and 12 test images in the satellite competition's layout: red, green and blue patches on noise."""
+    root = tmp_path_factory.mktemp("layout")
+    rng = np.random.default_rng(0)
+    labels = ("red", "green", "blue")
+    tables = {}
+    for part, count in (("train", 48), ("test", 12)):
+        (root / part).mkdir()
+        rows = []
+        for i in range(count):
+            targets = rng.random(3) < (0.6, 0.5, 0.4)
+            targets[rng.integers(3)] |= not targets.any()
+            image = rng.integers(0, 120, (40, 40, 3))
+            for channel in np.flatnonzero(targets):
+                y, x = rng.integers(0, 24, 2)
+                image[y : y + 16, x : x + 16, channel] += 130
+            name = f"{part.upper()}{i:03d}"
+            cv2.imwrite(str(root / part / f"{name}.png"), image.astype(np.uint8)[:, :, ::-1])
+            rows.append([name, f"./{part}/{name}.png", *targets.astype(int)])
+        tables[part] = pd.DataFrame(rows, columns=["img_id", "img_path", *labels])
+    tables["train"].to_csv(root / "train.csv", index=False)
+    tables["test"][["img_id", "img_path"]].to_csv(root / "test.csv", index=False)
+    sample = tables["test"][["img_id"]].sample(frac=1, random_state=0)
+    sample.assign(blue=0.0, red=0.0, green=0.0).to_csv(root / "sample_submission.csv", index=False)
+    return root
+
+
+@pytest.fixture
+def make_sweep(layout: Path) -> Callable[..., Sweep]:
+    """A sweep of two preprocessings and one tiny backbone; keyword arguments change its fields."""
+
+    def make(**changes: object) -> Sweep:
+        sweep = Sweep(
+            name="study",
+            task=tasks.DaconSatellite(str(layout)),
+            split=holdout(0.25, seed=0),
+            preprocess=grid((), (ops.Sharpen(),)),
+            backbone=Backbone("test_resnet", pretrained=False),
+            loss=losses.BCE(),
+            recipe=Recipe(epochs=3, batch_size=8, optimizer="adamw", lr=3e-3, image_size=32),
+        )
+        return replace(sweep, **changes)  # type: ignore[arg-type]
+
+    return make
+
+
+@pytest.fixture(scope="session")
+def ray_engine() -> Iterator[Engine]:
+    """One Ray with two CPUs for all tests of a session."""
+    from swath.engine.cluster import SETTINGS, RayEngine
+    from swath.sweep import Resources
+
+    os.environ.update(SETTINGS)
+    import ray
+
+    ray.init(address="local", num_cpus=2, include_dashboard=False, log_to_driver=False)
+    with RayEngine(Resources(cpus=1)) as engine:
+        yield engine
+    ray.shutdown()
+
+
+@pytest.fixture(params=["inline", pytest.param("ray", marks=pytest.mark.ray)])
+def engine(request: pytest.FixtureRequest) -> Engine:
+    """Both engines in turn: one suite holds for both."""
+    return InlineEngine() if request.param == "inline" else request.getfixturevalue("ray_engine")
