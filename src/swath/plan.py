@@ -160,8 +160,27 @@ class Plan:
         return [e for e in self.entries() if not caches.is_built(self.places.cache, e.key)]
 
     def lacking(self, retry_failed: bool = False) -> list[PlannedTrial]:
-        """Trials the store does not have: not final, or stopped under another rule, or failed and to be retried."""
-        return [t for t in self.trials if not self._has(self.outcomes.get(t.spec.fingerprint), retry_failed)]
+        """Trials the store does not have: not final, or stopped under another rule, or failed and to be retried.
+
+        In a stopped sweep with several seeds the further seeds of a cell are wanted only while its first seed may
+        still survive, or has.
+        """
+        return [
+            t
+            for t in self.trials
+            if not self._has(self.outcomes.get(t.spec.fingerprint), retry_failed) and self._is_wanted(t)
+        ]
+
+    def is_further_seed(self, trial: PlannedTrial) -> bool:
+        """True for a trial of the second wave: first seeds compete, the further seeds of survivors never stop."""
+        return self.sweep.stop is not None and trial.spec.seed != self.sweep.seeds[0]
+
+    def _is_wanted(self, trial: PlannedTrial) -> bool:
+        if not self.is_further_seed(trial) or trial.cell.baseline:
+            return True
+        spec = replace(trial.spec, seed=self.sweep.seeds[0])
+        first = self.outcomes.get(spec.fingerprint)
+        return first is None or first.state == "COMPLETE" or not self._has(first, retry_failed=False)
 
     def _has(self, outcome: Outcome | None, retry_failed: bool) -> bool:
         if outcome is None:

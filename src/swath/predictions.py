@@ -160,9 +160,13 @@ class Trial:
         self.storage.write(self._key("checkpoint/last.pt"), data)
 
     def finish(self, outcome: Outcome) -> None:
-        """Write the final state, then drop what only an unfinished trial needs."""
+        """Write the final state, then drop what only an unfinished trial needs.
+
+        A FAILED trial keeps its checkpoint, so that a retry goes on from its last epoch.
+        """
         self.storage.write(self._key("trial.json"), _dumps(asdict(outcome)))
-        self.storage.delete(self._key("checkpoint"))
+        if outcome.state != "FAILED":
+            self.storage.delete(self._key("checkpoint"))
         self.release()
 
 

@@ -2,7 +2,7 @@
 
 import math
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 
@@ -40,8 +40,9 @@ def run(plan: Plan, engine: Engine, say: Callable[[str], None], retry_failed: bo
     _build_caches(plan, engine, say)
     _write_records(plan)
     ran: set[str] = set()
-    for stops, wave in _waves(plan):
-        ran |= _run_wave(plan, engine, say, wave(), stops, retry_failed)
+    for further in (False, True):
+        wave = [t for t in plan.trials if plan.is_further_seed(t) == further]
+        ran |= _run_wave(plan, engine, say, wave, retry_failed)
     return len(ran)
 
 
@@ -112,49 +113,22 @@ def _write_records(plan: Plan) -> None:
     )
 
 
-def _waves(plan: Plan) -> Iterable[tuple[bool, Callable[[], list[PlannedTrial]]]]:
-    """(may trials stop, which trials): one wave, or two where a stopped sweep has several seeds.
-
-    First seeds compete. The further seeds of the cells that survived, and of the baseline, then run to the end
-    unstopped: fresh seeds, which no stopping has selected.
-    """
-    first, stops = plan.sweep.seeds[0], plan.sweep.stop is not None
-    if not stops or len(plan.sweep.seeds) == 1:
-        return [(stops, lambda: plan.trials)]
-
-    def survivors() -> list[PlannedTrial]:
-        complete = {
-            (t.cell.label, t.spec.fold) for t in plan.trials if t.spec.seed == first and _state(plan, t) == "COMPLETE"
-        }
-        return [
-            t
-            for t in plan.trials
-            if t.spec.seed != first and (t.cell.baseline or (t.cell.label, t.spec.fold) in complete)
-        ]
-
-    return [(True, lambda: [t for t in plan.trials if t.spec.seed == first]), (False, survivors)]
-
-
-def _state(plan: Plan, trial: PlannedTrial) -> str:
-    outcome = plan.outcomes.get(trial.spec.fingerprint)
-    return outcome.state if outcome else ""
-
-
 def _run_wave(
-    plan: Plan, engine: Engine, say: Callable[[str], None], wave: list[PlannedTrial], stops: bool, retry_failed: bool
+    plan: Plan, engine: Engine, say: Callable[[str], None], wave: list[PlannedTrial], retry_failed: bool
 ) -> set[str]:
     """Run what the store lacks of a wave; trials that another driver is at work on are waited for."""
     ran: set[str] = set()
+    here = {t.spec.fingerprint for t in wave}
     waited = False
     while True:
         plan.refresh()
-        lacking = [t for t in plan.lacking(retry_failed) if t in wave and t.spec.fingerprint not in ran]
+        lacking = [t for t in plan.lacking(retry_failed) if t.spec.fingerprint in here - ran]
         if not lacking:
             return ran
         elsewhere = {t.label: who for t in lacking if (who := _handle(plan, t).leased_elsewhere())}
         ours = [t for t in lacking if t.label not in elsewhere]
         if ours:
-            _Wave(plan, wave, ours, plan.sweep.stop if stops else None).run(engine)
+            _Wave(plan, wave, ours).run(engine)
             ran |= {t.spec.fingerprint for t in ours}
             continue
         if not waited:
@@ -170,14 +144,14 @@ def _handle(plan: Plan, trial: PlannedTrial) -> Trial:
 class _Wave:
     """Trials that run together, and the decisions about them."""
 
-    def __init__(self, plan: Plan, wave: list[PlannedTrial], ours: list[PlannedTrial], stop: Asha | None) -> None:
+    def __init__(self, plan: Plan, wave: list[PlannedTrial], ours: list[PlannedTrial]) -> None:
         self._plan = plan
         self._trials = {t.spec.fingerprint: t for t in ours}
-        self._stop = stop
-        self._rungs = _rungs_from_store(plan, wave, stop) if stop else None
+        competing = plan.sweep.stop is not None and not plan.is_further_seed(ours[0])
+        self._rungs = _rungs_from_store(plan, wave, plan.sweep.stop) if competing and plan.sweep.stop else None
         done = {t.spec.fingerprint: len(_handle(plan, t).metrics()) for t in ours}
         self._progress = SweepProgress(
-            total=len(plan.trials),
+            total=len(plan.outcomes.keys() | {t.spec.fingerprint for t in plan.lacking()} | self._trials.keys()),
             epochs_left=sum(t.spec.recipe.epochs - done[f] for f, t in self._trials.items()),
             metrics={t.record.label: t.record.metric for t in plan.tasks},
         )
