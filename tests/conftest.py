@@ -1,4 +1,5 @@
 import os
+import uuid
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -11,6 +12,7 @@ import pytest
 from swath import Backbone, Recipe, Sweep, grid, holdout, losses, ops, tasks
 from swath.engine.base import Engine
 from swath.engine.inline import InlineEngine
+from swath.paths import Storage
 
 
 @pytest.fixture(scope="session")
@@ -79,3 +81,31 @@ def ray_engine() -> Iterator[Engine]:
 def engine(request: pytest.FixtureRequest) -> Engine:
     """Both engines in turn: one suite holds for both."""
     return InlineEngine() if request.param == "inline" else request.getfixturevalue("ray_engine")
+
+
+@pytest.fixture(scope="session")
+def s3_root() -> Iterator[str]:
+    """A URI on a real S3 server on this machine; tests share its bucket, so each goes below its own prefix."""
+    import boto3
+    from moto.server import ThreadedMotoServer
+
+    with pytest.MonkeyPatch.context() as environment:
+        for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"):
+            environment.setenv(name, "dummy")
+        environment.setenv("AWS_DEFAULT_REGION", "us-east-1")
+        environment.setenv("AWS_EC2_METADATA_DISABLED", "true")
+        server = ThreadedMotoServer("127.0.0.1", 0, verbose=False)
+        server.start()
+        host, port = server.get_host_and_port()
+        client = boto3.client("s3", endpoint_url=f"http://{host}:{port}", region_name="us-east-1")
+        client.create_bucket(Bucket="swath-tests")
+        yield f"s3://swath-tests/root?region=us-east-1&scheme=http&endpoint_override={host}%3A{port}"
+        server.stop()
+
+
+@pytest.fixture(params=["folder", "s3"])
+def storage(request: pytest.FixtureRequest, tmp_path: Path) -> Storage:
+    """An empty store, on a folder and on S3 in turn: one suite holds for both."""
+    if request.param == "folder":
+        return Storage(str(tmp_path / "store"))
+    return Storage(request.getfixturevalue("s3_root")).child(uuid.uuid4().hex)

@@ -45,11 +45,12 @@ class Asha(Description):
         return tuple(found)
 
     def problems(self) -> list[str]:
-        found = []
-        if self.grace_epochs < 1:
-            found.append(f"asha(grace_epochs={self.grace_epochs!r}): allowed is 1 or more.")
-        if self.reduction < 2:
-            found.append(f"asha(reduction={self.reduction!r}): allowed is 2 or more.")
+        # Whole numbers only: no epoch would ever meet a rung at 2.5.
+        found = [
+            f"asha({field}={value!r}): allowed is a whole number of {low} or more."
+            for field, value, low in (("grace_epochs", self.grace_epochs, 1), ("reduction", self.reduction, 2))
+            if not isinstance(value, int) or value < low
+        ]
         if self.exempt not in EXEMPT:
             found.append(unknown("exempt of asha", self.exempt, EXEMPT))
         return found

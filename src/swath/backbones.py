@@ -52,12 +52,34 @@ def build(backbone: Backbone, classes: int, in_chans: int, image_size: int, seed
         net = timm.create_model(backbone.model, pretrained=backbone.pretrained, **options)
     except Exception as error:
         raise InputError(_weights_problem(backbone, error)) from error
+    if backbone.weights:
+        untouched = _still_random(net, backbone, options, seed)
+        if untouched:
+            error = ValueError(f"the file lacks {len(untouched)} of the model's tensors, e.g. {untouched[0]}")
+            raise InputError(_weights_problem(backbone, error))
     if in_chans != 3 and backbone.pretrained and backbone.stem == "reinit":
         _reset_stem(net)
     mean, std = (tuple(map(float, _config(net)[key])) for key in ("mean", "std"))
     if in_chans == 1:
         mean, std = (sum(mean) / len(mean),), (sum(std) / len(std),)
     return Model(net, mean, std)
+
+
+def _still_random(net: nn.Module, backbone: Backbone, options: dict[str, Any], seed: int) -> list[str]:
+    """Weights outside the head that are as drawn from the seed: timm skips what a file lacks without a word."""
+    torch.manual_seed(seed)
+    drawn = dict(timm.create_model(backbone.model, pretrained=False, **options).named_parameters())
+    head = _config(net)["classifier"] or ()
+    heads = tuple(f"{name}." for name in ([head] if isinstance(head, str) else head))
+    return [
+        name
+        for name, weight in net.named_parameters()
+        if weight.requires_grad
+        and weight.ndim > 1
+        and weight.min() < weight.max()  # a constant start says nothing
+        and not name.startswith(heads)
+        and torch.equal(weight, drawn[name])
+    ]
 
 
 def _config(net: nn.Module) -> dict[str, Any]:

@@ -6,7 +6,6 @@ All are means over images and labels, so that their values, and the steps they c
 from collections.abc import Callable
 from typing import Any
 
-import torch
 from timm.loss.asymmetric_loss import AsymmetricLossMultiLabel
 from torch import Tensor
 from torch.nn.functional import binary_cross_entropy_with_logits
@@ -39,10 +38,7 @@ def _focal(loss: losses.Focal) -> Criterion:
 
 @CRITERIA.register("asymmetric")
 def _asymmetric(loss: losses.Asymmetric) -> Criterion:
-    # timm sums over images and labels; the mean keeps the loss on the scale of the other two.
-    summed = AsymmetricLossMultiLabel(gamma_neg=loss.gamma_neg, gamma_pos=loss.gamma_pos, clip=loss.clip)
-
-    def asymmetric(logits: Tensor, targets: Tensor) -> Tensor:
-        return torch.div(summed(logits, targets), logits.numel())
-
-    return asymmetric
+    # timm's default sums over labels; the mean keeps the loss on the scale of the other two.
+    return AsymmetricLossMultiLabel(
+        gamma_neg=loss.gamma_neg, gamma_pos=loss.gamma_pos, clip=loss.clip, reduction="mean"
+    )

@@ -49,6 +49,8 @@ def to_json(value: Any) -> Any:
         return {"name": value.name, "version": value.version, **fields}
     if isinstance(value, tuple | list):
         return [to_json(v) for v in value]
+    if isinstance(value, float) and value.is_integer():
+        return int(value)  # gamma=2 and gamma=2.0 are equal descriptions, so their JSON is the same
     if value is None or isinstance(value, str | int | float | bool):
         return value
     raise TypeError(f"{type(value).__name__} has no place in a description")

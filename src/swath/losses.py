@@ -3,6 +3,7 @@
 The torch functions are in `swath.criteria`. All are means over images and labels, so their values compare.
 """
 
+import math
 from dataclasses import dataclass
 from typing import ClassVar
 
@@ -47,9 +48,9 @@ class Focal(Loss):
 
     def problems(self) -> list[str]:
         found = []
-        if not self.gamma >= 0:
+        if not (isinstance(self.gamma, int | float) and 0 <= self.gamma < math.inf):
             found.append(f"Focal(gamma={self.gamma!r}): allowed is 0 or more; the paper uses 2.")
-        if not (0 <= self.alpha <= 1 or self.alpha == -1):
+        if not (isinstance(self.alpha, int | float) and (0 <= self.alpha <= 1 or self.alpha == -1)):
             found.append(f"Focal(alpha={self.alpha!r}): allowed is 0 to 1, or -1 for no weighting.")
         return found
 
@@ -73,9 +74,9 @@ class Asymmetric(Loss):
         found = [
             f"Asymmetric({field}={value!r}): allowed is 0 or more."
             for field, value in (("gamma_neg", self.gamma_neg), ("gamma_pos", self.gamma_pos))
-            if not value >= 0
+            if not (isinstance(value, int | float) and 0 <= value < math.inf)
         ]
-        if not 0 <= self.clip < 1:
+        if not (isinstance(self.clip, int | float) and 0 <= self.clip < 1):
             found.append(f"Asymmetric(clip={self.clip!r}): allowed is 0 up to, but not including, 1.")
         return found
 

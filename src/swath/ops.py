@@ -62,7 +62,7 @@ class Resize(Op):
 
     def problems(self) -> list[str]:
         found = []
-        if not isinstance(self.size_px, int) or not 0 <= self.size_px <= 4096:
+        if not isinstance(self.size_px, int) or not (self.size_px == 0 or 8 <= self.size_px <= 4096):
             found.append(f"Resize(size_px={self.size_px!r}): give a whole number of pixels from 8 to 4096.")
         if self.interpolation not in INTERPOLATIONS:
             found.append(unknown("interpolation of Resize", self.interpolation, INTERPOLATIONS))
@@ -85,6 +85,12 @@ def finished(chain: Sequence[Op], size_px: int) -> tuple[Op, ...]:
     body = ops[:-1] if last else ops
     resize = last or Resize()
     return (*body, replace(resize, size_px=resize.size_px or size_px))
+
+
+def size_px(chain: Sequence[Op], image_size: int) -> int:
+    """Side of the chain's result in pixels, for a recipe's `image_size`."""
+    last = chain[-1] if chain else None
+    return (last.size_px if isinstance(last, Resize) else 0) or image_size
 
 
 def label(chain: Sequence[Op]) -> str:

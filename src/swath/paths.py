@@ -6,6 +6,7 @@ import shutil
 import tempfile
 import uuid
 from pathlib import Path
+from urllib.parse import unquote, urlparse
 
 import pyarrow as pa
 from pyarrow import fs
@@ -66,6 +67,8 @@ class Storage:
     """
 
     def __init__(self, root: str) -> None:
+        if root.lower().startswith("file://"):
+            root = unquote(urlparse(root).path)  # a folder: pyarrow's own local writes are neither atomic nor nested
         self.root = root.rstrip("/") or "/"
         self.folder: Path | None = None if is_uri(root) else Path(root)
         if self.folder is None:
@@ -93,7 +96,7 @@ class Storage:
         if self.folder is not None:
             return Storage(str(self.folder / key))
         base, _, query = self.root.partition("?")
-        return Storage(f"{base}/{key}" + (f"?{query}" if query else ""))
+        return Storage(f"{base.rstrip('/')}/{key}" + (f"?{query}" if query else ""))
 
     def write(self, key: str, data: bytes) -> None:
         """Put one object, whole or not at all."""

@@ -71,13 +71,16 @@ class Backbone(Description):
         if not self.pretrained:
             notes.append("scratch")
         elif self.weights:
-            notes.append(f"weights={self.weights.replace(chr(92), '/').rsplit('/', 1)[-1]}")
+            notes.append(f"weights={str(self.weights).replace(chr(92), '/').rsplit('/', 1)[-1]}")
         if self.stem != "adapt":
             notes.append(f"stem={self.stem}")
-        return f"{self.model}({','.join(notes)})" if notes else self.model
+        return f"{self.model}({','.join(notes)})" if notes else str(self.model)
 
     def problems(self) -> list[str]:
         found = [] if self.stem in STEMS else [unknown("stem of Backbone", self.stem, STEMS)]
+        for field in ("model", "weights"):
+            if not isinstance(getattr(self, field), str):
+                found.append(f"Backbone({field}={getattr(self, field)!r}): give it as text.")
         if self.weights and not self.pretrained:
             found.append(f"Backbone({self.model!r}): weights={self.weights!r} needs pretrained=True; drop one of them.")
         return found

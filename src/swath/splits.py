@@ -44,12 +44,15 @@ class Holdout(Split):
 
     def canonical(self) -> str:
         """`holdout(0.2,seed=0)`."""
-        return f"holdout({self.fraction:g},seed={self.seed})"
+        return f"holdout({self.fraction!r},seed={self.seed})"  # a key of the store: no two fractions may share it
 
     def problems(self) -> list[str]:
-        if isinstance(self.fraction, int | float) and 0 < self.fraction < 1:
-            return []
-        return [f"holdout({self.fraction!r}): give the share that validates, above 0 and below 1, e.g. 0.2."]
+        found = []
+        if not (isinstance(self.fraction, int | float) and 0 < self.fraction < 1):
+            found.append(f"holdout({self.fraction!r}): give the share that validates, above 0 and below 1, e.g. 0.2.")
+        if not isinstance(self.seed, int) or not 0 <= self.seed < 2**32:
+            found.append(f"holdout(seed={self.seed!r}): allowed is a whole number from 0 to {2**32 - 1}.")
+        return found
 
     def validation_folds(self, targets: NDArray[np.uint8], groups: NDArray[np.int64]) -> NDArray[np.int64]:
         chosen = stratified_half(targets, groups, self.fraction, self.seed)
@@ -76,6 +79,8 @@ def stratified_half(
         raise ValueError(f"cannot split {len(names)} group(s) of images in two")
     carried = np.zeros((len(names), targets.shape[1]), np.uint8)
     np.maximum.at(carried, index, targets)
+    if carried.shape[1] == 1:
+        carried = np.hstack([carried, 1 - carried])  # the library takes two labels or more
     size = int(np.clip(round(fraction * len(names)), 1, len(names) - 1))
     splitter = MultilabelStratifiedShuffleSplit(n_splits=1, test_size=cast(Any, size), random_state=seed)
     with warnings.catch_warnings():
@@ -83,4 +88,7 @@ def stratified_half(
         _, drawn = next(splitter.split(np.zeros(len(names)), carried))
     chosen = np.zeros(len(names), bool)
     chosen[drawn] = True
+    if chosen.all() or not chosen.any():  # the library may leave a side empty when labels are rarer than 1/fraction
+        one = np.random.default_rng(seed).integers(len(names))
+        chosen[one] = not chosen[one]
     return chosen[index]

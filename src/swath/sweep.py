@@ -122,17 +122,13 @@ class Cell:
         """The levels joined: `sharpen / resnet50 / bce`; the settings where there is no grid at all."""
         if self.factors:
             return " / ".join(self.factors.values())
-        return " / ".join((ops.label(self.sweep.preprocess), self.backbone.canonical(), self.sweep.loss.canonical()))
+        levels = (self.sweep.preprocess, self.backbone, self.sweep.loss)
+        return " / ".join(_label((name,), v) for name, v in zip(("preprocess", "backbone", "loss"), levels, strict=True))
 
 
 def expand(sweep: Sweep) -> list[Cell]:
     """All cells of a sweep, the baseline first."""
-    return [
-        Cell(
-            {_factor(path): _label(path, level) for path, level, _ in levels}, all(first for _, _, first in levels), one
-        )
-        for one, levels in _expanded(sweep, ())
-    ]
+    return [Cell(_factors(levels), all(first for _, _, first in levels), one) for one, levels in _expanded(sweep, ())]
 
 
 def label_problems(cells: list[Cell]) -> list[str]:
@@ -172,6 +168,16 @@ def _expanded(value: Any, path: tuple[str, ...]) -> Iterator[tuple[Any, list[_Le
         yield value, []
 
 
+def _factors(levels: list[_Level]) -> dict[str, str]:
+    """Factor name to level label; two grids in one chain are `preprocess` and `preprocess 2`."""
+    found: dict[str, str] = {}
+    for path, level, _ in levels:
+        name = _factor(path)
+        again = sum(key.partition(" ")[0] == name for key in found)
+        found[f"{name} {again + 1}" if again else name] = _label(path, level)
+    return found
+
+
 def _factor(path: tuple[str, ...]) -> str:
     """`preprocess`, `backbone`, `loss`, or the last field's name (`lr` for `recipe.lr`)."""
     return path[-1] if path[0] == "recipe" else ".".join(path)
@@ -197,11 +203,14 @@ def grid_problems(sweep: Sweep) -> list[str]:
         found.append(f"seeds={seeds!r}: give a tuple of one or more whole numbers from 0, e.g. (0, 1, 2).")
     elif len(set(seeds)) != len(seeds):
         found.append(f"seeds={seeds!r}: a seed twice is the same trial twice; give different ones.")
+    limit = sweep.max_train_images
+    if not isinstance(limit, Grid) and (not isinstance(limit, int) or limit < 0):
+        found.append(f"max_train_images={limit!r}: give a whole number of images, or 0 for all.")
     for path, values in _grids(sweep, ()):
         if not values:
             found.append(f"the grid on {'.'.join(path)} is empty: give it at least one value.")
             continue
-        if path[0] in ("name", "seeds", "split", "stop"):
+        if path[0] in ("name", "seeds", "split", "stop", "max_train_images"):
             found.append(f"a grid cannot stand on {path[0]}: it decides which cells compare, not what a cell is.")
         repeated = sorted({str(v) for i, v in enumerate(values) if v in values[:i]})
         if repeated:
@@ -229,18 +238,35 @@ def cell_problems(cell: Cell) -> list[str]:
         found += sweep.task.problems() + losses.loss_problems(sweep.loss, sweep.task.kind)
     else:
         found.append(unknown("task", sweep.task, ()) + " Give a value of swath.tasks, e.g. tasks.DaconSatellite(DIR).")
-    found += ops.chain_problems(sweep.preprocess)
+    chain = ops.chain_problems(sweep.preprocess)
+    found += chain
     found += _typed("split", sweep.split, Split, "holdout(0.2)")
     found += _typed("recipe", sweep.recipe, Recipe, "Recipe(epochs=20)")
+    if not chain and isinstance(sweep.recipe, Recipe):
+        found += _size_problems(sweep)
     if sweep.stop is not None:
         found += _typed("stop", sweep.stop, Asha, "asha() or None")
     if not isinstance(sweep.backbone, Backbone | str):
         return [*found, f"backbone={sweep.backbone!r}: give a timm name or a Backbone."]
     backbone = cell.backbone
-    found += backbone.problems() + timm_names.problems(backbone.model)
+    found += backbone.problems()
+    if not isinstance(backbone.model, str):
+        return found
+    found += timm_names.problems(backbone.model)
     if backbone.pretrained and not backbone.weights:
         found += timm_names.pretrained_problems(backbone.model)
     return found
+
+
+def _size_problems(sweep: Sweep) -> list[str]:
+    """A sentence when the chain gives images of another size than the recipe says the model sees."""
+    size, wanted = ops.size_px(sweep.preprocess, sweep.recipe.image_size), sweep.recipe.image_size
+    if size == wanted:
+        return []
+    return [
+        f"preprocess={ops.label(sweep.preprocess)} gives images of {size} px, Recipe(image_size={wanted!r}) says the "
+        "model sees another size: leave size_px out of Resize, or make the two equal."
+    ]
 
 
 def _typed(field: str, value: Any, kind: type[Description], example: str) -> list[str]:

@@ -23,7 +23,7 @@ OPTIMIZERS = {"adam": torch.optim.Adam, "adamw": torch.optim.AdamW}
 
 
 class DivergedError(SwathError):
-    """The training loss is no longer a number."""
+    """The training loss, or the model's output, is no longer a number."""
 
 
 @dataclass(frozen=True)
@@ -89,7 +89,8 @@ class Trainer:
         """Train from the next epoch to the recipe's last, yielding after each.
 
         Raises:
-            DivergedError: The loss is not finite; names the epoch and the step.
+            DivergedError: The loss is not finite, or what the model makes of the validation images is not; names
+                the epoch, and the step.
         """
         while self.epoch < self.recipe.epochs:
             started = time.perf_counter()
@@ -97,6 +98,11 @@ class Trainer:
             train_loss = self._train_epoch(train)
             trained = time.perf_counter() - started
             logits = self.predict(val)
+            if not torch.isfinite(logits).all():
+                raise DivergedError(
+                    f"the validation logits are not all finite after epoch {self.epoch}: its last step broke the "
+                    f"model. Lower the learning rate (lr={self.recipe.lr:g})."
+                )
             yield EpochResult(
                 epoch=self.epoch,
                 train_loss=train_loss,

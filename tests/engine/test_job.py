@@ -1,13 +1,15 @@
 """`ray job submit` as the README writes it: a running cluster with token authentication, swath not installed there."""
 
+import contextlib
 import os
 import shutil
 import socket
 import subprocess
 import sys
+import tempfile
 import time
 import venv
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -21,7 +23,7 @@ REPOSITORY = Path(__file__).resolve().parents[2]
 class Cluster:
     """A head node on loopback."""
 
-    python: Path
+    ray: list[str]
     environment: dict[str, str]
     address: str
 
@@ -35,6 +37,20 @@ def free_ports(count: int) -> list[int]:
     for s in sockets:
         s.close()
     return ports
+
+
+def is_open(port: int) -> bool:
+    with contextlib.suppress(OSError), socket.create_connection(("127.0.0.1", port), timeout=1):
+        return True
+    return False
+
+
+def wait_for(condition: Callable[[], bool], log: Path, timeout_s: float = 90) -> None:
+    """Poll until true; the log is shown when that takes too long."""
+    deadline = time.monotonic() + timeout_s
+    while not condition():
+        assert time.monotonic() < deadline, log.read_text()
+        time.sleep(0.2)
 
 
 @pytest.fixture
@@ -55,23 +71,29 @@ def cluster(tmp_path: Path) -> Iterator[Cluster]:
         "PATH": f"{python.parent}:{environment['PATH']}",
         "VIRTUAL_ENV": str(home),
         "RAY_USAGE_STATS_ENABLED": "0",
+        "RAY_AUTH_MODE": "token",
     }
     without = subprocess.run(
         [python, "-c", "import ray, swath"], env=environment, capture_output=True, text=True, check=False
     )
     assert "No module named 'swath'" in without.stderr, without.stderr
+    ray = [str(python), "-m", "ray.scripts.scripts"]
+    subprocess.run([*ray, "get-auth-token", "--generate"], env=environment, capture_output=True, check=True)
     port, dashboard, agent, client = free_ports(4)
-    start = [python, "-m", "ray.scripts.scripts", "start", "--head", "--block", "--num-cpus=2", "--disable-usage-stats"]
+    scratch = tempfile.mkdtemp(prefix="ray-")  # Ray's sockets lie below; a path from pytest would be too long
+    start = [*ray, "start", "--head", "--block", "--num-cpus=2", "--disable-usage-stats", f"--temp-dir={scratch}"]
     start += [f"--port={port}", f"--dashboard-port={dashboard}", f"--dashboard-agent-listen-port={agent}"]
     start += [f"--ray-client-server-port={client}", "--node-ip-address=127.0.0.1", "--dashboard-host=127.0.0.1"]
     log = tmp_path / "head.log"
     with log.open("w") as out:
         head = subprocess.Popen(start, env=environment, stdout=out, stderr=out)
     try:
-        yield Cluster(python, environment, f"http://127.0.0.1:{dashboard}")
+        wait_for(lambda: is_open(dashboard), log)
+        yield Cluster(ray, environment, f"http://127.0.0.1:{dashboard}")
     finally:
         head.terminate()
         head.wait(60)
+        shutil.rmtree(scratch, ignore_errors=True)
 
 
 @pytest.mark.ray
@@ -81,28 +103,21 @@ def test_a_submitted_job_runs_the_smoke_sweep_and_leaves_its_report(
 ) -> None:
     for name in ("src", "sweeps"):
         shutil.copytree(REPOSITORY / name, tmp_path / "work" / name, ignore=shutil.ignore_patterns("*.egg-info"))
-    submit = [str(cluster.python), "-m", "ray.scripts.scripts", "job", "submit", "--address", cluster.address]
+    submit = [*cluster.ray, "job", "submit", "--address", cluster.address]
     submit += ["--working-dir", str(tmp_path / "work")]
     submit += ["--runtime-env-json", '{"env_vars": {"PYTHONPATH": "src"}}', "--"]
     script = ["python", "sweeps/satellite_ablation.py", "--data", str(layout), "--smoke"]
-    client = cluster.environment | {"RAY_AUTH_MODE": "token"}
 
     def submitted(environment: dict[str, str], *more: str) -> subprocess.CompletedProcess[str]:
         return subprocess.run(
             [*submit, *script, *more], env=environment, capture_output=True, text=True, timeout=300, check=False
         )
 
-    deadline = time.monotonic() + 90
-    while "running" not in (tmp_path / "head.log").read_text() and time.monotonic() < deadline:
-        time.sleep(0.5)
-    refused = submitted(client)
-    while "Failed to connect" in refused.stdout + refused.stderr and time.monotonic() < deadline:
-        time.sleep(2)
-        refused = submitted(client)
+    refused = submitted(cluster.environment)
     assert refused.returncode != 0
     assert "--storage is './store', a relative path" in refused.stdout, refused.stdout + refused.stderr
 
-    done = submitted(client, "--storage", str(tmp_path / "store"))
+    done = submitted(cluster.environment, "--storage", str(tmp_path / "store"))
     assert done.returncode == 0, done.stdout + done.stderr
     table = pd.read_csv(tmp_path / "store/reports/satellite_ablation-smoke/leaderboard.csv")
     assert len(table) == table["cell"].nunique() == 36

@@ -1,5 +1,6 @@
 """A driver killed with SIGKILL in the middle, on real Ray: what was complete stays, what was begun goes on."""
 
+import io
 import json
 import os
 import signal
@@ -38,7 +39,8 @@ def states(store: Path) -> tuple[set[str], dict[str, int]]:
         if (folder / "trial.json").exists():
             final.add(folder.name)
         elif (folder / "checkpoint/last.pt").exists():
-            begun[folder.name] = len(pd.read_parquet(folder / "metrics.parquet"))
+            # One read: parquet readers open a path several times, and the trial replaces the file in between.
+            begun[folder.name] = len(pd.read_parquet(io.BytesIO((folder / "metrics.parquet").read_bytes())))
     return final, begun
 
 

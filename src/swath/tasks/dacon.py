@@ -42,11 +42,13 @@ class DaconSatellite(Task):
                 f"sample_submission.csv and train.csv in {reader.root} differ in the label columns {odd[:5]}. "
                 "They must have the same labels."
             )
+        ids = pd.concat([train["img_id"], test["img_id"]], ignore_index=True)
+        reader.unique_ids("train.csv and test.csv", ids)
         reader.same_ids(sample, test, "img_id")
         raise_if_any(reader.problems)
         rows = pd.DataFrame(
             {
-                "id": pd.concat([train["img_id"], test["img_id"]], ignore_index=True),
+                "id": ids,
                 "path": pd.concat([reader.paths(train["img_path"]), reader.paths(test["img_path"])], ignore_index=True),
                 "split": ["train"] * len(train) + ["test"] * len(test),
             }
@@ -79,15 +81,18 @@ class DaconBirds(Task):
                 "sample_submission.csv": ["id", "label"],
             }
         )
-        labels = tuple(sorted(set(train["label"])))
+        labels = tuple(sorted(set(train["label"]) - {""}))
+        reader.problems += labels_outside("train.csv", train["label"], labels)
         reader.problems += labels_outside("sample_submission.csv", sample["label"], labels)
-        reader.same_ids(sample, test, "id")
-        raise_if_any(reader.problems)
         # train.csv has no ids: the file's stem is one (TRAIN_00000).
         train_ids = train["img_path"].str.replace(r"^.*/|\.[^.]*$", "", regex=True)
+        ids = pd.concat([train_ids, test["id"]], ignore_index=True)
+        reader.unique_ids("train.csv and test.csv", ids)
+        reader.same_ids(sample, test, "id")
+        raise_if_any(reader.problems)
         rows = pd.DataFrame(
             {
-                "id": pd.concat([train_ids, test["id"]], ignore_index=True),
+                "id": ids,
                 "path": pd.concat([reader.paths(train["img_path"]), reader.paths(test["img_path"])], ignore_index=True),
                 "split": ["train"] * len(train) + ["test"] * len(test),
                 "hires_path": list(reader.paths(train["upscale_img_path"])) + [""] * len(test),

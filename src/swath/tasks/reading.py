@@ -1,5 +1,6 @@
 """Reading csv files the way every source needs it: all problems collected, ids and labels kept as text."""
 
+import warnings
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -47,8 +48,11 @@ class Reader:
             self.problems.append(f"file {name} is missing in {self.root} (found {there}). The task reads it.")
             return None
         try:
-            frame = pd.read_csv(path, dtype=str, keep_default_na=False, encoding="utf-8-sig")
-        except (pd.errors.ParserError, pd.errors.EmptyDataError, UnicodeDecodeError) as error:
+            with warnings.catch_warnings():
+                # Rows longer than the header would otherwise shift every column by one, or lose their end.
+                warnings.simplefilter("error", pd.errors.ParserWarning)
+                frame = pd.read_csv(path, dtype=str, keep_default_na=False, encoding="utf-8-sig", index_col=False)
+        except (pd.errors.ParserError, pd.errors.ParserWarning, pd.errors.EmptyDataError, UnicodeDecodeError) as error:
             self.problems.append(f"file {path} is no readable csv file: {error}.")
             return None
         missing = [c for c in columns if c not in frame.columns]
@@ -75,8 +79,20 @@ class Reader:
             )
         return np.where(wrong, 0, numbers).astype(np.uint8)
 
+    def unique_ids(self, name: str, ids: pd.Series) -> None:
+        """Note it when an id is empty or stands for more than one row."""
+        repeated = ids[ids.duplicated() & (ids != "")].unique()
+        if len(repeated):
+            self.problems.append(
+                f"{name}: {len(repeated)} ids stand for more than one row, e.g. {repeated[0]!r}. Ids must be unique "
+                "over training and test images: remove or rename the repeated rows."
+            )
+        if (ids == "").any():
+            self.problems.append(f"{name}: {int((ids == '').sum())} rows have an empty id. Give every image its own.")
+
     def same_ids(self, sample: pd.DataFrame, test: pd.DataFrame, id_column: str) -> None:
-        """Note it when the sample submission and the test table name different images."""
+        """Note it when the sample submission and the test table name different images, or one twice."""
+        self.unique_ids("sample_submission.csv", sample[id_column])
         extra = set(sample[id_column]) ^ set(test[id_column])
         if extra:
             self.problems.append(

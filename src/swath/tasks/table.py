@@ -69,15 +69,16 @@ class Csv(Task):
             wanted[self.test] = [c for c in (self.id_column, self.path_column) if c]
         train, *tests = reader.tables(wanted)
         if self.label_column:
-            labels = self.labels_allowed or tuple(sorted(set(train[self.label_column])))
+            labels = self.labels_allowed or tuple(sorted(set(train[self.label_column]) - {""}))
             reader.problems += labels_outside(self.train, train[self.label_column], labels)
             targets = one_hot(train[self.label_column], labels)
         else:
             labels = self.label_columns or tuple(c for c in train.columns if c not in places)
             targets = reader.binary(self.train, train, labels)
-        raise_if_any(reader.problems)
         parts = [self._rows(reader, train, "train"), *(self._rows(reader, test, "test") for test in tests)]
         rows = pd.concat(parts, ignore_index=True)
+        reader.unique_ids(" and ".join(wanted), rows["id"])
+        raise_if_any(reader.problems)
         padded = np.concatenate([targets, np.zeros((len(rows) - len(train), len(labels)), np.uint8)])
         return Images(rows, labels, padded, self._submission(parts[1], labels) if tests else None)
 

@@ -26,6 +26,7 @@ class UCMerced(Task):
         (table,) = reader.tables({"labels.csv": ["img_id", "img_path"]})
         labels = tuple(c for c in table.columns if c not in ("img_id", "img_path"))
         targets = reader.binary("labels.csv", table, labels)
+        reader.unique_ids("labels.csv", table["img_id"])
         raise_if_any(reader.problems)
         rows = pd.DataFrame({"id": table["img_id"], "path": reader.paths(table["img_path"]), "split": "train"})
         return Images(rows, labels, targets)

@@ -1,0 +1,1 @@
+"""The report of a sweep, from its store alone: leaderboard, ensembles, pictures, submission."""

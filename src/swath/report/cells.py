@@ -1,0 +1,197 @@
+"""Finished trials grouped: a run is a cell with one seed on every fold, a cell is its runs over the seeds."""
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from swath import metrics
+from swath.report.results import TaskResults, TrialResult
+
+Floats = NDArray[np.float64]
+REPLICATES = 1000
+REPLICATES_LARGE = 200
+_LARGE = 200_000  # validation images times labels above which the bootstrap would dominate the report's time
+
+
+@dataclass(frozen=True)
+class Run:
+    """A cell trained with one seed, COMPLETE on every fold of the sweep.
+
+    Attributes:
+        trials: One per fold, in the folds' order.
+        score: Mean over the folds.
+    """
+
+    trials: tuple[TrialResult, ...]
+    score: float
+
+    @property
+    def cell(self) -> str:
+        """Label of its cell."""
+        return self.trials[0].cell
+
+    @property
+    def seed(self) -> int:
+        """Its training seed."""
+        return self.trials[0].seed
+
+    @property
+    def fingerprints(self) -> tuple[str, ...]:
+        """Of its trials."""
+        return tuple(t.fingerprint for t in self.trials)
+
+    @property
+    def probabilities(self) -> Floats:
+        """[N, C] on the validation images of all folds, fold after fold."""
+        return np.concatenate([t.probabilities for t in self.trials])
+
+
+@dataclass(frozen=True)
+class CellResult:
+    """A cell that at least one seed has finished.
+
+    Attributes:
+        cell: Label.
+        factors: Factor name to level.
+        baseline: True for the task's baseline cell.
+        runs: Its finished seeds.
+        seeds_planned: Seeds the sweep lists for it.
+        score: Mean over the runs.
+        sd: Standard deviation of the score over the runs; None for one run.
+        low: Lower end of the 95 % bootstrap interval of the score over validation images; see `_interval`.
+        high: Its upper end.
+        replicates: Bootstrap replicates behind the interval.
+        epochs: Mean epochs of the finished trials.
+        device_s: Seconds times devices of all its trials, whatever their state.
+    """
+
+    cell: str
+    factors: dict[str, str]
+    baseline: bool
+    runs: tuple[Run, ...]
+    seeds_planned: int
+    score: float
+    sd: float | None
+    low: float
+    high: float
+    replicates: int
+    epochs: float
+    device_s: float
+
+    @property
+    def trials(self) -> tuple[TrialResult, ...]:
+        """Finished trials over seeds and folds."""
+        return tuple(t for run in self.runs for t in run.trials)
+
+
+def finished_runs(task: TaskResults) -> list[Run]:
+    """Runs whose trial is COMPLETE on every fold, in the sweep's order; one of each where cells share trials."""
+    folds = len({t.fold for t in task.trials})
+    by_run: dict[tuple[str, int], list[TrialResult]] = {}
+    for trial in task.trials:
+        if trial.state == "COMPLETE":
+            by_run.setdefault((trial.cell, trial.seed), []).append(trial)
+    runs = []
+    for trials in by_run.values():
+        if len(trials) == folds:
+            trials.sort(key=lambda t: t.fold)
+            runs.append(Run(tuple(trials), float(np.mean([task.score(t) for t in trials]))))
+    return runs
+
+
+def rank_key(score: float) -> tuple[bool, float]:
+    """Sort key that puts the highest score first and NaN last."""
+    return (bool(np.isnan(score)), -score)
+
+
+def cell_results(task: TaskResults) -> list[CellResult]:
+    """The task's cells with a finished run, best first."""
+    by_cell: dict[str, list[Run]] = {}
+    for run in finished_runs(task):
+        by_cell.setdefault(run.cell, []).append(run)
+    return sorted((_cell(task, runs) for runs in by_cell.values()), key=lambda c: rank_key(c.score))
+
+
+def _cell(task: TaskResults, runs: list[Run]) -> CellResult:
+    label, scores = runs[0].cell, [run.score for run in runs]
+    own = [t for t in task.trials if t.cell == label]
+    replicates = replicates_of(task)
+    score = float(np.mean(scores))
+    low, high = _interval(task, runs, score, replicates)
+    return CellResult(
+        cell=label,
+        factors=runs[0].trials[0].factors,
+        baseline=label == task.baseline_cell,
+        runs=tuple(runs),
+        seeds_planned=len({t.seed for t in own}),
+        score=score,
+        sd=float(np.std(scores, ddof=1)) if len(runs) > 1 else None,
+        low=low,
+        high=high,
+        replicates=replicates,
+        epochs=float(np.mean([t.epochs for run in runs for t in run.trials])),
+        device_s=sum(t.device_s for t in own),
+    )
+
+
+def replicates_of(task: TaskResults) -> int:
+    """Bootstrap replicates for the task's size: fewer where there are many images and labels."""
+    images = sum(len(rows) for rows in task.validation.values())
+    return REPLICATES_LARGE if images * len(task.record.labels) > _LARGE else REPLICATES
+
+
+def _interval(task: TaskResults, runs: list[Run], score: float, replicates: int) -> tuple[float, float]:
+    """Basic bootstrap interval, 2 score - (97.5 %, 2.5 % percentiles), cut to [0, 1].
+
+    Groups of validation images are drawn whole, all seeds see the same draws, folds are drawn on their own. A drawn
+    sample repeats positives, which lifts average precision; percentiles would add that bias to the score's own, the
+    basic interval takes it off. On simulated tasks (80, 400 and 2,000 images, 17 labels down to 0.5 % positives) it
+    held the true mAP in 84, 92 and 95 % of the cases, percentiles in 11, 63 and 65 %.
+    """
+    found = []
+    for at, fold in enumerate(sorted(task.validation)):
+        members = [run.trials[at].probabilities for run in runs]
+        record = task.record
+        found.append(
+            metrics.bootstrap(
+                record.metric, record.kind, task.targets(fold), members, task.groups(fold), replicates, seed=fold
+            )
+        )
+    drawn = np.mean(found, axis=0)
+    if not np.isfinite(drawn).any():
+        return float("nan"), float("nan")
+    low, high = metrics.interval(drawn)
+    return max(0.0, 2 * score - high), min(1.0, 2 * score - low)
+
+
+def pooled_score(task: TaskResults, p: Floats, chosen: NDArray[np.bool_] | None = None) -> float:
+    """Mean over the folds of the task's metric on (the chosen ones of) their validation images.
+
+    Args:
+        task: The task.
+        p: [N, C] probabilities on the validation images of all folds, fold after fold.
+        chosen: [N] which images count; None counts all.
+    """
+    scores, start = [], 0
+    for fold in sorted(task.validation):
+        targets = task.targets(fold)
+        stop = start + len(targets)
+        mask = np.ones(len(targets), bool) if chosen is None else chosen[start:stop]
+        if mask.any():
+            scores.append(metrics.score(task.record.metric, task.record.kind, targets[mask], p[start:stop][mask]))
+        start = stop
+    return float(np.mean(scores)) if scores else float("nan")
+
+
+def label_scores(task: TaskResults, cell: CellResult) -> Floats:
+    """[C] the metric of each label, mean over the cell's seeds and folds; NaN for a label that cannot be scored."""
+    record = task.record
+    parts = [metrics.per_label(record.metric, record.kind, task.targets(t.fold), t.probabilities) for t in cell.trials]
+    return metrics.macro(np.stack(parts).T)
+
+
+def positives(task: TaskResults) -> NDArray[np.int64]:
+    """[C] validation images that carry each label, over all folds."""
+    rows = np.concatenate([*task.validation.values(), np.empty(0, np.int64)])
+    return task.record.targets[rows].sum(axis=0, dtype=np.int64)

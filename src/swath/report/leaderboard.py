@@ -1,0 +1,119 @@
+"""leaderboard.md: what a person reads first. Scores of different tasks never stand in one table."""
+
+import math
+import re
+import shlex
+from collections.abc import Mapping, Sequence
+
+from swath.metrics import METRIC_TITLES
+from swath.report.analysis import Analysis
+from swath.report.cells import CellResult
+from swath.report.ensemble import BEST, SINGLE
+from swath.report.markdown import code, count, escape, file_part, interval_text, points_text, score_text, wrapped
+from swath.report.results import Results
+from swath.report.sections import FACTORS_NOTE, ensembles_section, factor_section, per_label_section, ranking_section
+from swath.report.settings import settings_section
+from swath.report.states import is_running, state_sections, states_sentence
+
+Pictures = Mapping[str, str]
+"""File name of each picture of a task: `curves`, `factors`, `ensembles`."""
+
+
+def leaderboard(results: Results, analyses: Sequence[Analysis], pictures: Sequence[Pictures]) -> str:
+    """Render leaderboard.md.
+
+    Args:
+        results: The sweep.
+        analyses: One per task.
+        pictures: Likewise.
+    """
+    several = len(analyses) > 1
+    parts = [f"# Sweep {code(results.name)}"]
+    if is_running(results):
+        parts.append("**This sweep has trials left to run; what follows will change.**")
+    for analysis in analyses:
+        title = f"**{escape(analysis.task.label)}.** " if several else ""
+        parts.append(title + headline(analysis))
+    parts.append(states_sentence(results))
+    for analysis, files in zip(analyses, pictures, strict=True):
+        if several:
+            parts.append(f"## Task {escape(analysis.task.label)}")
+        parts += _task_sections(results, analysis, files, "###" if several else "##")
+    parts += _closing(results, several)
+    return "\n\n".join(wrapped(part) for part in parts if part) + "\n"
+
+
+def headline(analysis: Analysis) -> str:
+    """Best cell, baseline, and what choosing and averaging are worth, in sentences."""
+    task = analysis.task
+    if not analysis.cells:
+        return f"No cell of {code(task.label)} has finished yet, so there is no ranking."
+    best, base = analysis.cells[0], analysis.baseline
+    seeds = count(len(best.runs), "seed")
+    text = (
+        f"Best cell: {code(best.cell)} with {METRIC_TITLES[task.record.metric]} **{score_text(best.score)}** "
+        f"(95 % interval {interval_text(best.low, best.high)}; {seeds}), {_against_baseline(best, base)}."
+    )
+    if len(analysis.cells) > 1:
+        text += f" It is the highest of {len(analysis.cells)} cells, so part of its lead may be luck."
+    by_name = {e.name: e for e in analysis.ensembles}
+    if SINGLE in by_name and not math.isnan(by_name[SINGLE].cross_fit_score):
+        single, mixed = by_name[SINGLE].cross_fit_score, by_name[BEST].cross_fit_score
+        text += (
+            f"\nChosen on one half of the validation images and scored on the other, the best single trial has "
+            f"{score_text(single)} and the best ensemble {score_text(mixed)} ({points_text(100 * (mixed - single))} "
+            "points)."
+        )
+    return text
+
+
+def _against_baseline(best: CellResult, base: CellResult | None) -> str:
+    if base is None:
+        return "while the baseline cell has not finished"
+    if best.baseline:
+        return "which is the baseline cell itself"
+    difference = 100 * (best.score - base.score)
+    return f"{difference:.2f} points above the baseline cell {code(base.cell)} ({score_text(base.score)})"
+
+
+def _task_sections(results: Results, analysis: Analysis, files: Pictures, mark: str) -> list[str]:
+    parts = []
+    if analysis.cells:
+        parts += [f"{mark} Ranking", *ranking_section(analysis)]
+    if "curves" in files:
+        parts.append(_picture("Learning curves", files["curves"]))
+    if analysis.factors:
+        parts += [f"{mark} Factors", FACTORS_NOTE]
+        parts += [factor_section(analysis.task, factor, mark) for factor in analysis.factors]
+        if "factors" in files:
+            parts.append(_picture("Cell scores by level of each factor", files["factors"]))
+    if analysis.ensembles:
+        parts += [f"{mark} Ensembles", *ensembles_section(analysis)]
+        if "ensembles" in files:
+            parts.append(_picture("Cross-fitted score by number of members", files["ensembles"]))
+    parts += state_sections(results, analysis.task, mark)
+    if analysis.cells:
+        parts += [f"{mark} Per label", *per_label_section(analysis)]
+    return [*parts, f"{mark} Data and settings", settings_section(results, analysis.task)]
+
+
+def _picture(title: str, file: str) -> str:
+    return f"![{title}]({file})"
+
+
+def _closing(results: Results, several: bool) -> list[str]:
+    # A URI may carry keys before its bucket; they have no place in a file that people share.
+    storage = shlex.quote(re.sub(r"//[^/@]*@", "//", results.storage.root))
+    commands = [f"swath report {results.name} --storage {storage}"]
+    for task in results.tasks:
+        if task.record.submission and task.counts()["COMPLETE"]:
+            which = f" --task {shlex.quote(task.label)}" if several else ""
+            out = f"submission-{file_part(task.label)}.csv" if several else "submission.csv"
+            commands.append(f"swath predict {results.name} --storage {storage} --ensemble {BEST}{which} --out {out}")
+    return [
+        "## Files",
+        "- [leaderboard.csv](leaderboard.csv): one row per trial\n"
+        "- [ensembles.json](ensembles.json): members and cross-fitted score of every ensemble",
+        "## How to reproduce",
+        "```\n" + "\n".join(commands) + "\n```",
+    ]

@@ -1,0 +1,167 @@
+"""The sections of a leaderboard about finished trials: ranking, factors, ensembles, labels."""
+
+import math
+
+from swath.metrics import METRIC_TITLES
+from swath.report.analysis import Analysis
+from swath.report.cells import CellResult, label_scores, positives
+from swath.report.ensemble import BEST, SINGLE, Ensemble
+from swath.report.factors import FactorResult
+from swath.report.markdown import (
+    code,
+    count,
+    duration,
+    escape,
+    interval_text,
+    points_text,
+    score_text,
+    shortened,
+    table,
+)
+from swath.report.results import TaskResults
+
+_FEW_POSITIVES = 10
+
+
+def ranking_section(analysis: Analysis) -> list[str]:
+    """Finished cells, best first, and what the numbers are."""
+    task, cells = analysis.task, analysis.cells
+    names = list(task.factors) or ["cell"]
+    rows = [
+        [
+            str(rank),
+            *(escape(cell.factors.get(name, "-") if task.factors else cell.cell) for name in names),
+            score_text(cell.score),
+            interval_text(cell.low, cell.high),
+            _seeds(cell),
+            score_text(cell.sd),
+            f"{cell.epochs:g}",
+            duration(cell.device_s),
+            "baseline" if cell.baseline else "",
+        ]
+        for rank, cell in enumerate(cells, start=1)
+    ]
+    title = METRIC_TITLES[task.record.metric]
+    headers = ["rank", *map(escape, names), title, "95 % interval", "seeds", "sd", "epochs", "device time", "note"]
+    align = "r" + "l" * len(names) + "rrrrrr" + "l"
+    return [table(headers, rows, align), _ranking_note(analysis)]
+
+
+def _seeds(cell: CellResult) -> str:
+    done = len(cell.runs)
+    return str(done) if done == cell.seeds_planned else f"{done} of {cell.seeds_planned}"
+
+
+def _ranking_note(analysis: Analysis) -> str:
+    task = analysis.task
+    images = sum(len(rows) for rows in task.validation.values())
+    folds = f" of {len(task.validation)} folds" if len(task.validation) > 1 else ""
+    lines = [
+        f"Scores are means over seeds{' and folds' if folds else ''} at the last epoch; sd is over seeds. Intervals: "
+        f"basic bootstrap over {count(images, 'validation image')}{folds} ({analysis.cells[0].replicates:,} "
+        "replicates, groups whole, all seeds together). They cover the choice of images, not of seeds; all cells see "
+        "the same images, so a difference between two cells is surer than their intervals suggest."
+    ]
+    rare = int((positives(task) < _FEW_POSITIVES).sum())
+    if rare and task.record.metric == "map":
+        lines.append(
+            f"{rare} of {count(len(task.record.labels), 'label')} have fewer than {_FEW_POSITIVES} positives in "
+            "validation: average precision of so few is rough and runs high, which is why intervals reach further down "
+            "than up."
+        )
+    return "\n".join([*lines, *task.notes])
+
+
+FACTORS_NOTE = (
+    "Cells equal in everything but one factor (same seed, fold and epochs), in which every level has finished: mean "
+    "score of each level there, and its difference to the baseline level in points (score x 100). "
+    "These describe the matched cells; they say nothing about chance."
+)
+
+
+def factor_section(task: TaskResults, factor: FactorResult, mark: str) -> str:
+    """A factor's levels over matched cells, under a heading of its own."""
+    title = f"{mark}# {escape(factor.factor)}"
+    if len(factor.levels) < 2:
+        return f"{title}\n\nNo cell has finished with two levels of this factor, the baseline level among them."
+    headers = ["level", "score", "points to baseline", "better in", "matched cells"]
+    rows = [
+        [
+            escape(level.level) + (" (baseline)" if level.baseline else ""),
+            score_text(level.score),
+            "" if level.baseline else points_text(level.difference),
+            "" if level.baseline else f"{level.better} of {level.matched} ({level.better / level.matched:.0%})",
+            str(level.matched),
+        ]
+        for level in factor.levels
+    ]
+    note = f"{factor.matched} of {factor.possible} possible matched cells."
+    if factor.paired:
+        absent = [escape(n) for n in task.factors[factor.factor] if n not in {x.level for x in factor.levels}]
+        note = (
+            "No matched cell has finished with every level. Each level is compared where it and the baseline level "
+            "have finished."
+        )
+        if len({level.matched for level in factor.levels}) > 1:
+            note += " The levels' scores are over different cells: compare their points, not the scores."
+        note += f" Without any such pair: {shortened(absent, 10)}." if absent else ""
+    if factor.factor == "epochs":
+        note += " The levels of this factor are budgets."
+    return f"{title}\n\n{table(headers, rows, 'l')}\n\n{note}"
+
+
+def ensembles_section(analysis: Analysis) -> list[str]:
+    """Every ensemble with its cross-fitted score, and the members of the best."""
+    by_name = {e.name: e for e in analysis.ensembles}
+    single = by_name[SINGLE].cross_fit_score
+    rows = [
+        [
+            e.name,
+            str(e.size),
+            score_text(e.cross_fit_score),
+            "" if e.name == SINGLE else points_text(100 * (e.cross_fit_score - single)),
+            *(score_text(s) for s in e.half_scores or (math.nan, math.nan)),
+        ]
+        for e in analysis.ensembles
+    ]
+    headers = ["ensemble", "members", "cross-fitted score", "points to single", "on half B", "on half A"]
+    best = by_name[BEST]
+    if not best.half_scores:
+        note = "The validation images cannot be halved, so there is no score that the choice has not seen."
+        return [table(headers, rows, "l"), note, _members(analysis.task, best)]
+    sizes = " and ".join(map(str, best.half_sizes))
+    note = (
+        "Averages of probabilities, uniform. Members were chosen on one half of the validation images and scored on "
+        f"the other, both ways; the score is the mean of the two. For `{BEST}` the number of members was chosen so, "
+        f"too: {sizes}. The members column, and what `swath predict` uses, is the same rule on all "
+        "validation images. A half has half the positives, which moves average precision: compare these scores with "
+        "each other, not with the ranking."
+    )
+    return [table(headers, rows, "l"), note, _members(analysis.task, best)]
+
+
+def _members(task: TaskResults, ensemble: Ensemble) -> str:
+    by_fingerprint = {t.fingerprint: t for t in task.trials}
+    names = [f"{code(by_fingerprint[f].cell)} seed {by_fingerprint[f].seed}" for f in ensemble.members]
+    return f"Members of `{ensemble.name}`: {'; '.join(dict.fromkeys(names))}."
+
+
+def per_label_section(analysis: Analysis) -> list[str]:
+    """Scores of each label in the best cell and in the baseline, weakest first."""
+    task, best, base = analysis.task, analysis.cells[0], analysis.baseline
+    labels, counts, scores = task.record.labels, positives(task), label_scores(task, best)
+    columns = [scores]
+    headers = ["label", "positives", "best cell"]
+    if base is not None and base is not best:
+        columns.append(label_scores(task, base))
+        headers.append("baseline cell")
+    order = sorted(range(len(labels)), key=lambda i: (math.isnan(scores[i]), scores[i]))
+    rows = [
+        [escape(labels[i]), f"{counts[i]:,}", *(score_text(float(c[i])) for c in columns)] for i in order if counts[i]
+    ]
+    title = "Average precision" if task.record.metric == "map" else "F1"
+    parts = [f"{title} of each label in the best cell ({code(best.cell)}), weakest first.", table(headers, rows, "l")]
+    absent = [escape(label) for label, n in zip(labels, counts, strict=True) if not n]
+    if absent:
+        parts.append(f"Without positives in validation: {shortened(absent, 20)}.")
+    return parts

@@ -1,0 +1,162 @@
+"""The trials that did not finish: stopped early, failed, unfinished, not run. None is compared with a finished one."""
+
+from swath.predictions import Outcome
+from swath.report.markdown import code, count, duration, escape, score_text, shortened, table
+from swath.report.results import Results, State, TaskResults, TrialResult
+
+_TITLES: dict[State, str] = {
+    "COMPLETE": "done",
+    "STOPPED": "stopped early",
+    "FAILED": "failed",
+    "UNFINISHED": "unfinished",
+    "NOT RUN": "not run",
+    "UNREADABLE": "unreadable",
+}
+
+
+def states_sentence(results: Results) -> str:
+    """`36 trials: 20 done, 8 stopped early, ...`, and what they cost."""
+    counts = results.counts()
+    shown = [f"{counts[s]} {title}" for s, title in _TITLES.items() if counts[s] or s != "UNREADABLE"]
+    trials = {t.fingerprint: t for task in results.tasks for t in task.trials}
+    spent = sum(t.device_s for t in trials.values())
+    return f"{count(counts.total(), 'trial')}: {', '.join(shown)}. {duration(spent)} of device time in all."
+
+
+def is_running(results: Results) -> bool:
+    """True when trials are left that the sweep will still run."""
+    for task in results.tasks:
+        for trial in task.trials:
+            if trial.state == "UNFINISHED" or (trial.state == "NOT RUN" and not _given_up(results, task, trial)):
+                return True
+    return False
+
+
+def last_line(outcome: Outcome | None) -> str:
+    """The last line of a failed trial's error, "" for none."""
+    lines = outcome.error.strip().splitlines() if outcome else []
+    return lines[-1] if lines else ""
+
+
+def state_sections(results: Results, task: TaskResults, mark: str) -> list[str]:
+    """Sections about the trials of a task that are not COMPLETE, and about cells finished in part."""
+    makers = (_stopped, _failed, _unfinished)
+    return [part for make in makers for part in make(results, task, mark)]
+
+
+def _place(task: TaskResults, trial: TrialResult) -> list[str]:
+    fold = [str(trial.fold)] if len(task.validation) > 1 else []
+    return [escape(trial.cell), *fold, str(trial.seed)]
+
+
+def _place_headers(task: TaskResults) -> list[str]:
+    return ["cell", *(["fold"] if len(task.validation) > 1 else []), "seed"]
+
+
+def _stopped(results: Results, task: TaskResults, mark: str) -> list[str]:
+    trials = [t for t in task.trials if t.state == "STOPPED"]
+    if not trials:
+        return []
+    trials.sort(key=lambda t: (-t.epochs, -_last_score(task, t)))
+    rows = [
+        [*_place(task, t), f"{t.epochs} of {t.epochs_planned}", score_text(_last_score(task, t)), duration(t.device_s)]
+        for t in trials
+    ]
+    headers = [*_place_headers(task), "stopped at epoch", "score there", "device time"]
+    note = "Their scores were taken at a rung, on a smaller budget: not comparable with finished cells."
+    others = sorted({t.outcome.rule for t in trials if t.outcome and t.outcome.rule != results.sweep["rule"]})
+    if others:
+        note += (
+            f" Some were stopped under another rule ({shortened([code(rule or 'none') for rule in others], 5)}); "
+            "the sweep runs these again when it is started."
+        )
+    return [f"{mark} Stopped early", note, table(headers, rows, "l")]
+
+
+def _last_score(task: TaskResults, trial: TrialResult) -> float:
+    """From its logits where they are kept, else from its table of epochs."""
+    if trial.scores or trial.metrics.empty:
+        return task.score(trial)
+    return float(trial.metrics["score"].iloc[-1])
+
+
+def _failed(results: Results, task: TaskResults, mark: str) -> list[str]:
+    rows = []
+    for trial in task.trials:
+        if trial.state == "FAILED":
+            rows.append([*_place(task, trial), f"{trial.epochs} of {trial.epochs_planned}", _error(trial)])
+        elif trial.state == "UNREADABLE":
+            rows.append([*_place(task, trial), f"{trial.epochs} of {trial.epochs_planned}", escape(trial.problem)])
+    if not rows:
+        return []
+    headers = [*_place_headers(task), "epochs done", "error"]
+    note = "Run the sweep with `--retry-failed` to try failed trials again."
+    return [f"{mark} Failed", note, table(headers, rows, "l" * len(headers))]
+
+
+def _error(trial: TrialResult) -> str:
+    line = last_line(trial.outcome) or "no message"
+    return escape(line if len(line) <= 200 else line[:200] + " ...")
+
+
+def _unfinished(results: Results, task: TaskResults, mark: str) -> list[str]:
+    parts = []
+    begun = [t for t in task.trials if t.state == "UNFINISHED"]
+    if begun:
+        rows = [
+            [
+                *_place(task, t),
+                f"{t.epochs} of {t.epochs_planned}",
+                score_text(_last_score(task, t)),
+                f"running on {t.at_work}" if t.at_work else "interrupted",
+            ]
+            for t in begun
+        ]
+        headers = [*_place_headers(task), "epochs done", "score there", "now"]
+        parts.append(table(headers, rows, "l" + "r" * (len(headers) - 2) + "l"))
+    absent = [t for t in task.trials if t.state == "NOT RUN"]
+    dropped = [t for t in absent if _given_up(results, task, t)]
+    waiting = [t for t in absent if t not in dropped]
+    if waiting:
+        parts.append(f"{count(len(waiting), 'trial')} yet to run: {_cells(waiting)}.")
+    if dropped:
+        parts.append(
+            f"{count(len(dropped), 'trial')} not run because the cell's first seed was stopped or failed: "
+            f"{_cells(dropped)}."
+        )
+    partial = _finished_in_part(task)
+    if partial:
+        parts.append(f"Finished on some folds only, and therefore not ranked: {'; '.join(partial)}.")
+    title = "Unfinished and not run" if begun or absent else "Finished in part"
+    return [f"{mark} {title}", *parts] if parts else []
+
+
+def _given_up(results: Results, task: TaskResults, trial: TrialResult) -> bool:
+    """True for a further seed of a cell whose first seed did not survive: a stopped sweep does not run it."""
+    first = results.sweep["seeds"][0]
+    if not results.sweep["rule"] or trial.seed == first or trial.baseline:
+        return False
+    same = (t for t in task.trials if (t.cell, t.fold, t.seed) == (trial.cell, trial.fold, first))
+    return any(t.state in ("STOPPED", "FAILED") for t in same)
+
+
+def _cells(trials: list[TrialResult]) -> str:
+    seeds: dict[str, list[str]] = {}
+    for trial in trials:
+        seeds.setdefault(trial.cell, []).append(str(trial.seed))
+    named = []
+    for cell, numbers in seeds.items():
+        distinct = list(dict.fromkeys(numbers))
+        named.append(f"{code(cell)} seed{'s' if len(distinct) > 1 else ''} {', '.join(distinct)}")
+    return "; ".join(named)
+
+
+def _finished_in_part(task: TaskResults) -> list[str]:
+    folds = {t.fold for t in task.trials}
+    done: dict[tuple[str, int], int] = {}
+    for trial in task.trials:
+        if trial.state == "COMPLETE":
+            done[trial.cell, trial.seed] = done.get((trial.cell, trial.seed), 0) + 1
+    return [
+        f"{code(cell)} seed {seed} ({n} of {len(folds)} folds)" for (cell, seed), n in done.items() if n < len(folds)
+    ]

@@ -1,0 +1,146 @@
+"""A submission file in exactly the sample's columns and row order, from an ensemble of the sweep's trials."""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from swath.errors import InputError, StoreError
+from swath.paths import Storage, write_atomic
+from swath.predictions import TaskRecord
+from swath.registry import unknown
+from swath.report import ensemble as ensembles
+from swath.report.cells import Run, finished_runs
+from swath.report.collect import read_results
+from swath.report.results import Results, TaskResults, TrialResult
+
+Floats = NDArray[np.float64]
+
+
+def predict(storage: Storage, name: str, ensemble: str, out: str | Path, task: str = "") -> Path:
+    """Average the test probabilities of an ensemble's members and write them in the sample's form.
+
+    Args:
+        storage: The store.
+        name: The sweep.
+        ensemble: `best`, `single`, `top3`, ..., or the label of a cell: the average over its finished seeds.
+        out: The csv file to write.
+        task: Label of the task; may be left out where the sweep has one.
+
+    Returns:
+        The file written.
+
+    Raises:
+        InputError: Unknown sweep, task or ensemble; no test images; nothing finished; a member without predictions.
+    """
+    results = read_results(storage, name)
+    chosen = _task(results, task)
+    if chosen.record.submission is None:
+        raise InputError(
+            f"task {chosen.label} has no test images and no sample submission, so there is nothing to predict. "
+            "Give the task a test table (test.csv and sample_submission.csv) and run the sweep again."
+        )
+    members = [trial for run in _members(chosen, ensemble) for trial in run.trials]
+    frame = submission(chosen.record, *_mean_probabilities(chosen, members))
+    path = Path(out)
+    write_atomic(path, frame.to_csv(index=False, float_format="%.6f", lineterminator="\n").encode())
+    return path
+
+
+def submission(record: TaskRecord, ids: NDArray[np.str_], p: Floats) -> pd.DataFrame:
+    """The table of a submission file.
+
+    Args:
+        record: The task, with its sample form.
+        ids: [N] test images that were predicted.
+        p: [N, C] their probabilities.
+
+    Raises:
+        StoreError: A usable test image of the sample has no prediction, or the form's columns are not understood.
+    """
+    form = record.submission
+    assert form is not None
+    wanted = pd.Index(form["ids"])
+    bad = wanted.isin(record.rows["id"][record.rows["bad"] != ""])
+    at = pd.Index(ids).get_indexer(wanted)
+    absent = wanted[(at < 0) & ~bad]
+    if len(absent):
+        raise StoreError(
+            f"{len(absent)} test images of {record.label} have no predictions in the store, e.g. {absent[0]!r}, and "
+            "are not known to be unreadable. Delete the members' trials from the store and run the sweep again."
+        )
+    rows = np.where(bad[:, None], record.prior(), p[np.where(bad, 0, at)] if len(p) else 0.0)
+    return pd.DataFrame({form["id_column"]: form["ids"], **_answers(record, form["columns"], rows)})
+
+
+def _answers(record: TaskRecord, columns: Sequence[str], p: Floats) -> dict[str, NDArray]:
+    """The columns after the id: probabilities by label, or the most probable label as text."""
+    number = {label: i for i, label in enumerate(record.labels)}
+    if all(column in number for column in columns):
+        return {column: p[:, number[column]] for column in columns}
+    if len(columns) == 1 and record.kind == "multiclass":
+        return {columns[0]: np.array(record.labels, dtype=object)[p.argmax(axis=1)]}
+    raise StoreError(
+        f"the sample submission of {record.label} has the columns {', '.join(columns)}; understood are the labels, or "
+        "one column of a multiclass task that takes the label as text."
+    )
+
+
+def _task(results: Results, label: str) -> TaskResults:
+    by_label = {task.label: task for task in results.tasks}
+    if label in by_label:
+        return by_label[label]
+    if label:
+        raise InputError(unknown("task", label, by_label))
+    if len(by_label) != 1:
+        raise InputError(
+            f"sweep {results.name!r} has {len(by_label)} tasks ({', '.join(by_label)}): name one with --task."
+        )
+    return results.tasks[0]
+
+
+def _members(task: TaskResults, ensemble: str) -> list[Run]:
+    runs = finished_runs(task)
+    if not runs:
+        counts = ", ".join(f"{n} {state}" for state, n in task.counts().items())
+        raise InputError(
+            f"no trial of {task.label} is COMPLETE ({counts}), so there is nothing to predict with. Finish the sweep."
+        )
+    names = ensembles.ensemble_names(len(ensembles.usable_runs(task)))
+    if ensemble in names:
+        return ensembles.members(task, ensemble)
+    of_cell = [run for run in runs if run.cell == ensemble]
+    if of_cell:
+        return of_cell
+    states = [f"seed {t.seed} {t.state}" for t in task.trials if t.cell == ensemble]
+    if states:
+        raise InputError(f"cell {ensemble!r} has no finished seed: {', '.join(states)}. Choose another or finish it.")
+    raise InputError(unknown("ensemble or cell", ensemble, [*names, *dict.fromkeys(run.cell for run in runs)]))
+
+
+def _mean_probabilities(task: TaskResults, members: Sequence[TrialResult]) -> tuple[NDArray[np.str_], Floats]:
+    """Ids [N] and mean probabilities [N, C] over the members, on the test images that all of them predicted."""
+    found: list[pd.DataFrame] = []
+    problems = []
+    for trial in members:
+        name = f"trial {trial.fingerprint} ({trial.cell}, seed {trial.seed})"
+        cure = "Delete the trial and run the sweep again, or choose an ensemble without it."
+        try:
+            ids, p = trial.test_probabilities()
+        except FileNotFoundError:
+            problems.append(f"{name} has no test predictions in the store. {cure}")
+            continue
+        if not np.isfinite(p).all():
+            problems.append(f"{name} has test predictions that are not numbers. {cure}")
+        found.append(pd.DataFrame(p, index=pd.Index(ids)))
+    if problems:
+        raise InputError(problems)
+    common = found[0].index
+    for frame in found[1:]:
+        common = common[common.isin(frame.index)]
+    total = np.zeros((len(common), len(task.record.labels)))
+    for frame in found:
+        total += frame.loc[common].to_numpy(np.float64)
+    return common.to_numpy(str), total / len(found)

@@ -1,0 +1,86 @@
+"""The whole report of a sweep: leaderboard, tables, ensembles and pictures, into one folder."""
+
+import json
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from swath.metrics import METRIC_TITLES
+from swath.paths import Storage, write_atomic
+from swath.report import plots
+from swath.report.analysis import Analysis, analyse
+from swath.report.cells import cell_results
+from swath.report.collect import read_results
+from swath.report.curves import curves
+from swath.report.leaderboard import leaderboard
+from swath.report.markdown import file_part
+from swath.report.results import Results
+from swath.report.states import states_sentence
+from swath.report.trial_table import trial_table
+
+_TOP = 5
+
+
+def write_report(storage: Storage, name: str, out: Path) -> Path:
+    """Write the report of a sweep, finished or not.
+
+    Args:
+        storage: The store.
+        name: The sweep.
+        out: Folder for the report.
+
+    Returns:
+        Path of leaderboard.md.
+    """
+    return write_results(read_results(storage, name), out)
+
+
+def write_results(results: Results, out: Path) -> Path:
+    """Write the report of results that were read already; the leaderboard, which refers to the rest, last."""
+    analyses = [analyse(task) for task in results.tasks]
+    pictures = [_write_pictures(analysis, out, len(analyses) > 1) for analysis in analyses]
+    write_atomic(out / "leaderboard.csv", trial_table(analyses).to_csv(index=False, lineterminator="\n").encode())
+    write_atomic(out / "ensembles.json", json.dumps(_ensembles(analyses), indent=1, ensure_ascii=False).encode())
+    path = out / "leaderboard.md"
+    write_atomic(path, leaderboard(results, analyses, pictures).encode())
+    return path
+
+
+def summary(results: Results, report: Path | None = None) -> str:
+    """What a sweep prints at its end: the best cells of each task, and where the report lies.
+
+    Args:
+        results: The sweep.
+        report: Path of its leaderboard; None leaves that line out.
+    """
+    lines = [states_sentence(results)]
+    for task in results.tasks:
+        cells = cell_results(task)[:_TOP]
+        if not cells:
+            lines.append(f"{task.label}: no cell has finished")
+            continue
+        lines.append(f"{task.label}, {METRIC_TITLES[task.record.metric]} (95 % interval):")
+        for rank, cell in enumerate(cells, start=1):
+            mark = "  (baseline)" if cell.baseline else ""
+            lines.append(f"  {rank}  {cell.score:.4f} ({cell.low:.4f} to {cell.high:.4f})  {cell.cell}{mark}")
+    if report is not None:
+        lines.append(f"report: {report}")
+    return "\n".join(lines)
+
+
+def _write_pictures(analysis: Analysis, out: Path, several: bool) -> dict[str, str]:
+    """Draw what there is to draw; file names by kind."""
+    suffix = f"-{file_part(analysis.task.label)}" if several else ""
+    pngs = {"curves": curves(analysis.task), "factors": plots.factors(analysis), "ensembles": plots.ensembles(analysis)}
+    files = {}
+    for kind, png in pngs.items():
+        if png is not None:
+            files[kind] = f"{kind}{suffix}.png"
+            write_atomic(out / files[kind], png)
+    return files
+
+
+def _ensembles(analyses: Sequence[Analysis]) -> dict[str, Any]:
+    """Ensembles by name; by task label and name where the sweep has several tasks."""
+    by_task = {a.task.label: {e.name: e.json(a.task.data) for e in a.ensembles} for a in analyses}
+    return by_task if len(analyses) > 1 else next(iter(by_task.values()), {})
