@@ -19,7 +19,7 @@ def demo(data: str = "data/synthetic", images: int = 600) -> Sweep:
         loss=grid(losses.BCE(), losses.Asymmetric()),
         recipe=Recipe(epochs=9, batch_size=32, optimizer="adamw", lr=3e-3, image_size=64),
         seeds=(0,),
-        stop=asha(grace_epochs=3, reduction=3),
+        stop=asha(grace_epochs=3, reduction=2, exempt="baseline"),
     )
 
 

@@ -32,8 +32,8 @@ def test_a_name_is_registered_once(colours: Registry[int]) -> None:
 
 def test_an_unknown_name_is_answered_with_the_near_and_the_allowed_ones(colours: Registry[int]) -> None:
     with pytest.raises(UnknownNameError) as caught:
-        colours["greem"]
-    assert str(caught.value) == "unknown colour 'greem'. Did you mean 'green'? Allowed: green, red."
+        colours["gruun"]
+    assert str(caught.value) == "unknown colour 'gruun'. Did you mean 'green'? Allowed: green, red."
 
 
 def test_no_hint_without_a_near_name_and_no_list_of_more_than_forty() -> None:

@@ -63,7 +63,7 @@ class Resources:
         found = []
         if not isinstance(self.cpus, int) or self.cpus < 1:
             found.append(f"cpus={self.cpus!r}: a trial takes a whole number of CPUs, 1 or more.")
-        if self.gpus is not None and not (0 <= self.gpus < 1 or float(self.gpus).is_integer()):
+        if self.gpus is not None and not (0 <= self.gpus < 1 or (self.gpus >= 1 and float(self.gpus).is_integer())):
             found.append(f"gpus={self.gpus!r}: give a share below 1, e.g. 0.5, or a whole number.")
         return found
 
@@ -123,7 +123,9 @@ class Cell:
         if self.factors:
             return " / ".join(self.factors.values())
         levels = (self.sweep.preprocess, self.backbone, self.sweep.loss)
-        return " / ".join(_label((name,), v) for name, v in zip(("preprocess", "backbone", "loss"), levels, strict=True))
+        return " / ".join(
+            _label((name,), v) for name, v in zip(("preprocess", "backbone", "loss"), levels, strict=True)
+        )
 
 
 def expand(sweep: Sweep) -> list[Cell]:

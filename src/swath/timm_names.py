@@ -34,12 +34,18 @@ def problems(model: str) -> list[str]:
 
 
 def pretrained_problems(model: str) -> list[str]:
-    """A sentence when timm has no pretrained weights for a model it knows."""
-    architecture, _ = split_tag(model)
+    """A sentence when timm has no pretrained weights for a model, or a tag, it knows."""
+    architecture, tag = split_tag(model)
     if architecture in _files() and not any(weight_tags(architecture).values()):
         return [
             f"backbone {model!r} has no pretrained weights in timm: use Backbone({model!r}, pretrained=False) "
             "to train from scratch, or Backbone(..., weights=PATH) for weights of your own."
+        ]
+    if architecture in _files() and weight_tags(architecture).get(tag, True) is False:
+        with_weights = ", ".join(t for t, has in weight_tags(architecture).items() if has)
+        return [
+            f"backbone {model!r}: timm knows the tag {tag!r} but has no weights for it. Take one of {with_weights}, "
+            f"or train from scratch with Backbone({model!r}, pretrained=False)."
         ]
     return []
 

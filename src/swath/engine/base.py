@@ -8,8 +8,21 @@ from swath.preprocess.cache import EntryPlan
 from swath.recipe import Backbone
 from swath.trial_job import Job, Report
 
-Decide = Callable[[Report], bool]
-"""Called for every report, in one thread of the driver; False stops the trial."""
+
+class Listener(Protocol):
+    """The driver's side of running trials; all calls come from one thread of the driver."""
+
+    def started(self, fingerprint: str) -> None:
+        """A process begins with a trial."""
+        ...
+
+    def decide(self, report: Report) -> bool:
+        """A trial reports; False stops it."""
+        ...
+
+    def crashed(self, fingerprint: str, error: str) -> None:
+        """A trial's process was lost for good."""
+        ...
 
 
 class Engine(Protocol):
@@ -23,6 +36,6 @@ class Engine(Protocol):
         """Build each backbone once; a sentence for each that cannot be had."""
         ...
 
-    def train(self, jobs: Sequence[Job], decide: Decide, crashed: Callable[[str, str], None]) -> None:
-        """Run every job until it ends, is stopped by `decide`, or `crashed(fingerprint, error)` was called for it."""
+    def train(self, jobs: Sequence[Job], listener: Listener) -> None:
+        """Run every job until it ends, is stopped by the listener's decision, or is said to have crashed."""
         ...

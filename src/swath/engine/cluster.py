@@ -5,7 +5,7 @@ import os
 from collections.abc import Callable, Mapping, Sequence
 from types import TracebackType
 
-from swath.engine.base import Decide
+from swath.engine.base import Listener
 from swath.errors import InputError
 from swath.paths import Storage
 from swath.preprocess.cache import EntryPlan
@@ -82,7 +82,7 @@ class RayEngine:
         task = ray.remote(num_cpus=1, max_retries=1)(probe_backbone)
         return [p for p in ray.get([task.remote(b) for b in backbones]) if p]
 
-    def train(self, jobs: Sequence[Job], decide: Decide, crashed: Callable[[str, str], None]) -> None:
+    def train(self, jobs: Sequence[Job], listener: Listener) -> None:
         from swath.engine import tune
 
-        tune.train(jobs, decide, crashed, self._per_trial)
+        tune.train(jobs, listener, self._per_trial)

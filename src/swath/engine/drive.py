@@ -163,7 +163,7 @@ class _Wave:
 
     def run(self, engine: Engine) -> None:
         """Run the trials; every one of them has a final state after."""
-        engine.train([self._job(t) for t in self._trials.values()], self.decide, self.crashed)
+        engine.train([self._job(t) for t in self._trials.values()], self)
         for fingerprint, trial in self._trials.items():
             if _handle(self._plan, trial).outcome() is None:
                 self.crashed(fingerprint, "the trial ended without a result")
@@ -181,12 +181,16 @@ class _Wave:
             keep_epochs=stop.rungs(trial.spec.recipe.epochs) if stop else (),
         )
 
+    def started(self, fingerprint: str) -> None:
+        """Show the trial as running."""
+        self._progress.started(self._trials[fingerprint].label)
+
     def decide(self, report: Report) -> bool:
         """Count a report, record it at its rung; False stops the trial, with its final state written."""
         trial = self._trials[report.fingerprint]
         epochs = trial.spec.recipe.epochs
         if report.epoch and report.state != "FAILED":
-            self._progress.epoch(trial.label)
+            self._progress.epoch()
         if report.state != "RUNNING":
             self._end(trial, report.state, report.score, report.epoch, f"  {report.error}" if report.error else "")
             return True

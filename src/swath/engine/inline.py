@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Sequence
 
-from swath.engine.base import Decide
+from swath.engine.base import Listener
 from swath.paths import Storage
 from swath.preprocess.cache import EntryPlan, build_shard
 from swath.recipe import Backbone
@@ -25,14 +25,15 @@ class InlineEngine:
 
         return [problem for problem in map(probe_backbone, backbones) if problem]
 
-    def train(self, jobs: Sequence[Job], decide: Decide, crashed: Callable[[str, str], None]) -> None:
+    def train(self, jobs: Sequence[Job], listener: Listener) -> None:
         from swath.trial import run_trial
 
         def report(said: Report) -> None:
-            if not decide(said):
+            if not listener.decide(said):
                 raise _Stopped
 
         for job in jobs:
+            listener.started(job.spec.fingerprint)
             try:
                 run_trial(job, report)
             except _Stopped:

@@ -76,9 +76,12 @@ class SweepProgress:
         self._states[state] += 1
         self._note_best(state, task, label, score)
 
-    def epoch(self, label: str) -> None:
-        """Count an epoch of a running trial."""
+    def started(self, label: str) -> None:
+        """A trial runs."""
         self._running.add(label)
+
+    def epoch(self) -> None:
+        """Count an epoch of a running trial."""
         self._epochs += 1
         self.epochs_left -= 1
         self._status()

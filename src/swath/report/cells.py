@@ -105,12 +105,18 @@ def rank_key(score: float) -> tuple[bool, float]:
     return (bool(np.isnan(score)), -score)
 
 
-def cell_results(task: TaskResults) -> list[CellResult]:
-    """The task's cells with a finished run, best first."""
+def cell_results(task: TaskResults, top: int | None = None) -> list[CellResult]:
+    """The task's cells with a finished run, best first.
+
+    Args:
+        task: The task.
+        top: Stop after so many; the interval of each cell takes time.
+    """
     by_cell: dict[str, list[Run]] = {}
     for run in finished_runs(task):
         by_cell.setdefault(run.cell, []).append(run)
-    return sorted((_cell(task, runs) for runs in by_cell.values()), key=lambda c: rank_key(c.score))
+    ranked = sorted(by_cell.values(), key=lambda runs: rank_key(float(np.mean([run.score for run in runs]))))
+    return [_cell(task, runs) for runs in ranked[:top]]
 
 
 def _cell(task: TaskResults, runs: list[Run]) -> CellResult:

@@ -85,7 +85,7 @@ def _panel(axes: Axes, task: TaskResults, roles: _Roles, trials: Sequence[TrialR
         several = len(own) > 1
         for trial in own:
             x, y = _points(trial)
-            mark = "." if len(x) <= _SHORT_EPOCHS else ""
+            mark = "." if trial.epochs_planned <= _SHORT_EPOCHS else ""
             width, alpha = (0.8, 0.45) if several else (1.6, 1.0)
             axes.plot(x, y, color=colour, linestyle=style, linewidth=width, alpha=alpha, marker=mark)
             if trial.state == "STOPPED":
@@ -103,8 +103,9 @@ def _points(trial: TrialResult) -> tuple[np.ndarray, np.ndarray]:
 
 
 def _mean(trials: Sequence[TrialResult]) -> tuple[np.ndarray, np.ndarray]:
-    """Mean over seeds and folds at the epochs that all of them have reached."""
-    by_trial = [dict(zip(*_points(t), strict=True)) for t in trials]
+    """Mean over seeds and folds, the finished ones where there are any, at the epochs that all of them reached."""
+    counted = [t for t in trials if t.state == "COMPLETE"] or trials
+    by_trial = [dict(zip(*_points(t), strict=True)) for t in counted]
     epochs = sorted(set.intersection(*(set(points) for points in by_trial)))
     return np.array(epochs), np.array([np.mean([points[e] for points in by_trial]) for e in epochs])
 

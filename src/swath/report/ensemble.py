@@ -66,9 +66,8 @@ def ensembles(task: TaskResults) -> list[Ensemble]:
     """All ensembles of a task with their cross-fitted scores; [] before any run has finished."""
     runs = usable_runs(task)
     halves = _halves(task)
-    everything = np.ones(sum(len(rows) for rows in task.validation.values()), bool)
     orders = {True: _Order(task, runs, halves), False: _Order(task, runs, ~halves)} if halves is not None else {}
-    final = _Order(task, runs, everything)
+    final = _Order(task, runs, None)
     found = []
     for name in ensemble_names(len(runs)):
         scores, sizes = [], []
@@ -94,8 +93,7 @@ def members(task: TaskResults, name: str) -> list[Run]:
         raise InputError(f"no trial of {task.label} is COMPLETE yet, so there is nothing to average. Finish the sweep.")
     if name not in names:
         raise InputError(unknown("ensemble", name, names))
-    everything = np.ones(sum(len(rows) for rows in task.validation.values()), bool)
-    return _Order(task, runs, everything).chosen(name)
+    return _Order(task, runs, None).chosen(name)
 
 
 class _Order:
@@ -104,13 +102,13 @@ class _Order:
     Args:
         task: The task.
         runs: The runs.
-        chosen_on: [N] the images that decide.
+        chosen_on: [N] the images that decide; None for all.
     """
 
-    def __init__(self, task: TaskResults, runs: list[Run], chosen_on: Mask) -> None:
+    def __init__(self, task: TaskResults, runs: list[Run], chosen_on: Mask | None) -> None:
         self._task = task
         self._mask = chosen_on
-        scores = [pooled_score(task, run.probabilities, chosen_on) for run in runs]
+        scores = [run.score if chosen_on is None else pooled_score(task, run.probabilities, chosen_on) for run in runs]
         self._ranked = [runs[i] for i in sorted(range(len(runs)), key=lambda i: rank_key(scores[i]))]
         self._averages: dict[int, Floats] = {}
 

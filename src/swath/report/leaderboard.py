@@ -7,7 +7,6 @@ from collections.abc import Mapping, Sequence
 
 from swath.metrics import METRIC_TITLES
 from swath.report.analysis import Analysis
-from swath.report.cells import CellResult
 from swath.report.ensemble import BEST, SINGLE
 from swath.report.markdown import code, count, escape, file_part, interval_text, points_text, score_text, wrapped
 from swath.report.results import Results
@@ -48,11 +47,11 @@ def headline(analysis: Analysis) -> str:
     task = analysis.task
     if not analysis.cells:
         return f"No cell of {code(task.label)} has finished yet, so there is no ranking."
-    best, base = analysis.cells[0], analysis.baseline
+    best = analysis.cells[0]
     seeds = count(len(best.runs), "seed")
     text = (
         f"Best cell: {code(best.cell)} with {METRIC_TITLES[task.record.metric]} **{score_text(best.score)}** "
-        f"(95 % interval {interval_text(best.low, best.high)}; {seeds}), {_against_baseline(best, base)}."
+        f"(95 % interval {interval_text(best.low, best.high)}; {seeds}), {_against_baseline(analysis)}."
     )
     if len(analysis.cells) > 1:
         text += f" It is the highest of {len(analysis.cells)} cells, so part of its lead may be luck."
@@ -67,9 +66,14 @@ def headline(analysis: Analysis) -> str:
     return text
 
 
-def _against_baseline(best: CellResult, base: CellResult | None) -> str:
+def _against_baseline(analysis: Analysis) -> str:
+    task, best, base = analysis.task, analysis.cells[0], analysis.baseline
+    if base is None and not task.baseline_cell:
+        return "with no baseline cell in the sweep"
     if base is None:
-        return "while the baseline cell has not finished"
+        name = task.baseline_cell
+        stopped = any(t.state == "STOPPED" for t in task.trials if t.cell == name)
+        return f"while the baseline cell {code(name)} {'was stopped early' if stopped else 'has not finished'}"
     if best.baseline:
         return "which is the baseline cell itself"
     difference = 100 * (best.score - base.score)

@@ -19,6 +19,7 @@ from swath.report.markdown import (
     table,
 )
 from swath.report.results import TaskResults
+from swath.report.states import cell_list
 
 _FEW_POSITIVES = 10
 
@@ -65,9 +66,8 @@ def _ranking_note(analysis: Analysis) -> str:
     rare = int((positives(task) < _FEW_POSITIVES).sum())
     if rare and task.record.metric == "map":
         lines.append(
-            f"{rare} of {count(len(task.record.labels), 'label')} have fewer than {_FEW_POSITIVES} positives in "
-            "validation: average precision of so few is rough and runs high, which is why intervals reach further down "
-            "than up."
+            f"Labels with fewer than {_FEW_POSITIVES} positives in validation: {rare} of {len(task.record.labels)}. "
+            "Average precision of so few is rough and runs high, so intervals reach further down than up."
         )
     return "\n".join([*lines, *task.notes])
 
@@ -142,8 +142,7 @@ def ensembles_section(analysis: Analysis) -> list[str]:
 
 def _members(task: TaskResults, ensemble: Ensemble) -> str:
     by_fingerprint = {t.fingerprint: t for t in task.trials}
-    names = [f"{code(by_fingerprint[f].cell)} seed {by_fingerprint[f].seed}" for f in ensemble.members]
-    return f"Members of `{ensemble.name}`: {'; '.join(dict.fromkeys(names))}."
+    return f"Members of `{ensemble.name}`:\n" + cell_list([by_fingerprint[f] for f in ensemble.members])
 
 
 def per_label_section(analysis: Analysis) -> list[str]:

@@ -1,5 +1,7 @@
 """The trials that did not finish: stopped early, failed, unfinished, not run. None is compared with a finished one."""
 
+from collections.abc import Sequence
+
 from swath.predictions import Outcome
 from swath.report.markdown import code, count, duration, escape, score_text, shortened, table
 from swath.report.results import Results, State, TaskResults, TrialResult
@@ -12,6 +14,7 @@ _TITLES: dict[State, str] = {
     "NOT RUN": "not run",
     "UNREADABLE": "unreadable",
 }
+_WAITING_SHOWN = 20
 
 
 def states_sentence(results: Results) -> str:
@@ -118,11 +121,11 @@ def _unfinished(results: Results, task: TaskResults, mark: str) -> list[str]:
     dropped = [t for t in absent if _given_up(results, task, t)]
     waiting = [t for t in absent if t not in dropped]
     if waiting:
-        parts.append(f"{count(len(waiting), 'trial')} yet to run: {_cells(waiting)}.")
+        parts.append(f"{count(len(waiting), 'trial')} yet to run:\n{cell_list(waiting, _WAITING_SHOWN)}")
     if dropped:
+        cells = count(len({t.cell for t in dropped}), "cell")
         parts.append(
-            f"{count(len(dropped), 'trial')} not run because the cell's first seed was stopped or failed: "
-            f"{_cells(dropped)}."
+            f"{count(len(dropped), 'trial')} not run: further seeds of {cells} whose first was stopped or failed."
         )
     partial = _finished_in_part(task)
     if partial:
@@ -140,15 +143,14 @@ def _given_up(results: Results, task: TaskResults, trial: TrialResult) -> bool:
     return any(t.state in ("STOPPED", "FAILED") for t in same)
 
 
-def _cells(trials: list[TrialResult]) -> str:
-    seeds: dict[str, list[str]] = {}
+def cell_list(trials: Sequence[TrialResult], limit: int = 1000) -> str:
+    """A list of cells with the seeds among these trials, in their order."""
+    seeds: dict[str, dict[str, None]] = {}
     for trial in trials:
-        seeds.setdefault(trial.cell, []).append(str(trial.seed))
-    named = []
-    for cell, numbers in seeds.items():
-        distinct = list(dict.fromkeys(numbers))
-        named.append(f"{code(cell)} seed{'s' if len(distinct) > 1 else ''} {', '.join(distinct)}")
-    return "; ".join(named)
+        seeds.setdefault(trial.cell, {})[str(trial.seed)] = None
+    lines = [f"- {code(c)}, seed{'s' if len(found) > 1 else ''} {', '.join(found)}" for c, found in seeds.items()]
+    more = [f"- and {count(len(lines) - limit, 'more cell')}"] if len(lines) > limit else []
+    return "\n".join([*lines[:limit], *more])
 
 
 def _finished_in_part(task: TaskResults) -> list[str]:

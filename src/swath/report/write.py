@@ -55,7 +55,7 @@ def summary(results: Results, report: Path | None = None) -> str:
     """
     lines = [states_sentence(results)]
     for task in results.tasks:
-        cells = cell_results(task)[:_TOP]
+        cells = cell_results(task, _TOP)
         if not cells:
             lines.append(f"{task.label}: no cell has finished")
             continue
