@@ -2,7 +2,7 @@
 PYTHON ?= python3
 BIN := .venv/bin
 
-.PHONY: setup test lint unit demo clean
+.PHONY: setup test lint unit bench demo clean
 
 setup: .venv/ready
 
@@ -21,6 +21,9 @@ lint: setup
 
 unit: setup
 	$(BIN)/pytest
+
+bench: setup
+	$(BIN)/python bench/cache_build.py
 
 demo: setup
 	$(BIN)/python sweeps/demo.py

@@ -105,7 +105,7 @@ def test_duplicate_ids_and_odd_labels(copy: Path, make_sweep: SweepMaker, tmp_pa
     train = pd.read_csv(copy / "train.csv")
     train.loc[1, "img_id"] = train.loc[0, "img_id"]
     train.to_csv(copy / "train.csv", index=False)
-    assert "1 ids stand for more than one image" in problems(
+    assert "1 ids stand for more than one row" in problems(
         make_sweep(task=tasks.DaconSatellite(str(copy))), tmp_path / "store"
     )
     train.loc[2, "red"] = 7

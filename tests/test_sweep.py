@@ -149,7 +149,7 @@ def test_a_sound_sweep_has_no_problems() -> None:
 def check(found: str, *expected: str) -> None:
     """Each pattern is found, and nothing beyond them."""
     for pattern in expected:
-        assert re.search(pattern, found), f"{pattern}\nnot in\n{found}"
+        assert re.search(pattern, found, re.MULTILINE), f"{pattern}\nnot in\n{found}"
     assert len(found.splitlines()) == len(expected), found
 
 

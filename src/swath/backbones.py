@@ -1,5 +1,6 @@
 """Backbone description to model."""
 
+import textwrap
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, cast
@@ -94,7 +95,8 @@ def _reset_stem(net: nn.Module) -> None:
 
 
 def _weights_problem(backbone: Backbone, error: Exception) -> str:
-    reason = f"{type(error).__name__}: {str(error).strip().splitlines()[0] if str(error).strip() else ''}"
+    # torch names the tensors that do not fit from the second line on, all of them.
+    reason = f"{type(error).__name__}: {textwrap.shorten(str(error), 200)}".removesuffix(": ").removesuffix(".")
     if backbone.weights:
         there = "" if Path(backbone.weights).is_file() else " (there is no such file on this machine)"
         return (

@@ -258,13 +258,12 @@ def _list(argv: list[str]) -> None:
 
 def _write(storage: Storage, name: str, out: Path | None) -> None:
     from swath.report.collect import read_results
-    from swath.report.write import summary, write_report
+    from swath.report.write import summary, write_results
 
-    leaderboard = write_report(storage, name, out) if out else None
-    print(summary(read_results(storage, name)))
-    if leaderboard:
-        print(f"leaderboard: {leaderboard}")
-    else:
+    results = read_results(storage, name)
+    leaderboard = write_results(results, out) if out else None
+    print(summary(results, leaderboard))
+    if not leaderboard:
         print(f"report: run `swath report {name} --storage {storage.root}` where you want its files")
 
 

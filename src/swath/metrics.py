@@ -1,4 +1,4 @@
-"""Average precision, F1 and their bootstrap: numpy only, used by training and report alike.
+"""Average precision, F1 and their bootstrap: numpy and scipy only, used by training and report alike.
 
 Targets are uint8 [N, C], one-hot for single-label tasks. A label that cannot be scored (no positives for average
 precision; neither positives nor predictions for F1) is NaN in the per-label parts and left out of the macro mean,
@@ -9,6 +9,7 @@ from collections.abc import Iterator, Sequence
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy.sparse import csr_matrix
 
 Floats = NDArray[np.float64]
 METRICS = ("map", "macro_f1")
@@ -57,22 +58,32 @@ def average_precision(targets: NDArray[np.uint8], scores: Floats, weights: Float
     Returns:
         [B, C] with weights, [C] without; NaN where a label has no positive weight.
     """
-    w = np.ones((1, len(targets))) if weights is None else weights
+    # Image-major, so that the sums over images run along contiguous rows of replicates.
+    w = np.ones((len(targets), 1)) if weights is None else np.ascontiguousarray(weights.T)
     columns = [_label_average_precision(targets[:, c], scores[:, c], w) for c in range(targets.shape[1])]
     result = np.stack(columns, axis=1)
     return result[0] if weights is None else result
 
 
 def _label_average_precision(y: NDArray[np.uint8], s: Floats, w: Floats) -> Floats:
+    """[B] for weights [N, B]. Only thresholds that retrieve a positive gain recall, so only they are summed up to."""
     order = np.argsort(-s, kind="stable")
     ends = np.append(np.flatnonzero(np.diff(s[order])), len(s) - 1)
-    w = w[:, order]
-    true_positives = np.cumsum(w * y[order], axis=1)[:, ends]
-    retrieved = np.cumsum(w, axis=1)[:, ends]
-    gains = np.diff(true_positives, axis=1, prepend=0)
+    positive = np.flatnonzero(y[order])
+    if not len(positive):
+        return np.full(w.shape[1], np.nan)
+    hit, first = np.unique(np.searchsorted(ends, positive), return_index=True)
+    stops = ends[hit] + 1
+
+    def sums(rows: NDArray[np.int64], bounds: NDArray[np.int64]) -> Floats:
+        return csr_matrix((np.ones(len(rows)), rows, bounds), shape=(len(stops), len(s))) @ w
+
+    retrieved = np.cumsum(sums(order[: stops[-1]], np.append(0, stops)), axis=0)
+    gains = sums(order[positive], np.append(first, len(positive)))
+    true_positives = np.cumsum(gains, axis=0)
     precision = true_positives / np.where(retrieved > 0, retrieved, 1)
-    positives = true_positives[:, -1]
-    return np.where(positives > 0, (precision * gains).sum(axis=1) / np.where(positives > 0, positives, 1), np.nan)
+    positives = true_positives[-1]
+    return np.where(positives > 0, (precision * gains).sum(axis=0) / np.where(positives > 0, positives, 1), np.nan)
 
 
 def f1(targets: NDArray[np.uint8], hard: NDArray[np.uint8], weights: Floats | None = None) -> Floats:

@@ -78,9 +78,11 @@ class Backbone(Description):
 
     def problems(self) -> list[str]:
         found = [] if self.stem in STEMS else [unknown("stem of Backbone", self.stem, STEMS)]
-        for field in ("model", "weights"):
-            if not isinstance(getattr(self, field), str):
-                found.append(f"Backbone({field}={getattr(self, field)!r}): give it as text.")
+        found += [
+            f"Backbone({field}={value!r}): give it as text."
+            for field, value in (("model", self.model), ("weights", self.weights))
+            if not isinstance(value, str)
+        ]
         if self.weights and not self.pretrained:
             found.append(f"Backbone({self.model!r}): weights={self.weights!r} needs pretrained=True; drop one of them.")
         return found

@@ -3,7 +3,7 @@ import json
 import numpy as np
 import pytest
 from fake_store import FakeTask, FakeTrial, Study, write_study
-from sklearn.metrics import average_precision_score
+from sklearn.metrics import average_precision_score, f1_score
 
 from swath.errors import InputError
 from swath.paths import Storage
@@ -122,3 +122,22 @@ def test_folds_of_one_run_are_one_member(tmp_path):
         for side in (~half, half)
     ]
     assert by_name["single"].half_scores == pytest.approx(expected, abs=1e-12)
+
+
+def test_hard_decisions_are_made_on_the_mean_probability(tmp_path):
+    """F1 of a multi-label task depends on the probabilities' size, not only on their order."""
+    trials = [FakeTrial(seed=s, quality=1 + s / 4) for s in range(3)]
+    study = write_study(Storage(str(tmp_path)), [FakeTask(metric="macro_f1")], {"scenes": trials}, rule="")
+    task = study.read().tasks[0]
+    targets = task.targets(0)
+    half = stratified_half(targets, task.groups(0), 0.5, 0)
+
+    def macro_f1(mask, p):
+        return f1_score(targets[mask], p[mask] > 0.5, average="macro", zero_division=np.nan)
+
+    scores = []
+    for chosen_on in (half, ~half):
+        order = sorted(task.trials, key=lambda t: -macro_f1(chosen_on, t.probabilities))
+        scores.append(macro_f1(~chosen_on, np.mean([t.probabilities for t in order[:2]], axis=0)))
+    top2 = ensembles(task)[1]
+    assert top2.half_scores == pytest.approx(scores, abs=1e-12)

@@ -78,7 +78,7 @@ def test_summary_is_short_and_says_where_the_report_lies(scenes: Study, tmp_path
     assert best.cell in lines[2]
     assert f"{best.score:.4f}" in lines[2]
     assert len(lines) == 2 + 5 + 1
-    assert lines[-1] == f"report: {tmp_path / 'leaderboard.md'}"
+    assert lines[-1] == f"leaderboard: {tmp_path / 'leaderboard.md'}"
 
 
 def test_nothing_to_draw_draws_nothing(tmp_path):

@@ -64,7 +64,7 @@ def summary(results: Results, report: Path | None = None) -> str:
             mark = "  (baseline)" if cell.baseline else ""
             lines.append(f"  {rank}  {cell.score:.4f} ({cell.low:.4f} to {cell.high:.4f})  {cell.cell}{mark}")
     if report is not None:
-        lines.append(f"report: {report}")
+        lines.append(f"leaderboard: {report}")
     return "\n".join(lines)
 
 

@@ -53,7 +53,10 @@ class Reader:
                 warnings.simplefilter("error", pd.errors.ParserWarning)
                 frame = pd.read_csv(path, dtype=str, keep_default_na=False, encoding="utf-8-sig", index_col=False)
         except (pd.errors.ParserError, pd.errors.ParserWarning, pd.errors.EmptyDataError, UnicodeDecodeError) as error:
-            self.problems.append(f"file {path} is no readable csv file: {error}.")
+            self.problems.append(
+                f"file {path} is no readable csv file: {str(error).strip().rstrip('.')}. "
+                "Save it as comma-separated UTF-8 text with as many fields in each row as in the header."
+            )
             return None
         missing = [c for c in columns if c not in frame.columns]
         if missing:
@@ -80,11 +83,11 @@ class Reader:
         return np.where(wrong, 0, numbers).astype(np.uint8)
 
     def unique_ids(self, name: str, ids: pd.Series) -> None:
-        """Note it when an id is empty or stands for more than one row."""
+        """Note it when an id is empty or stands for more than one image."""
         repeated = ids[ids.duplicated() & (ids != "")].unique()
         if len(repeated):
             self.problems.append(
-                f"{name}: {len(repeated)} ids stand for more than one row, e.g. {repeated[0]!r}. Ids must be unique "
+                f"{name}: {len(repeated)} ids stand for more than one image, e.g. {repeated[0]!r}. Ids must be unique "
                 "over training and test images: remove or rename the repeated rows."
             )
         if (ids == "").any():
