@@ -61,7 +61,8 @@ from swath import Sweep, grid, tasks
 from swath.errors import InputError
 from swath.plan import Places, make_plan
 try:
-    make_plan(Sweep("x", tasks.DaconSatellite({str(layout)!r}), backbone=grid("resnet5O", "resnet50")), Places.of({str(tmp_path)!r}))
+    sweep = Sweep("x", tasks.DaconSatellite({str(layout)!r}), backbone=grid("resnet5O", "resnet50"))
+    make_plan(sweep, Places.of({str(tmp_path)!r}))
 except InputError as error:
     print(len(error.problems), bool({{"ray", "torch", "timm"}} & set(sys.modules)))
 """

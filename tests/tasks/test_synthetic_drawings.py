@@ -95,19 +95,19 @@ def test_what_lies_under_something_else_carries_no_label(monkeypatch: pytest.Mon
 
     # In place of the last layer, snow falls on everything.
     monkeypatch.setattr(scenes, "_SCENES", (buried,))
-    covering = {**scenes._PAINTERS, "turbine": lambda canvas, rng: scenes._ground(canvas, rng, "snow")}
+    covering = {**scenes._PAINTERS, "turbine": lambda canvas, rng: scenes.cover_ground(canvas, rng, "snow")}
     monkeypatch.setattr(scenes, "_PAINTERS", covering)
     seen = draw_scene(np.random.default_rng(0), 96)[1]
     assert [label for label, on in zip(LABELS, seen, strict=True) if on] == ["snow"]
 
 
 def test_grounds_differ_in_hue_and_overlap_in_brightness() -> None:
-    canvas = scenes._blank(np.random.default_rng(0), 64)
+    canvas = scenes.blank_canvas(np.random.default_rng(0), 64)
     means = {}
     for label in ("bare soil", "grass", "pavement", "water"):
         means[label] = []
         for k in range(30):
-            scenes._ground(canvas, np.random.default_rng([1, k]), label)
+            scenes.cover_ground(canvas, np.random.default_rng([1, k]), label)
             means[label].append(canvas.image.mean(axis=(0, 1)))
     gray = {label: np.array(values) @ (0.299, 0.587, 0.114) for label, values in means.items()}
     assert gray["bare soil"].min() < gray["grass"].max()

@@ -14,7 +14,7 @@ import numpy as np
 import pandas as pd
 
 from swath.errors import InputError
-from swath.tasks.scenes import Colour, noise_crop, noise_tile, photograph, write_jpeg
+from swath.tasks.canvas import Colour, noise_crop, noise_tile, photograph, write_jpeg
 
 _INK: Colour = (34, 32, 36)
 _WHITE: Colour = (236, 234, 228)
