@@ -1,4 +1,5 @@
 import re
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, ClassVar
@@ -6,7 +7,9 @@ from typing import Any, ClassVar
 import pytest
 
 from swath import Backbone, Recipe, Sweep, asha, grid, holdout, losses, ops, tasks
+from swath.errors import InputError
 from swath.losses import BCE, Asymmetric, Focal
+from swath.plan import Places, make_plan
 from swath.sweep import Resources, cell_problems, expand, grid_problems, label_problems
 
 SCRATCH = Backbone("test_resnet", pretrained=False)
@@ -361,6 +364,18 @@ def test_two_weight_files_of_one_name_would_share_a_label() -> None:
     )
     assert "title=" in problems(task=grid(tasks.Csv("a"), tasks.Csv("b")))
     assert problems(task=grid(tasks.Csv("a"), tasks.Csv("b", title="b"))) == ""
+
+
+def test_cells_of_two_labels_that_train_the_same_are_refused(make_sweep: Callable[..., Sweep], tmp_path: Path) -> None:
+    given = make_sweep(preprocess=grid((), (ops.Resize(32),)), seeds=(0, 1))  # the recipe's image_size
+    with pytest.raises(InputError) as caught:
+        make_plan(given, Places.of(str(tmp_path / "store")))
+    assert caught.value.problems == (
+        "the cells 'raw' and 'resize(size_px=32)' train exactly the same: keep one of them.",
+    )
+    given = make_sweep(preprocess=(), backbone=grid("test_resnet", "test_resnet.r160_in1k"))
+    with pytest.raises(InputError, match=r"'test_resnet' and 'test_resnet.r160_in1k' train exactly the same"):
+        make_plan(given, Places.of(str(tmp_path / "store")))
 
 
 def test_resources_out_of_range_are_named_with_the_allowed_ones() -> None:

@@ -246,7 +246,7 @@ def make_plan(sweep: Sweep, places: Places, threads: int = 1) -> Plan:
         for fold in range(sweep.split.folds)
     ]
     plan = Plan(sweep, places, list(tasks.values()), trials, notes=notes)
-    raise_if_any([*_name_problems(plan), *disk_problems(plan)])
+    raise_if_any([*_twin_problems(trials), *_name_problems(plan), *disk_problems(plan)])
     plan.refresh()
     return plan
 
@@ -370,6 +370,18 @@ def _spec(cell: Cell, task: TaskPlan, fold: int, seed: int, threads: int, weight
         threads=threads,
         seed=seed,
     )
+
+
+def _twin_problems(trials: list[PlannedTrial]) -> list[str]:
+    """A sentence for cells with different labels that are one and the same trial (`resnet50`, `resnet50.a1_in1k`)."""
+    cells: dict[str, dict[str, None]] = {}
+    for trial in trials:
+        cells.setdefault(trial.spec.fingerprint, {})[trial.cell.label] = None
+    return [
+        f"the cells {' and '.join(map(repr, labels))} train exactly the same: keep one of them."
+        for labels in cells.values()
+        if len(labels) > 1
+    ]
 
 
 def _name_problems(plan: Plan) -> list[str]:

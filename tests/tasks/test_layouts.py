@@ -255,8 +255,8 @@ def test_all_that_is_wrong_with_the_satellite_tables_is_told_at_once(tmp_path: P
         problems(DaconSatellite(str(tmp_path))),
         r"^train.csv: 3 label values are neither 0 nor 1, e.g. 'yes' in column 'b', data row 1\. A multi-label table",
         r"sample_submission.csv and train.csv in .* differ in the label columns \['b', 'c'\]. They must have",
-        r"train.csv and test.csv: 2 ids stand for more than one image, e.g. '1'\. Ids must be unique",
-        r"sample_submission.csv: 1 ids stand for more than one image, e.g. 'T1'",
+        r"train.csv and test.csv: 2 ids stand for more than one row, e.g. '1'\. Ids must be unique",
+        r"sample_submission.csv: 1 ids stand for more than one row, e.g. 'T1'",
         r"sample_submission.csv and test.csv in .* differ in 2 ids, e.g. 'T2'\. They must name the same images",
     )
 
@@ -276,7 +276,7 @@ def test_all_that_is_wrong_with_the_bird_tables_is_told_at_once(tmp_path: Path) 
         problems(DaconBirds(str(tmp_path))),
         r"^train.csv: the label\(s\) '' are outside the set\. Allowed: 'Crow', 'Hoopoe'\.",
         r"^sample_submission.csv: the label\(s\) 'Duck' are outside the set\. Allowed: 'Crow', 'Hoopoe'\.",
-        r"train.csv and test.csv: 1 ids stand for more than one image, e.g. 'X'",
+        r"train.csv and test.csv: 1 ids stand for more than one row, e.g. 'X'",
         r"sample_submission.csv and test.csv in .* differ in 2 ids, e.g. 'TEST_00000'",
     )
 
@@ -286,7 +286,7 @@ def test_all_that_is_wrong_with_ucmerceds_table_is_told_at_once(tmp_path: Path) 
     check(
         problems(UCMerced(str(tmp_path))),
         r"labels.csv: 1 label values are neither 0 nor 1, e.g. '-1' in column 'sea', data row 2",
-        r"labels.csv: 1 ids stand for more than one image, e.g. 'a'",
+        r"labels.csv: 1 ids stand for more than one row, e.g. 'a'",
         r"labels.csv: 1 rows have an empty id",
     )
 
@@ -298,7 +298,7 @@ def test_all_that_is_wrong_with_csv_tables_is_told_at_once(tmp_path: Path) -> No
     check(
         problems(task),
         r"^train.csv: the label\(s\) '', 'cow', 'dgo' are outside the set\. Allowed: 'cat', 'dog'\.$",
-        r"^train.csv and test.csv: 2 ids stand for more than one image, e.g. '1'",
+        r"^train.csv and test.csv: 2 ids stand for more than one row, e.g. '1'",
     )
     task = Csv(str(tmp_path), "no.csv", "train.csv", group_column="place", path_column="file")
     check(

@@ -87,7 +87,7 @@ class Reader:
         repeated = ids[ids.duplicated() & (ids != "")].unique()
         if len(repeated):
             self.problems.append(
-                f"{name}: {len(repeated)} ids stand for more than one image, e.g. {repeated[0]!r}. Ids must be unique "
+                f"{name}: {len(repeated)} ids stand for more than one row, e.g. {repeated[0]!r}. Ids must be unique "
                 "over training and test images: remove or rename the repeated rows."
             )
         if (ids == "").any():
