@@ -76,6 +76,16 @@ def test_check_lists_and_starts_nothing(shell: Shell, layout: Path, folder: Path
     assert not (folder / "elsewhere/trials").exists()
 
 
+def test_a_variant_imports_its_base_sweep_under_check_too(shell: Shell, layout: Path, folder: Path) -> None:
+    (folder / "variant.py").write_text(
+        "from dataclasses import replace\nfrom study import study\nfrom swath import Sweep\n\n\n"
+        "def variant(data: str) -> Sweep:\n    return replace(study(data), name='variant')\n"
+    )
+    done = shell(*SWATH, "check", "variant.py", "--data", layout, "--storage", "elsewhere")
+    assert done.returncode == 0, done.stderr
+    assert "sweep variant: 2 cells" in done.stdout
+
+
 def test_a_run_prints_the_leaderboard_and_where_it_lies(finished: str, folder: Path) -> None:
     assert "sharpen" in finished
     assert f"leaderboard: {folder / 'reports/study/leaderboard.md'}" in finished
@@ -116,6 +126,9 @@ def test_report_and_predict_need_no_data(shell: Shell, layout: Path, finished: s
         (("predict", "study", "--ensemble", "tip3"), "tip3"),
         (("check", "nothing.py"), "there is no sweep script 'nothing.py'"),
         (("check", "--data", "x"), "give the sweep script first"),
+        (("check", "study.py", "--data", "x", "--cache", "s3://bucket"), "give a folder on each node"),
+        (("check", "study.py", "--data", "x", "--out", "study.py/x"), "is no folder that you may write to"),
+        (("check", "study.py", "--data", "x", "--storage", ""), "give the path of a folder"),
     ],
 )
 def test_mistakes_exit_with_2_and_no_traceback(

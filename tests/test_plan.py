@@ -126,6 +126,37 @@ def test_a_sweep_name_stands_for_one_task(copy: Path, make_sweep: SweepMaker, tm
     assert make_plan(replace(other, name="other"), Places.of(str(tmp_path / "store"))).lacking()
 
 
+def test_unwritable_storage_is_said_of_a_sound_sweep(make_sweep: SweepMaker, tmp_path: Path) -> None:
+    store = tmp_path / "file"
+    store.write_text("not a folder")
+    assert "cannot be written" in problems(make_sweep(), store)
+
+
+def test_relative_data_is_refused_inside_a_ray_job(
+    make_sweep: SweepMaker, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("RAY_JOB_CONFIG_JSON_ENV_VAR", "{}")
+    for task in (tasks.DaconSatellite("data"), tasks.SyntheticSatellite("data")):
+        assert "the data folder is 'data', a relative path" in problems(make_sweep(task=task), tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("changes", "expected"),
+    [
+        ({"split": 0.2}, "split=0.2: give a value such as"),
+        ({"backbone": Backbone("resnet50", weights=5)}, "weights=5"),
+        ({"task": tasks.Csv("x", label_columns=["a"])}, "Csv(label_columns=['a']): give a tuple of texts"),
+        ({"task": tasks.DaconSatellite(None)}, "DaconSatellite(root=None): give text"),
+        ({"task": tasks.SyntheticSatellite("x", train="10")}, "SyntheticSatellite(train='10'): give a whole number"),
+        ({"seeds": (2**70,)}, "whole numbers from 0 to 2**32 - 1"),
+    ],
+)
+def test_values_of_the_wrong_type_are_named(
+    make_sweep: SweepMaker, tmp_path: Path, changes: dict[str, object], expected: str
+) -> None:
+    assert expected in problems(make_sweep(**changes), tmp_path)
+
+
 def test_too_little_disk_says_how_much_is_needed(
     make_sweep: SweepMaker, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

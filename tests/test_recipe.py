@@ -38,7 +38,7 @@ def test_the_ends_of_the_ranges_are_allowed() -> None:
         ("batch_size", "a whole number from 2 to 65536", (1, 65_537, 2.0, "3")),
         ("image_size", "a whole number from 16 to 2048", (15, 2049, 64.0, "native")),
         ("lr", "above 0 and at most 10", (0, -1e-3, 10.1, float("nan"), "1e-3", None)),
-        ("weight_decay", "0 or more", (-1e-9, float("nan"), "0")),
+        ("weight_decay", "0 or more", (-1e-9, float("nan"), "0", float("inf"))),
     ],
 )
 def test_values_out_of_range_are_named_with_the_allowed_ones(field: str, allowed: str, values: tuple[Any, ...]) -> None:

@@ -14,6 +14,7 @@ from torch import Tensor, nn
 
 from swath import losses, metrics
 from swath.backbones import Model, build
+from swath.contents import file_digest
 from swath.criteria import criterion
 from swath.dataset import Part, in_order, shuffled
 from swath.ops import Resize
@@ -44,7 +45,8 @@ def parts(tmp_path_factory: pytest.TempPathFactory) -> tuple[Part, Part]:
             image[y : y + 12, x : x + 12, colour] += 150
         cv2.imwrite(str(folder / f"{i}.png"), image[:, :, ::-1].astype(np.uint8))
     ids = tuple(map(str, range(len(targets))))
-    plan = EntryPlan("train", (Resize(SIZE),), tuple(str(folder / f"{i}.png") for i in ids), ids, ids)
+    paths = tuple(str(folder / f"{i}.png") for i in ids)
+    plan = EntryPlan("train", (Resize(SIZE),), paths, ids, tuple(map(file_digest, paths)))
     cache = Storage(str(folder / "cache"))
     for number in range(len(plan.shards())):
         build_shard(cache, plan, number)

@@ -52,10 +52,12 @@ def _cells(plan: Plan) -> list[str]:
 
 def _caches(plan: Plan) -> list[str]:
     lines = []
+    to_build = {e.key for e in plan.entries_to_build()}
     for entry in plan.entries():
-        state = "ready" if is_built(plan.places.cache, entry.key) else "to build"
-        lines.append(f"  {state:<8}  {size_text(entry.bytes):>9}  {entry.describe()}")
-    needed = sum(e.bytes for e in plan.entries_to_build())
+        ready = is_built(plan.places.cache, entry.key)
+        state = "ready" if ready else "to build" if entry.key in to_build else "not needed"
+        lines.append(f"  {state:<10}  {size_text(entry.bytes):>9}  {entry.describe()}")
+    needed = plan.bytes_to_build()
     free = plan.places.cache.free_bytes()
     room = "an object store" if free is None else f"{size_text(free)} free"
     return ["caches:", *lines, f"disk: {size_text(needed)} to write in {plan.places.cache.root} ({room})"]

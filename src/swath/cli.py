@@ -2,6 +2,7 @@
 
 import importlib.util
 import inspect
+import os
 import sys
 import time
 from collections.abc import Callable, Sequence
@@ -12,9 +13,9 @@ from typing import Any
 
 from jsonargparse import ArgumentParser, Namespace
 
-from swath.errors import InputError, SwathError
-from swath.paths import Storage, absolute, inside_ray_job
-from swath.sweep import Resources, Sweep
+from swath.errors import InputError, SwathError, raise_if_any
+from swath.paths import Storage, absolute, inside_ray_job, is_uri
+from swath.sweep import Resources, Sweep, grid_problems
 
 SweepFunction = Callable[..., Sweep]
 USAGE = """swath: ablation and hyperparameter sweeps for image classification.
@@ -74,7 +75,7 @@ def _exit_with(work: Callable[[], None]) -> None:
         for problem in error.problems:
             print(f"  - {problem}", file=sys.stderr)
         sys.exit(2)
-    except SwathError as error:
+    except (SwathError, OSError) as error:
         print(f"swath: {error}", file=sys.stderr)
         sys.exit(1)
     except KeyboardInterrupt:
@@ -92,7 +93,11 @@ def _run_function(sweep_function: SweepFunction, argv: Sequence[str], check_only
     if resources.problems():
         raise InputError(resources.problems())
     storage = absolute(options.storage, "--storage")
-    places = Places.of(storage, options.cache and absolute(options.cache, "--cache"))
+    cache = options.cache and absolute(options.cache, "--cache")
+    if is_uri(cache):
+        raise InputError(f"--cache is {cache!r}: give a folder on each node; what it copies from is --storage.")
+    places = Places.of(storage, cache)
+    raise_if_any(grid_problems(sweep))
     sweep = smoke(sweep) if options.smoke else sweep
     out = _report_folder(options.out, sweep.name, places.storage)
     plan = make_plan(sweep, places, threads=options.cpus)
@@ -106,15 +111,28 @@ def _run_function(sweep_function: SweepFunction, argv: Sequence[str], check_only
     if plan.lacking(options.retry_failed):
         _carry_out(plan, options, resources)
     else:
+        from swath.engine.drive import write_records
+
+        write_records(plan)
         _say("nothing to run: the store has every trial of this sweep")
     _write(places.storage, sweep.name, out)
+    if plan.outcomes and all(outcome.state == "FAILED" for outcome in plan.outcomes.values()):
+        raise SwathError("every trial of the sweep has failed; the leaderboard says why")
 
 
 def _report_folder(given: str, name: str, storage: Storage) -> Path | None:
     """Where a report goes: `--out`, else ./reports/NAME; in a Ray job, where that would vanish, into the storage."""
     if given or not inside_ray_job():
-        return Path(absolute(given or f"reports/{name}", "--out"))
+        return _writable(Path(absolute(given or f"reports/{name}", "--out")))
     return storage.folder and storage.folder / "reports" / name
+
+
+def _writable(folder: Path) -> Path:
+    """The folder, if it can be written or made: found before the sweep, not after it."""
+    there = next(p for p in (folder, *folder.parents) if p.exists())
+    if not there.is_dir() or not os.access(there, os.W_OK):
+        raise InputError(f"--out: {folder} cannot be written, because {there} is no folder that you may write to.")
+    return folder
 
 
 def _carry_out(plan: Any, options: RunOptions, resources: Resources) -> None:
@@ -136,6 +154,7 @@ def _carry_out(plan: Any, options: RunOptions, resources: Resources) -> None:
 def _parsed(sweep_function: SweepFunction, argv: Sequence[str]) -> tuple[Sweep, RunOptions]:
     summary = (inspect.getdoc(sweep_function) or "").partition("\n\n")[0]
     parser = ArgumentParser(prog=f"{sweep_function.__name__}.py", description=summary)
+    _check_parameters(sweep_function)
     own = parser.add_function_arguments(sweep_function)
     _add_run_options(parser)
     # `--image-size` and `--image_size` are the same option, whichever way the sweep's author wrote it.
@@ -145,6 +164,19 @@ def _parsed(sweep_function: SweepFunction, argv: Sequence[str]) -> tuple[Sweep, 
     if not isinstance(sweep, Sweep):
         raise InputError(f"{sweep_function.__name__}() returned {type(sweep).__name__}; it must return a swath.Sweep.")
     return sweep, RunOptions(**{field.name: values[field.name] for field in fields(RunOptions)})
+
+
+def _check_parameters(sweep_function: SweepFunction) -> None:
+    taken = {field.name for field in fields(RunOptions)}
+    name, problems = sweep_function.__name__, []
+    for parameter in inspect.signature(sweep_function).parameters.values():
+        if parameter.name in taken:
+            problems.append(f"{name}() has a parameter {parameter.name!r}, an option that every sweep has; rename it.")
+        if parameter.annotation is parameter.empty:
+            problems.append(
+                f"{name}() gives its parameter {parameter.name!r} no type; write e.g. {parameter.name}: str."
+            )
+    raise_if_any(problems)
 
 
 def _underscored(word: str) -> str:
@@ -183,6 +215,7 @@ def _load(script: str) -> SweepFunction:
     spec = importlib.util.spec_from_file_location(f"swath_script_{path.stem}", path)
     assert spec is not None
     assert spec.loader is not None
+    sys.path.insert(0, str(path.resolve().parent))  # as `python SCRIPT` does: a variant imports its base sweep
     module = importlib.util.module_from_spec(spec)
     sys.modules[spec.name] = module
     spec.loader.exec_module(module)

@@ -1,5 +1,6 @@
 """Content hashes of files, remembered by size and time of change, so that an unchanged file is read once."""
 
+import contextlib
 import hashlib
 import io
 import os
@@ -30,6 +31,11 @@ class FileInfo:
     problem: str = ""
 
 
+def bytes_digest(data: bytes) -> str:
+    """BLAKE2b over bytes, 32 hex digits: what `file_digest` gives for a file that holds them."""
+    return hashlib.blake2b(data, digest_size=16).hexdigest()
+
+
 def file_digest(path: str | Path) -> str:
     """BLAKE2b over a file's content, 32 hex digits."""
     with Path(path).open("rb") as file:
@@ -53,7 +59,9 @@ def inspect(paths: Sequence[str], memory: Path) -> list[FileInfo]:
     return [info for info, _ in found]
 
 
-_Entry = tuple[int, int, str]  # size, time of change in ns, digest
+_State = tuple[int, int, int]  # size, times of change of content and of inode in ns
+_COLUMNS = ("path", "size", "mtime_ns", "ctime_ns", "digest")
+_Entry = tuple[int, int, int, str]  # the state, digest
 
 
 def _inspect(path: str, known: dict[str, _Entry]) -> tuple[FileInfo, _Entry | None]:
@@ -63,10 +71,11 @@ def _inspect(path: str, known: dict[str, _Entry]) -> tuple[FileInfo, _Entry | No
             return FileInfo("", "is no file"), None
         if stat.st_size == 0:
             return FileInfo("", "is empty (zero bytes)"), None
+        state: _State = (stat.st_size, stat.st_mtime_ns, stat.st_ctime_ns)
         seen = known.get(path)
-        if seen is None or seen[:2] != (stat.st_size, stat.st_mtime_ns):
-            seen = (stat.st_size, stat.st_mtime_ns, file_digest(path))
-        return FileInfo(seen[2]), seen
+        if seen is None or seen[:3] != state:
+            seen = (*state, file_digest(path))
+        return FileInfo(seen[3]), seen
     except FileNotFoundError:
         return FileInfo("", "is missing"), None
     except OSError as error:
@@ -77,17 +86,16 @@ def _load(index: Path) -> dict[str, _Entry]:
     if not index.is_file():
         return {}
     try:
-        frame = pd.read_parquet(index)
+        frame = pd.read_parquet(index, columns=list(_COLUMNS))
     except (OSError, ValueError):
         return {}  # a damaged memory costs one more reading of the files
-    columns = (frame[c].tolist() for c in ("size", "mtime_ns", "digest"))
+    columns = (frame[c].tolist() for c in _COLUMNS[1:])
     return dict(zip(frame["path"], zip(*columns, strict=True), strict=True))
 
 
 def _save(index: Path, entries: dict[str, _Entry]) -> None:
-    frame = pd.DataFrame(
-        [(path, *entry) for path, entry in entries.items()], columns=["path", "size", "mtime_ns", "digest"]
-    )
+    frame = pd.DataFrame([(path, *entry) for path, entry in entries.items()], columns=list(_COLUMNS))
     buffer = io.BytesIO()
     frame.to_parquet(buffer, index=False)
-    write_atomic(index, buffer.getvalue())
+    with contextlib.suppress(OSError):  # unwritable storage is a problem of its own, said where it matters
+        write_atomic(index, buffer.getvalue())

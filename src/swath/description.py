@@ -44,11 +44,21 @@ def _text(value: Any) -> str:
 
 def to_json(value: Any) -> Any:
     """Plain JSON values of a description tree: every field, the name and the code version."""
+    return _json(value, every_field=True)
+
+
+def changed(value: Any) -> Any:
+    """The same without the fields at their defaults: what identifies a choice, today and after new fields are added."""
+    return _json(value, every_field=False)
+
+
+def _json(value: Any, every_field: bool) -> Any:
     if isinstance(value, Description):
-        fields = {f.name: to_json(getattr(value, f.name)) for f in dataclasses.fields(value)}
-        return {"name": value.name, "version": value.version, **fields}
+        fields = {f.name: (getattr(value, f.name), f.default) for f in dataclasses.fields(value)}
+        kept = {name: _json(v, every_field) for name, (v, default) in fields.items() if every_field or v != default}
+        return {"name": value.name, "version": value.version, **kept}
     if isinstance(value, tuple | list):
-        return [to_json(v) for v in value]
+        return [_json(v, every_field) for v in value]
     if isinstance(value, float) and value.is_integer():
         return int(value)  # gamma=2 and gamma=2.0 are equal descriptions, so their JSON is the same
     if value is None or isinstance(value, str | int | float | bool):

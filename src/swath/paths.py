@@ -39,7 +39,12 @@ def absolute(text: str | os.PathLike[str], option: str) -> str:
     given = os.fspath(text)
     if is_uri(given):
         return given
-    path = Path(given).expanduser()
+    if not given or "\0" in given:
+        raise InputError(f"{option} is {given!r}: give the path of a folder or file.")
+    try:
+        path = Path(given).expanduser()
+    except RuntimeError as error:
+        raise InputError(f"{option} is {given!r}: {error}") from error
     if not path.is_absolute() and inside_ray_job():
         raise InputError(
             f"{option} is {given!r}, a relative path: inside a Ray job it would lie in the job's scratch package "

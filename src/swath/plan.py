@@ -4,7 +4,8 @@ Every problem is found here, before anything is started, and raised at once.
 """
 
 import itertools
-from collections.abc import Iterable
+import subprocess
+from collections.abc import Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -21,13 +22,13 @@ from swath.asha import Asha, Stratum
 from swath.description import digest
 from swath.errors import InputError, raise_if_any
 from swath.ops import Op, finished
-from swath.paths import Storage, node_cache_folder
+from swath.paths import Storage, absolute, node_cache_folder
 from swath.predictions import Outcome, TaskRecord, Trial
 from swath.preprocess import cache as caches
 from swath.preprocess.cache import EntryPlan
 from swath.recipe import Backbone
 from swath.spec import TrialSpec
-from swath.splits import stratified_half
+from swath.splits import Split, stratified_half
 from swath.sweep import Cell, Sweep, cell_problems, expand, grid_problems, label_problems
 from swath.task import Task
 
@@ -142,6 +143,7 @@ class Plan:
         trials: Its trials, the baseline's first.
         outcomes: Final states found in the store, by fingerprint.
         notes: What the user should know, and that stops nothing.
+        commit: The git commit of swath's code, or "".
     """
 
     sweep: Sweep
@@ -150,14 +152,25 @@ class Plan:
     trials: list[PlannedTrial]
     outcomes: dict[str, Outcome] = field(default_factory=dict)
     notes: list[str] = field(default_factory=list)
+    commit: str = field(default_factory=lambda: code_commit())
 
     def entries(self) -> list[EntryPlan]:
         """The distinct cache entries of all trials."""
         return list({e.key: e for t in self.trials for e in t.entries.values()}.values())
 
-    def entries_to_build(self) -> list[EntryPlan]:
-        """The entries that are not finished."""
-        return [e for e in self.entries() if not caches.is_built(self.places.cache, e.key)]
+    def entries_to_build(self, retry_failed: bool = False) -> list[EntryPlan]:
+        """The entries that lacking trials need and that are not finished."""
+        wanted = {e.key: e for t in self.lacking(retry_failed) for e in t.entries.values()}
+        return [e for e in wanted.values() if not caches.is_built(self.places.cache, e.key)]
+
+    def bytes_to_build(self) -> int:
+        """Size of the shards that are still to be built."""
+        cache = self.places.cache
+        return sum(e.shard_bytes(i) for e in self.entries_to_build() for i in caches.missing_shards(cache, e))
+
+    def handle(self, trial: PlannedTrial) -> Trial:
+        """The trial in the store."""
+        return Trial(self.places.storage, trial.spec.fingerprint)
 
     def lacking(self, retry_failed: bool = False) -> list[PlannedTrial]:
         """Trials the store does not have: not final, or stopped under another rule, or failed and to be retried.
@@ -165,11 +178,7 @@ class Plan:
         In a stopped sweep with several seeds the further seeds of a cell are wanted only while its first seed may
         still survive, or has.
         """
-        return [
-            t
-            for t in self.trials
-            if not self._has(self.outcomes.get(t.spec.fingerprint), retry_failed) and self._is_wanted(t)
-        ]
+        return [t for t in self.trials if not self._has(t, retry_failed) and self._is_wanted(t)]
 
     def is_further_seed(self, trial: PlannedTrial) -> bool:
         """True for a trial of the second wave: first seeds compete, the further seeds of survivors never stop."""
@@ -179,22 +188,32 @@ class Plan:
         if not self.is_further_seed(trial) or trial.cell.baseline:
             return True
         spec = replace(trial.spec, seed=self.sweep.seeds[0])
-        first = self.outcomes.get(spec.fingerprint)
-        return first is None or first.state == "COMPLETE" or not self._has(first, retry_failed=False)
+        first = replace(trial, spec=spec)
+        outcome = self.outcomes.get(spec.fingerprint)
+        return outcome is None or outcome.state == "COMPLETE" or not self._has(first, retry_failed=False)
 
-    def _has(self, outcome: Outcome | None, retry_failed: bool) -> bool:
+    def never_stops(self, trial: PlannedTrial) -> bool:
+        """True for further seeds, and for the baseline where the rule exempts it."""
+        exempt = self.sweep.stop is not None and self.sweep.stop.exempt == "baseline"
+        return self.is_further_seed(trial) or (exempt and trial.cell.baseline)
+
+    def _has(self, trial: PlannedTrial, retry_failed: bool) -> bool:
+        outcome = self.outcomes.get(trial.spec.fingerprint)
         if outcome is None:
             return False
         if outcome.state == "STOPPED":
-            return outcome.rule == rule_of(self.sweep.stop)
+            return outcome.rule == rule_of(self.sweep.stop) and not self.never_stops(trial)
         return outcome.state == "COMPLETE" or not retry_failed
 
-    def refresh(self) -> None:
-        """Read the final states of all trials from the store."""
-        fingerprints = list(dict.fromkeys(t.spec.fingerprint for t in self.trials))
+    def refresh(self, trials: Sequence[PlannedTrial] | None = None) -> None:
+        """Read the final states of trials, by default of all, from the store."""
+        fingerprints = [t.spec.fingerprint for t in (self.trials if trials is None else trials)]
         with ThreadPoolExecutor(16) as pool:
-            found = pool.map(lambda f: Trial(self.places.storage, f).outcome(), fingerprints)
-            self.outcomes = {f: o for f, o in zip(fingerprints, found, strict=True) if o is not None}
+            found = list(pool.map(lambda f: Trial(self.places.storage, f).outcome(), fingerprints))
+        for fingerprint, outcome in zip(fingerprints, found, strict=True):
+            self.outcomes.pop(fingerprint, None)
+            if outcome is not None:
+                self.outcomes[fingerprint] = outcome
 
 
 def rule_of(stop: Asha | None) -> str:
@@ -222,7 +241,8 @@ def make_plan(sweep: Sweep, places: Places, threads: int = 1) -> Plan:
     problems += _weight_file_problems(cells)
     notes: list[str] = []
     tasks: dict[Task, TaskPlan] = {}
-    for task in dict.fromkeys(c.sweep.task for c in cells if isinstance(c.sweep.task, Task)):
+    sound = (c.sweep.task for c in cells if isinstance(c.sweep.task, Task) and not c.sweep.task.problems())
+    for task in dict.fromkeys(sound):
         try:
             tasks[task] = _task_plan(task, sweep, places, notes)
         except InputError as error:
@@ -233,21 +253,22 @@ def make_plan(sweep: Sweep, places: Places, threads: int = 1) -> Plan:
         for task, planned in tasks.items()
         for chain in dict.fromkeys(_chain(c) for c in cells if c.sweep.task == task)
     }
-    started_from = {c.backbone: _weights(c.backbone) for c in cells}
+    started_from = {backbone: _weights(backbone) for backbone in dict.fromkeys(c.backbone for c in cells)}
     trials = [
         PlannedTrial(
             cell,
             _spec(cell, tasks[cell.sweep.task], fold, seed, threads, started_from[cell.backbone]),
             chains[cell.sweep.task, _chain(cell)],
-            str(Path(cell.backbone.weights).expanduser().resolve()) if cell.backbone.weights else "",
+            absolute(cell.backbone.weights, "weights") if cell.backbone.weights else "",
         )
         for seed in sweep.seeds
         for cell in cells
         for fold in range(sweep.split.folds)
     ]
     plan = Plan(sweep, places, list(tasks.values()), trials, notes=notes)
-    raise_if_any([*_twin_problems(trials), *_name_problems(plan), *disk_problems(plan)])
     plan.refresh()
+    _keep_bad_images(plan)
+    raise_if_any([*_twin_problems(trials), *_name_problems(plan), *disk_problems(plan)])
     return plan
 
 
@@ -261,6 +282,7 @@ def _task_plan(task: Task, sweep: Sweep, places: Places, notes: list[str]) -> Ta
     train = np.flatnonzero(split == "train")
     keep = np.ones(len(split), bool)
     if 0 < sweep.max_train_images < len(train):
+        _check_divisible(task, groups[train])
         keep[train] = stratified_half(images.targets[train], groups[train], sweep.max_train_images / len(train), 0)
         notes.append(f"{task.label}: {keep[train].sum():,} of {len(train):,} training images are used.")
     rows = pd.DataFrame({"id": images.rows["id"], "split": split, "group": groups, "bad": [i.problem for i in infos]})[
@@ -276,9 +298,8 @@ def _task_plan(task: Task, sweep: Sweep, places: Places, notes: list[str]) -> Ta
     folds = np.full(len(rows), -1, np.int64)
     train = np.flatnonzero(rows["split"] == "train")
     group_index = rows["group"].to_numpy()[train]
-    if len(np.unique(group_index)) < 2:
-        raise InputError(f"task {task.label}: {len(train)} training images in one group cannot be split; add images.")
-    if not sweep.split.problems():
+    _check_divisible(task, group_index)
+    if isinstance(sweep.split, Split) and not sweep.split.problems():
         folds[train] = sweep.split.validation_folds(targets[train], group_index)
     data = digest(
         [
@@ -289,6 +310,32 @@ def _task_plan(task: Task, sweep: Sweep, places: Places, notes: list[str]) -> Ta
         ]
     )
     return TaskPlan(task, record, data, paths, digests, folds)
+
+
+def _keep_bad_images(plan: Plan) -> None:
+    """Enter the images that an earlier build could not decode: the same content cannot be decoded now either."""
+    for task in plan.tasks:
+        earlier = predictions.bad_images(plan.places.storage, task.data)
+        rows = task.record.rows
+        rows["bad"] = rows["bad"].where(rows["bad"] != "", rows["id"].map(earlier).fillna(""))
+
+
+def code_commit() -> str:
+    """The git commit of swath's code where it is a checkout, "" elsewhere."""
+    folder = Path(__file__).parent
+    try:
+        done = subprocess.run(["git", "rev-parse", "HEAD"], cwd=folder, capture_output=True, text=True, check=False)
+    except OSError:
+        return ""
+    return done.stdout.strip()
+
+
+def _check_divisible(task: Task, groups: NDArray[np.int64]) -> None:
+    if len(np.unique(groups)) < 2:
+        raise InputError(
+            f"task {task.label}: {len(groups)} training images in one group cannot be split into training and "
+            "validation. Add images, or give them finer groups."
+        )
 
 
 def _submission(task: Task) -> dict[str, Any] | None:
@@ -331,11 +378,11 @@ def bad_image_note(record: TaskRecord) -> str:
 
 
 def _weight_file_problems(cells: Iterable[Cell]) -> list[str]:
-    files = {c.backbone.weights: c.backbone.model for c in cells}
+    files = {str(c.backbone.weights): c.backbone.model for c in cells}
     return [
         f"backbone {model!r}: the weights file {file!r} does not exist. Give the path of a .safetensors or .pth file."
         for file, model in files.items()
-        if file and not Path(file).expanduser().is_file()
+        if file and isinstance(file, str) and not Path(absolute(file, "weights")).is_file()
     ]
 
 
@@ -348,7 +395,7 @@ def _weights(backbone: Backbone) -> str:
     if not backbone.pretrained:
         return "scratch"
     if backbone.weights:
-        return f"file:{contents.file_digest(Path(backbone.weights).expanduser())}"
+        return f"file:{contents.file_digest(absolute(backbone.weights, 'weights'))}"
     return timm_names.resolved(backbone.model)
 
 
@@ -402,7 +449,7 @@ def _name_problems(plan: Plan) -> list[str]:
 
 def disk_problems(plan: Plan) -> list[str]:
     """A sentence for each disk that cannot hold the caches still to be built."""
-    needed = sum(e.bytes for e in plan.entries_to_build())
+    needed = plan.bytes_to_build()
     places = [("--storage", plan.places.cache)]
     if plan.places.local_cache:
         places.append(("--cache", Storage(str(plan.places.local_cache))))

@@ -4,12 +4,13 @@
 All objects are written whole (`Storage.write`), so the same code works on a folder, NFS and object stores.
 """
 
+import importlib.metadata
 import io
 import json
 import os
 import socket
 import time
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, fields
 from typing import Any, Literal
 
 import numpy as np
@@ -22,6 +23,7 @@ from swath.paths import Storage, sweep_key, task_key, trial_key
 from swath.spec import TrialSpec
 
 State = Literal["COMPLETE", "STOPPED", "FAILED"]
+VERSIONED = ("torch", "timm", "numpy", "opencv-python-headless", "ray")
 LEASE_TIMEOUT_S = 90.0
 """A lease whose heartbeat is older than this belongs to a lost process."""
 
@@ -36,10 +38,11 @@ class Outcome:
         score: The task's metric at the last epoch; None when no epoch finished.
         error: The traceback's end for FAILED, else "".
         rule: The stopping rule under which it was STOPPED, else "".
-        device_s: Seconds times devices spent on all attempts.
+        device_s: Seconds of training and validation of the epochs that count; epochs lost to a kill are not in it.
         device: `cpu` or the GPU's name.
-        host: Where it finished.
-        versions: Versions of the packages that computed it.
+        host: Where the last epoch was trained.
+        versions: Versions of the packages.
+        commit: The git commit of swath's code, or "".
     """
 
     state: State
@@ -51,6 +54,31 @@ class Outcome:
     device: str = ""
     host: str = ""
     versions: dict[str, str] | None = None
+    commit: str = ""
+
+
+def outcome_of(state: State, rows: pd.DataFrame, error: str = "", rule: str = "", commit: str = "") -> Outcome:
+    """The final state of a trial with this table of epochs."""
+    last = {} if rows.empty else rows.iloc[-1].to_dict()
+    return Outcome(
+        state=state,
+        epochs=int(last.get("epoch", 0)),
+        score=float(last["score"]) if last else None,
+        error=error,
+        rule=rule,
+        device_s=float(rows["seconds"].sum()) if last else 0.0,
+        device=last.get("device", ""),
+        host=last.get("host", ""),
+        versions={name: _version(name) for name in VERSIONED},
+        commit=commit,
+    )
+
+
+def _version(package: str) -> str:
+    try:
+        return importlib.metadata.version(package)
+    except importlib.metadata.PackageNotFoundError:
+        return ""
 
 
 @dataclass(frozen=True)
@@ -94,17 +122,20 @@ class Trial:
     def outcome(self) -> Outcome | None:
         """The final state, or None while there is none."""
         data = self.storage.read_or_none(self._key("trial.json"))
-        return None if data is None else Outcome(**_loads(data, self._key("trial.json")))
+        if data is None:
+            return None
+        known = {f.name for f in fields(Outcome)}  # a newer swath may have written more
+        return Outcome(**{k: v for k, v in _loads(data, self._key("trial.json")).items() if k in known})
 
     def spec(self) -> dict[str, Any]:
         """The canonical spec."""
         return _loads(self.storage.read(self._key("spec.json")), self._key("spec.json"))
 
     def begin(self, spec: TrialSpec) -> None:
-        """Write the spec and take the lease; an earlier final state no longer counts."""
-        self.storage.delete(self._key("trial.json"))
-        self.storage.write(self._key("spec.json"), _dumps(spec.json()))
+        """Take the lease and write the spec; an earlier final state no longer counts."""
         self.heartbeat()
+        self.storage.write(self._key("spec.json"), _dumps(spec.json()))
+        self.storage.delete(self._key("trial.json"))
 
     def heartbeat(self) -> None:
         """Say that this process is at work on the trial."""
@@ -113,17 +144,23 @@ class Trial:
 
     def leased_elsewhere(self) -> str:
         """The other process that is at work on the trial, as `host:pid`; "" when there is none."""
+        owner, heartbeat = self._lease()
+        late = time.time() - heartbeat > LEASE_TIMEOUT_S
+        if owner is None or late or owner.gone() or owner == Owner.this_process():
+            return ""
+        return f"{owner.host}:{owner.pid}"
+
+    def _lease(self) -> tuple[Owner | None, float]:
         data = self.storage.read_or_none(self._key("lease.json"))
         if data is None:
-            return ""
+            return None, 0.0
         lease = _loads(data, self._key("lease.json"))
-        owner = Owner(lease["host"], lease["pid"], lease["started"])
-        late = time.time() - lease["heartbeat"] > LEASE_TIMEOUT_S
-        return "" if late or owner.gone() or owner == Owner.this_process() else f"{owner.host}:{owner.pid}"
+        return Owner(lease["host"], lease["pid"], lease["started"]), lease["heartbeat"]
 
     def release(self) -> None:
-        """Give up the lease."""
-        self.storage.delete(self._key("lease.json"))
+        """Give up the lease, if it is this process's."""
+        if self._lease()[0] == Owner.this_process():
+            self.storage.delete(self._key("lease.json"))
 
     def metrics(self) -> pd.DataFrame:
         """One row per epoch, in order; empty before the first."""
@@ -230,6 +267,15 @@ def read_task(storage: Storage, data: str) -> TaskRecord:
         table[columns].to_numpy(np.uint8),
         fields["submission"],
     )
+
+
+def bad_images(storage: Storage, data: str) -> dict[str, str]:
+    """Ids of a kept task's unusable images, and why; empty for a task that is not kept."""
+    raw = storage.read_or_none(task_key(data, "table.parquet"))
+    if raw is None:
+        return {}
+    rows = pd.read_parquet(io.BytesIO(raw), columns=["id", "bad"])
+    return dict(rows[rows["bad"] != ""].itertuples(index=False, name=None))
 
 
 def _target_columns(labels: tuple[str, ...]) -> list[str]:

@@ -1,5 +1,6 @@
 """How a model is trained: the recipe and the backbone, as descriptions."""
 
+import math
 from dataclasses import dataclass
 from typing import ClassVar, Literal
 
@@ -19,7 +20,7 @@ class Recipe(Description):
         batch_size: Images per step, 2 or more.
         optimizer: `adam` (weight decay as an L2 term) or `adamw` (decoupled).
         lr: Learning rate, above 0 and at most 10.
-        weight_decay: 0 or more.
+        weight_decay: 0 or more, finite.
         image_size: Side of the square the model sees, in pixels, 16 to 2048.
     """
 
@@ -41,7 +42,7 @@ class Recipe(Description):
             found.append(unknown("optimizer", self.optimizer, OPTIMIZERS))
         if not (isinstance(self.lr, int | float) and 0 < self.lr <= 10):
             found.append(f"Recipe(lr={self.lr!r}): allowed is above 0 and at most 10.")
-        if not (isinstance(self.weight_decay, int | float) and self.weight_decay >= 0):
+        if not (isinstance(self.weight_decay, int | float) and 0 <= self.weight_decay < math.inf):
             found.append(f"Recipe(weight_decay={self.weight_decay!r}): allowed is 0 or more.")
         return found
 

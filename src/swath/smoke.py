@@ -70,18 +70,18 @@ def _short(rule: Any) -> Any:
 
 def _tiny(value: Any) -> Any:
     """A tiny model for each backbone, of its family where there is one, different for different backbones."""
-    given: dict[Any, str] = {}
+    given: dict[Backbone, str] = {}
 
     def one(backbone: Any) -> Any:
-        model = backbone.model if isinstance(backbone, Backbone) else backbone
-        if not isinstance(model, str):
+        full = Backbone(backbone) if isinstance(backbone, str) else backbone
+        if not isinstance(full, Backbone) or not isinstance(full.model, str):
             return backbone
-        if model not in given:
+        start = replace(full, stem="adapt")  # the stem is a choice of its own, and stays
+        if start not in given:
             free = [t for t in TINY if t not in given.values()] or list(TINY)
-            family = [t for t in free if t.removeprefix("test_") in model]
-            given[model] = (family or free)[0]
-        stem = backbone.stem if isinstance(backbone, Backbone) else "adapt"
-        return Backbone(given[model], pretrained=False, stem=stem)
+            family = [t for t in free if t.removeprefix("test_") in full.model]
+            given[start] = (family or free)[0]
+        return Backbone(given[start], pretrained=False, stem=full.stem)
 
     if isinstance(value, Backbone) and isinstance(cast(Any, value.model), Grid):
         models: Any = Grid(tuple(one(m).model for m in cast(Any, value.model).values))

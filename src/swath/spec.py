@@ -1,11 +1,12 @@
 """TrialSpec: everything that decides a trial's result, and its fingerprint."""
 
-from dataclasses import dataclass
+from collections.abc import Callable
+from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any
 
 from swath import ops
-from swath.description import digest, to_json
+from swath.description import changed, digest, to_json
 from swath.losses import Loss
 from swath.ops import Op
 from swath.recipe import Backbone, Recipe
@@ -62,13 +63,20 @@ class TrialSpec:
 
     @cached_property
     def fingerprint(self) -> str:
-        """20 hex digits over the canonical spec, the schema and the code versions of the stages."""
-        return digest(self.json())
+        """20 hex digits over the spec, the schema and the code versions of the stages.
+
+        Fields at their defaults are left out, so a new field with a neutral default orphans no trial that is stored.
+        Changing a default therefore means raising the description's `version`.
+        """
+        return digest(self._form(changed))
 
     def json(self) -> dict[str, Any]:
-        """The canonical form that is hashed and stored."""
-        backbone = to_json(self.backbone)
-        del backbone["weights"]
+        """The canonical form that is stored: every field, but for the place of the weight file."""
+        form = self._form(to_json)
+        del form["backbone"]["weights"]
+        return form
+
+    def _form(self, described: Callable[[Any], Any]) -> dict[str, Any]:
         return {
             "schema": SCHEMA,
             "stages": STAGES,
@@ -76,13 +84,13 @@ class TrialSpec:
             "kind": self.kind,
             "metric": self.metric,
             "data": self.data,
-            "split": to_json(self.split),
+            "split": described(self.split),
             "fold": self.fold,
-            "preprocess": to_json(self.preprocess),
-            "backbone": backbone,
+            "preprocess": described(self.preprocess),
+            "backbone": described(replace(self.backbone, weights="")),
             "weights": self.weights,
-            "loss": to_json(self.loss),
-            "recipe": to_json(self.recipe),
+            "loss": described(self.loss),
+            "recipe": described(self.recipe),
             "threads": self.threads,
             "seed": self.seed,
             "link": self.link,

@@ -201,8 +201,8 @@ def grid_problems(sweep: Sweep) -> list[str]:
     if not isinstance(sweep.name, str) or not re.fullmatch(r"[A-Za-z0-9][\w.-]{0,99}", sweep.name):
         found.append(f"sweep name {sweep.name!r}: use letters, digits, '_', '-' and '.', at most 100.")
     seeds = sweep.seeds
-    if not isinstance(seeds, tuple) or not seeds or not all(isinstance(s, int) and s >= 0 for s in seeds):
-        found.append(f"seeds={seeds!r}: give a tuple of one or more whole numbers from 0, e.g. (0, 1, 2).")
+    if not isinstance(seeds, tuple) or not seeds or not all(isinstance(s, int) and 0 <= s < 2**32 for s in seeds):
+        found.append(f"seeds={seeds!r}: give a tuple of one or more whole numbers from 0 to 2**32 - 1, as (0, 1, 2).")
     elif len(set(seeds)) != len(seeds):
         found.append(f"seeds={seeds!r}: a seed twice is the same trial twice; give different ones.")
     limit = sweep.max_train_images

@@ -1,9 +1,10 @@
 """What a task is: kind, labels, metric and a table of images. Data sources are in `swath.tasks`."""
 
 from abc import abstractmethod
-from dataclasses import dataclass
+from collections.abc import Callable
+from dataclasses import dataclass, fields
 from functools import cached_property
-from typing import ClassVar, Literal
+from typing import Any, ClassVar, Literal
 
 import numpy as np
 import pandas as pd
@@ -16,6 +17,16 @@ from swath.registry import unknown
 
 Kind = Literal["multilabel", "multiclass"]
 RESERVED = ("id", "path", "split", "hires_path", "group", "label")
+
+
+_TYPES: dict[Any, tuple[str, Callable[[Any], bool]]] = {
+    str: ("text", lambda value: isinstance(value, str) and "\0" not in value),
+    int: ("a whole number", lambda value: isinstance(value, int) and not isinstance(value, bool)),
+    tuple[str, ...]: (
+        "a tuple of texts, e.g. ('cat', 'dog')",
+        lambda value: isinstance(value, tuple) and all(isinstance(v, str) for v in value),
+    ),
+}
 
 
 @dataclass(frozen=True)
@@ -60,6 +71,16 @@ class Task(Description):
 
     kind: ClassVar[Kind] = "multilabel"
     metric: ClassVar[str] = "map"
+
+    def problems(self) -> list[str]:
+        """Fields of the wrong type."""
+        found = []
+        for field in fields(self):
+            value = getattr(self, field.name)
+            wanted = _TYPES.get(field.type)
+            if wanted and not wanted[1](value):
+                found.append(f"{type(self).__name__}({field.name}={value!r}): give {wanted[0]}.")
+        return found
 
     @property
     def label(self) -> str:

@@ -1,7 +1,6 @@
 """One spec -> dataset -> training -> store. What must be kept is written before each report."""
 
 import contextlib
-import importlib.metadata
 import io
 import socket
 import threading
@@ -20,23 +19,26 @@ from swath.criteria import criterion
 from swath.dataset import Part
 from swath.errors import InputError
 from swath.paths import Storage
-from swath.predictions import LEASE_TIMEOUT_S, Outcome, Trial
+from swath.predictions import LEASE_TIMEOUT_S, Trial, outcome_of
 from swath.preprocess.cache import CachedImages, open_entry
 from swath.recipe import Backbone
 from swath.spec import TrialSpec
 from swath.train import EpochResult, Trainer
 from swath.trial_job import Job, Report
 
-VERSIONED = ("torch", "timm", "numpy", "opencv-python-headless", "ray")
-
 
 def run_trial(job: Job, report: Callable[[Report], None]) -> None:
     """Train a trial from its last checkpoint, or from the start, to its end.
 
     Never raises for a failing trial: the error goes to the store and the report. `report` may raise a
-    BaseException that is no Exception to stop the trial; the caller then writes its final state.
+    BaseException that is no Exception to stop the trial; the caller then writes its final state. Trains nothing when
+    the store is no longer as the driver saw it: another driver got there first.
     """
     trial = Trial(Storage(job.storage), job.spec.fingerprint)
+    # As text, because a score that is not a number equals nothing.
+    if trial.leased_elsewhere() or str(trial.outcome()) != str(job.seen):
+        report(Report(trial.fingerprint, 0, float("nan"), "ELSEWHERE"))
+        return
     trial.begin(job.spec)
     with _heartbeat(trial):
         last = Report(trial.fingerprint, 0, float("nan"), "RUNNING")
@@ -45,9 +47,10 @@ def run_trial(job: Job, report: Callable[[Report], None]) -> None:
                 if last.state == "RUNNING":
                     report(last)
         except Exception as error:
-            done = trial.metrics()
-            last = Report(trial.fingerprint, len(done), float("nan"), "FAILED", error=_last_line(error))
-            trial.finish(_outcome("FAILED", done, _device(), error="".join(traceback.format_exception(error))[-4000:]))
+            text = "".join(traceback.format_exception(error))[-4000:]
+            outcome = outcome_of("FAILED", trial.metrics(), error=text, commit=job.commit)
+            trial.finish(outcome)
+            last = Report(trial.fingerprint, outcome.epochs, float("nan"), "FAILED", error=_last_line(error))
     report(last)
 
 
@@ -81,16 +84,15 @@ def _heartbeat(trial: Trial) -> Iterator[None]:
 
 
 def _epochs(job: Job, trial: Trial) -> Iterator[Report]:
-    spec, device = job.spec, _device()
+    spec = job.spec
     torch.set_num_threads(spec.threads)
     parts = _parts(job)
-    backbone = replace(spec.backbone, weights=job.weights_file)
-    classes = parts["train"].targets.shape[1]
-    model = backbones.build(backbone, classes, spec.in_chans, spec.recipe.image_size, spec.seed)
-    trainer = Trainer(model, criterion(spec.loss), spec.recipe, spec.seed, device)
-    rows, attempt = _resume(trial, trainer)
+    trainer, rows, attempt = _resumed(job, trial, parts)
+    if trainer.epoch in job.keep_epochs:
+        # Killed after its checkpoint and before the driver's decision: the rung is still to be judged.
+        yield Report(trial.fingerprint, trainer.epoch, rows[-1]["score"], "RUNNING", repeated=True)
     for result in trainer.run(parts["train"], parts["val"]):
-        rows.append(_row(spec, result, parts["val"], attempt))
+        rows.append(_row(spec, result, parts["val"], attempt, trainer.device))
         final = result.epoch == spec.recipe.epochs
         if final or result.epoch in job.keep_epochs:
             trial.write_logits(f"val/{result.epoch}", parts["val"].ids, result.val_logits)
@@ -98,11 +100,17 @@ def _epochs(job: Job, trial: Trial) -> Iterator[Report]:
         if final:
             if "test" in parts:
                 trial.write_logits("test", parts["test"].ids, trainer.predict(parts["test"]).numpy())
-            trial.finish(_outcome("COMPLETE", pd.DataFrame(rows), device))
+            trial.finish(outcome_of("COMPLETE", pd.DataFrame(rows), commit=job.commit))
         else:
             trial.write_checkpoint(_saved(trainer))
-        state = "COMPLETE" if final else "RUNNING"
-        yield Report(trial.fingerprint, result.epoch, rows[-1]["score"], state, result.seconds)
+        yield Report(trial.fingerprint, result.epoch, rows[-1]["score"], "COMPLETE" if final else "RUNNING")
+
+
+def _new_trainer(job: Job, classes: int) -> Trainer:
+    spec = job.spec
+    backbone = replace(spec.backbone, weights=job.weights_file)
+    model = backbones.build(backbone, classes, spec.in_chans, spec.recipe.image_size, spec.seed)
+    return Trainer(model, criterion(spec.loss), spec.recipe, spec.seed, _device())
 
 
 def _parts(job: Job) -> dict[str, Part]:
@@ -123,7 +131,7 @@ def _parts(job: Job) -> dict[str, Part]:
     train = record.part("train")
     validates = folds[train] == spec.fold
     parts = {"train": part("train", train[~validates]), "val": part("train", train[validates])}
-    if "test" in opened:
+    if "test" in opened and len(record.part("test")):
         parts["test"] = part("test", record.part("test"))
     return parts
 
@@ -133,15 +141,23 @@ def _row_in_part(split: np.ndarray, part: str) -> np.ndarray:
     return np.cumsum(split == part) - 1
 
 
-def _resume(trial: Trial, trainer: Trainer) -> tuple[list[dict[str, Any]], int]:
-    """Load the checkpoint if there is one; the rows of the epochs it covers and the number of this attempt."""
+def _resumed(job: Job, trial: Trial, parts: dict[str, Part]) -> tuple[Trainer, list[dict[str, Any]], int]:
+    """The trainer as its checkpoint left it, the rows of the epochs behind it, and the number of this attempt.
+
+    A checkpoint that cannot be loaded (cut short by a power failure, written by another version) costs its epochs.
+    """
+    classes = parts["train"].targets.shape[1]
+    trainer = _new_trainer(job, classes)
     rows = trial.metrics()
     attempt = 1 if rows.empty else int(rows["attempt"].max()) + 1
     saved = trial.checkpoint()
-    if saved is None:
-        return [], attempt
-    trainer.load(torch.load(io.BytesIO(saved), map_location=trainer.device, weights_only=True))
-    return rows[rows["epoch"] <= trainer.epoch].to_dict("records"), attempt  # type: ignore[return-value]
+    if saved is None or rows.empty:
+        return trainer, [], attempt
+    try:
+        trainer.load(torch.load(io.BytesIO(saved), map_location=trainer.device, weights_only=True))
+    except Exception:
+        return _new_trainer(job, classes), [], attempt
+    return trainer, rows[rows["epoch"] <= trainer.epoch].to_dict("records"), attempt  # type: ignore[return-value]
 
 
 def _saved(trainer: Trainer) -> bytes:
@@ -150,7 +166,7 @@ def _saved(trainer: Trainer) -> bytes:
     return buffer.getvalue()
 
 
-def _row(spec: TrialSpec, result: EpochResult, val: Part, attempt: int) -> dict[str, Any]:
+def _row(spec: TrialSpec, result: EpochResult, val: Part, attempt: int, device: torch.device) -> dict[str, Any]:
     """The epoch's row of metrics.parquet. Scores are computed from the float16 logits that are kept."""
     p = metrics.probabilities(result.val_logits, spec.link)
     scores = {m: metrics.score(m, spec.kind, val.targets, p) for m in metrics.METRICS}
@@ -165,28 +181,9 @@ def _row(spec: TrialSpec, result: EpochResult, val: Part, attempt: int) -> dict[
         "images_per_s": result.images_per_s,
         "peak_memory_bytes": result.peak_memory_bytes,
         "attempt": attempt,
+        "device": torch.cuda.get_device_name(device) if device.type == "cuda" else "cpu",
+        "host": socket.gethostname(),
     }
-
-
-def _outcome(state: predictions.State, rows: pd.DataFrame, device: torch.device, error: str = "") -> Outcome:
-    empty = rows.empty
-    return Outcome(
-        state=state,
-        epochs=0 if empty else int(rows["epoch"].max()),
-        score=None if empty else float(rows["score"].iloc[-1]),
-        error=error,
-        device_s=0.0 if empty else float(rows["seconds"].sum()),
-        device=torch.cuda.get_device_name(device) if device.type == "cuda" else "cpu",
-        host=socket.gethostname(),
-        versions={name: _version(name) for name in VERSIONED},
-    )
-
-
-def _version(package: str) -> str:
-    try:
-        return importlib.metadata.version(package)
-    except importlib.metadata.PackageNotFoundError:
-        return ""
 
 
 def _device() -> torch.device:

@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 
+from swath.predictions import Outcome
 from swath.spec import TrialSpec
 
 
@@ -17,6 +18,8 @@ class Job:
         entries: `train` and, where there are test images, `test`: key of the cache entry.
         weights_file: File the backbone starts from, or "".
         keep_epochs: Rung epochs, whose validation predictions are kept.
+        seen: The final state that the driver found and means to replace, or None.
+        commit: The git commit of swath's code, or "".
     """
 
     spec: TrialSpec
@@ -26,6 +29,8 @@ class Job:
     entries: dict[str, str]
     weights_file: str
     keep_epochs: tuple[int, ...]
+    seen: Outcome | None = None
+    commit: str = ""
 
 
 @dataclass(frozen=True)
@@ -36,14 +41,15 @@ class Report:
         fingerprint: Of the trial.
         epoch: From 1; 0 from a trial that failed before its first.
         score: The task's metric; NaN when there is none.
-        state: `RUNNING`, or the final state this epoch ended in (COMPLETE or FAILED).
-        seconds: Wall time of the epoch.
+        state: `RUNNING`; the final state this epoch ended in (COMPLETE or FAILED); `ELSEWHERE` when nothing was trained
+            because another driver is at work on the trial or has finished it.
         error: Last line of the error for FAILED.
+        repeated: The epoch was trained before a restart; its rung may not have been judged then.
     """
 
     fingerprint: str
     epoch: int
     score: float
     state: str
-    seconds: float = 0.0
     error: str = ""
+    repeated: bool = False

@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from swath.contents import file_digest
 from swath.errors import StoreError
 from swath.ops import Grayscale, Op, Resize, Sharpen
 from swath.paths import Storage
@@ -43,12 +44,17 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
+def digest_now(path: str) -> str:
+    """What planning enters for a file: its content hash, "" where it cannot be read."""
+    return file_digest(path) if Path(path).is_file() else ""
+
+
 @pytest.fixture
 def make_plan(folder: Path) -> Planner:
     def make(*chain: Op, size: int = 12) -> EntryPlan:
         ids = tuple(f"id{i}" for i in range(IMAGES))
         paths = tuple(str(folder / f"{i}.png") for i in range(IMAGES))
-        return EntryPlan("train", (*chain, Resize(size)), paths, ids, tuple(f"digest{i}" for i in range(IMAGES)))
+        return EntryPlan("train", (*chain, Resize(size)), paths, ids, tuple(map(digest_now, paths)))
 
     return make
 
@@ -146,19 +152,36 @@ def test_bad_images_are_zero_and_named_and_the_others_are_there(
     text.write_text("no image")
     paths = list(good.paths)
     paths[3], paths[17], paths[18], paths[49] = str(empty), str(cut), str(text), str(tmp_path / "missing.png")
-    plan = replace(good, paths=tuple(paths))
+    plan = replace(good, paths=tuple(paths), digests=tuple(map(digest_now, paths)))
     bad = build(storage, plan)
     assert {k: v.partition(":")[0] for k, v in bad.items()} == {
         "id3": "is empty (zero bytes)",
         "id17": "cannot be decoded",
         "id18": "cannot be decoded",
-        "id49": "cannot be read",
+        "id49": "could not be read",
     }
     assert bad_images(storage, plan.key) == bad
     images = open_entry(storage, plan.key, None if storage.folder else tmp_path / "local").take(range(IMAGES))
     assert [i for i in range(IMAGES) if not images[i].any()] == [3, 17, 18, 49]
     rest = [i for i in range(IMAGES) if i not in (3, 17, 18, 49)]
     np.testing.assert_array_equal(images[rest], np.stack([apply(read_image(good.paths[i]), good.chain) for i in rest]))
+
+
+@pytest.mark.parametrize("change", ["gone", "changed"])
+def test_what_changes_after_planning_is_an_error_and_never_kept(
+    make_plan: Planner, folder: Path, tmp_path: Path, change: str
+) -> None:
+    plan, cache = make_plan(), Storage(str(tmp_path))
+    image = folder / "5.png"
+    before = image.read_bytes()
+    try:
+        image.unlink() if change == "gone" else image.write_bytes(before + b"x")
+        with pytest.raises(StoreError, match=r"5\.png (was there when|has changed since).*[Ss]tart"):
+            build_shard(cache, plan, 0)
+    finally:
+        image.write_bytes(before)
+    assert missing_shards(cache, plan) == [0, 1, 2, 3]
+    assert build(cache, plan) == {}
 
 
 def test_a_killed_build_goes_on_with_the_missing_shards(storage: Storage, make_plan: Planner) -> None:
@@ -231,7 +254,8 @@ def test_sixteen_bit_and_turned_images_reach_the_cache_as_read(tmp_path: Path) -
     exif[0x0112] = 6
     turned.save(tmp_path / "turned.png", exif=exif)
     paths = (str(tmp_path / "deep.png"), str(tmp_path / "turned.png"))
-    plan, cache = EntryPlan("train", (Resize(16, aspect="pad"),), paths, ("a", "b"), ("1", "2")), Storage(str(tmp_path))
+    digests = tuple(map(file_digest, paths))
+    plan, cache = EntryPlan("train", (Resize(16, aspect="pad"),), paths, ("a", "b"), digests), Storage(str(tmp_path))
     assert build(cache, plan) == {}
     images = open_entry(cache, plan.key, None).take([0, 1])
     eight = (deep[:, :, ::-1] >> 8).astype(np.uint8)

@@ -13,13 +13,14 @@ from swath.recipe import Backbone
 from swath.sweep import Resources
 from swath.trial_job import Job
 
-# Read by Ray when it is imported or started. Nothing phones home; Tune's own loggers and output are not used, and
-# trials keep the working directory, on which relative PYTHONPATH entries depend.
+# Read by Ray when it is imported or started. Nothing phones home; Tune's own loggers and output are not used; trials
+# keep the working directory, on which relative PYTHONPATH entries depend; Ctrl-C ends the sweep, not just Tune.
 SETTINGS = {
     "RAY_USAGE_STATS_ENABLED": "0",
     "TUNE_DISABLE_AUTO_CALLBACK_LOGGERS": "1",
     "RAY_AIR_NEW_OUTPUT": "0",
     "RAY_CHDIR_TO_TRIAL_DIR": "0",
+    "TUNE_DISABLE_SIGINT_HANDLER": "1",
 }
 
 
@@ -44,7 +45,7 @@ class RayEngine:
             # A dashboard belongs to a cluster; one that lives as long as a sweep only costs start-up time.
             dashboard = False if address == "local" else None
             ray.init(address, include_dashboard=dashboard, logging_level=logging.ERROR, log_to_driver=False)
-        self._per_trial = self._fit(dict(ray.cluster_resources()))
+        self._per_trial = self._fit([node["Resources"] for node in ray.nodes() if node["Alive"]])
         return self
 
     def __exit__(
@@ -55,19 +56,17 @@ class RayEngine:
 
             ray.shutdown()
 
-    def _fit(self, there: Mapping[str, float]) -> dict[str, float]:
+    def _fit(self, nodes: Sequence[Mapping[str, float]]) -> dict[str, float]:
         """Resources of one trial on this cluster: a whole GPU each where there are any and none was asked for."""
         asked = self._resources
-        gpus = asked.gpus if asked.gpus is not None else float(there.get("GPU", 0) >= 1)
-        wanted = {"cpu": float(asked.cpus), "gpu": float(gpus)}
-        lacking = [f"{n:g} {k}" for k, n in wanted.items() if n > there.get(k.upper(), 0)]
-        if lacking:
-            found = ", ".join(f"{there.get(k, 0):g} {k}" for k in ("CPU", "GPU"))
+        gpus = asked.gpus if asked.gpus is not None else float(any(n.get("GPU", 0) >= 1 for n in nodes))
+        if not any(n.get("CPU", 0) >= asked.cpus and n.get("GPU", 0) >= gpus for n in nodes):
+            found = "; ".join(f"{n.get('CPU', 0):g} CPUs and {n.get('GPU', 0):g} GPUs" for n in nodes)
             raise InputError(
-                f"a trial asks for {' and '.join(lacking)}; the cluster has {found} in all. "
-                "Lower --cpus or --gpus, or use a larger cluster."
+                f"a trial asks for {asked.cpus} CPUs and {gpus:g} GPUs, and no node has as many: there are {found}. "
+                "Lower --cpus or --gpus, or use larger nodes."
             )
-        return wanted
+        return {"cpu": float(asked.cpus), "gpu": float(gpus)}
 
     def build(self, cache: Storage, entry: EntryPlan, shards: Sequence[int], built: Callable[[int], None]) -> None:
         from swath.engine import data

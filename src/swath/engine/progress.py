@@ -80,6 +80,10 @@ class SweepProgress:
         """A trial runs."""
         self._running.add(label)
 
+    def left(self, label: str) -> None:
+        """A trial runs no more here, and has not ended."""
+        self._running.discard(label)
+
     def epoch(self) -> None:
         """Count an epoch of a running trial."""
         self._epochs += 1

@@ -4,6 +4,7 @@ A trial's state is in swath's own store, so Tune keeps nothing that grows with t
 """
 
 import dataclasses
+import os
 import tempfile
 from collections.abc import Sequence
 from typing import Any
@@ -54,6 +55,9 @@ class _Starts(_Unpickled, tune.Callback):
 
 
 def _run(config: dict[str, Any], jobs: dict[str, Job]) -> None:
+    # A stopped trial may be slow to let go of its lease on an object store; by default Ray would give up on it after
+    # two seconds and take the next trial of this actor with it.
+    os.environ.setdefault("TUNE_FUNCTION_THREAD_TIMEOUT_S", "600")
     from swath.trial import run_trial
 
     run_trial(jobs[config["fingerprint"]], lambda report: tune.report(dataclasses.asdict(report)))

@@ -28,20 +28,16 @@ class UnreadableImageError(Exception):
     """A file that is no image, or only part of one."""
 
 
-def read_image(path: str | Path) -> Image:
-    """Decode a file to RGB uint8 [H, W, 3]; 16-bit is reduced, alpha dropped, EXIF orientation applied.
+def decode(data: bytes) -> Image:
+    """A file's content to RGB uint8 [H, W, 3]; 16-bit is reduced, alpha dropped, EXIF orientation applied.
 
     Raises:
-        UnreadableImageError: The file is missing, empty, truncated or no image. Says which.
+        UnreadableImageError: The content is empty, truncated or no image. Says which.
     """
-    try:
-        data = np.fromfile(path, np.uint8)
-    except OSError as error:
-        raise UnreadableImageError(f"cannot be read: {error.strerror}") from error
-    if not len(data):
+    if not data:
         raise UnreadableImageError("is empty (zero bytes)")
     try:
-        image = cv2.imdecode(data, cv2.IMREAD_COLOR_RGB)
+        image = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_COLOR_RGB)
     except cv2.error as error:
         raise UnreadableImageError(f"cannot be decoded: {error}") from error
     if image is None:
@@ -56,6 +52,15 @@ def apply(image: Image, chain: Sequence[Op]) -> Image:
         if image.ndim == 2:  # OpenCV drops the channel axis of gray images
             image = image[:, :, None]
     return image
+
+
+def read_image(path: str | Path) -> Image:
+    """`decode` a file; a file that cannot be read is an UnreadableImageError, too."""
+    try:
+        data = Path(path).read_bytes()
+    except OSError as error:
+        raise UnreadableImageError(f"cannot be read: {error.strerror}") from error
+    return decode(data)
 
 
 @IMPLEMENTATIONS.register("grayscale")

@@ -20,11 +20,12 @@ from filelock import FileLock
 from numpy.typing import NDArray
 
 from swath import ops
-from swath.description import digest, to_json
+from swath.contents import bytes_digest
+from swath.description import changed, digest
 from swath.errors import StoreError
 from swath.ops import Op
 from swath.paths import Storage
-from swath.preprocess.apply import UnreadableImageError, apply, read_image
+from swath.preprocess.apply import UnreadableImageError, apply, decode
 
 SCHEMA = 1
 SHARD_BYTES = 32 * 2**20
@@ -39,7 +40,7 @@ class EntryPlan:
         chain: The ops, the resize last.
         paths: Image files in table order.
         ids: Their ids.
-        digests: Their content hashes; "" for a file that cannot be read.
+        digests: Their content hashes (`contents.bytes_digest`); "" for a file that cannot be read.
     """
 
     part: str
@@ -52,7 +53,7 @@ class EntryPlan:
     def key(self) -> str:
         """Hash of the chain with code versions, the ids and the content of the images."""
         rows = digest([list(self.ids), list(self.digests)], 64)
-        return digest({"schema": SCHEMA, "chain": to_json(self.chain), "rows": rows})
+        return digest({"schema": SCHEMA, "chain": changed(self.chain), "rows": rows})
 
     @property
     def image_shape(self) -> tuple[int, int, int]:
@@ -71,6 +72,10 @@ class EntryPlan:
     def shard_rows(self) -> int:
         """Images in a shard: about 32 MB, at most 1024 and at least 16."""
         return int(np.clip(SHARD_BYTES // int(np.prod(self.image_shape)), 16, 1024))
+
+    def shard_bytes(self, number: int) -> int:
+        """Size of one shard."""
+        return len(self.shards()[number]) * int(np.prod(self.image_shape))
 
     def shards(self) -> list[range]:
         """The rows of each shard."""
@@ -104,6 +109,9 @@ def build_shard(cache: Storage, plan: EntryPlan, number: int) -> int:
 
     Returns:
         Number of images.
+
+    Raises:
+        StoreError: An image changed, or went away, since the plan was made.
     """
     cv2.setNumThreads(1)  # parallelism is over shards; OpenCV's own threads would fight for the same cores
     rows = plan.shards()[number]
@@ -111,7 +119,7 @@ def build_shard(cache: Storage, plan: EntryPlan, number: int) -> int:
     bad: dict[str, str] = {}
     for position, row in enumerate(rows):
         try:
-            images[position] = apply(read_image(plan.paths[row]), plan.chain)
+            images[position] = apply(decode(_content(plan, row)), plan.chain)
         except UnreadableImageError as error:
             bad[plan.ids[row]] = str(error)
     buffer = io.BytesIO()
@@ -121,6 +129,28 @@ def build_shard(cache: Storage, plan: EntryPlan, number: int) -> int:
     receipt = {"rows": len(rows), "crc32": zlib.crc32(data), "bytes": len(data), "bad": bad}
     cache.write(f"{plan.key}/{_shard(number)}.json", json.dumps(receipt).encode())
     return len(rows)
+
+
+def _content(plan: EntryPlan, row: int) -> bytes:
+    """A file's bytes, which must be those the plan was made for.
+
+    Raises:
+        UnreadableImageError: The file could not be read when the plan was made.
+        StoreError: It could be read then. To call it a bad image would keep a moment's trouble in the cache for good.
+    """
+    path, planned = plan.paths[row], plan.digests[row]
+    if not planned:
+        raise UnreadableImageError("could not be read")
+    try:
+        data = Path(path).read_bytes()
+    except OSError as error:
+        raise StoreError(
+            f"image {path} was there when the sweep started and cannot be read now: {error.strerror}. Every node must "
+            "see the data under the same path. Start the sweep again when they are back; what is built is kept."
+        ) from error
+    if bytes_digest(data) != planned:
+        raise StoreError(f"image {path} has changed since the sweep started. Start it again to use the new content.")
+    return data
 
 
 def finish(cache: Storage, plan: EntryPlan) -> dict[str, str]:

@@ -1,5 +1,6 @@
 """Reading csv files the way every source needs it: all problems collected, ids and labels kept as text."""
 
+import os
 import warnings
 from collections.abc import Sequence
 from pathlib import Path
@@ -9,6 +10,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from swath.errors import raise_if_any
+from swath.paths import absolute
 
 
 class Reader:
@@ -19,7 +21,7 @@ class Reader:
     """
 
     def __init__(self, root: str) -> None:
-        self.root = Path(root).expanduser().resolve()
+        self.root = Path(absolute(root, "the data folder"))
         self.problems: list[str] = []
         if not self.root.is_dir():
             self.problems.append(
@@ -67,7 +69,8 @@ class Reader:
 
     def paths(self, column: pd.Series) -> pd.Series:
         """Absolute image paths of a column of paths relative to the root (`./train/x.jpg`)."""
-        return column.map(lambda p: str((self.root / str(p)).resolve()) if p else "")
+        # Not Path.resolve(): that would ask the file system about every part of every path.
+        return column.map(lambda p: os.path.normpath(self.root / str(p)) if p else "")
 
     def binary(self, name: str, frame: pd.DataFrame, labels: Sequence[str]) -> NDArray[np.uint8]:
         """Label columns as uint8 [N, C]; anything but 0 and 1 is noted as a problem."""

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import ClassVar
 
-from swath.paths import write_atomic
+from swath.paths import absolute, write_atomic
 from swath.task import Images, Kind, Task
 from swath.tasks.dacon import DaconBirds, DaconSatellite
 
@@ -34,14 +34,17 @@ class SyntheticSatellite(Task):
     def read(self) -> Images:
         from swath.tasks.scenes import write_satellite
 
-        folder = Path(self.root).expanduser() / f"satellite-{self.train}-{self.test}-{self.size_px}px-seed{self.seed}"
+        folder = (
+            Path(absolute(self.root, "the data folder"))
+            / f"satellite-{self.train}-{self.test}-{self.size_px}px-seed{self.seed}"
+        )
         if not _drawn(folder, self.version):
             write_satellite(folder, self.train, self.test, self.size_px, self.seed)
             _mark(folder, self.version)
         return DaconSatellite(str(folder)).read()
 
     def problems(self) -> list[str]:
-        return _count_problems(self, ("train", 10), ("test", 0), ("size_px", 32))
+        return super().problems() or _count_problems(self, ("train", 10), ("test", 0), ("size_px", 32))
 
 
 @dataclass(frozen=True)
@@ -68,22 +71,26 @@ class SyntheticBirds(Task):
     def read(self) -> Images:
         from swath.tasks.plumage import write_birds
 
-        folder = Path(self.root).expanduser() / f"birds-{self.train}-{self.test}-{self.species}sp-seed{self.seed}"
+        folder = (
+            Path(absolute(self.root, "the data folder"))
+            / f"birds-{self.train}-{self.test}-{self.species}sp-seed{self.seed}"
+        )
         if not _drawn(folder, self.version):
             write_birds(folder, self.train, self.test, self.species, self.seed)
             _mark(folder, self.version)
         return DaconBirds(str(folder)).read()
 
     def problems(self) -> list[str]:
-        found = _count_problems(self, ("train", 10), ("test", 0), ("species", 2))
-        return found + ([f"{self.name}(species={self.species}): at most 25."] if self.species > 25 else [])
+        found = super().problems() or _count_problems(self, ("train", 10), ("test", 0), ("species", 2))
+        many = isinstance(self.species, int) and self.species > 25
+        return [*found, f"{self.name}(species={self.species}): at most 25."] if many else found
 
 
 def _count_problems(task: Task, *bounds: tuple[str, int]) -> list[str]:
     return [
         f"{task.name}({field}={getattr(task, field)!r}): allowed is a whole number from {low}."
         for field, low in bounds
-        if not isinstance(getattr(task, field), int) or getattr(task, field) < low
+        if getattr(task, field) < low
     ]
 
 
