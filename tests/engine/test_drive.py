@@ -1,5 +1,6 @@
 """One suite for both engines: what a sweep runs, what it skips, what it leaves in the store."""
 
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 
@@ -13,7 +14,7 @@ from swath import Backbone, Recipe, Sweep, asha, grid, losses, ops, tasks
 from swath.engine.base import Engine
 from swath.engine.drive import run
 from swath.engine.inline import InlineEngine
-from swath.errors import InputError
+from swath.errors import InputError, StoreError
 from swath.plan import Places, Plan, make_plan
 from swath.predictions import Trial, read_task
 
@@ -201,6 +202,22 @@ def test_bad_images_under_one_percent_are_left_out_and_named(
         (root / f"images/{i}.png").write_bytes(whole[: len(whole) // 2])
     with pytest.raises(InputError, match="3 of 210 images cannot be used"):
         start(sweep, tmp_path / "store", engine)
+
+
+def test_an_image_that_goes_away_during_the_build_is_said_and_never_kept(
+    layout: Path, make_sweep: SweepMaker, tmp_path: Path, engine: Engine
+) -> None:
+    data = tmp_path / "data"
+    shutil.copytree(layout, data)
+    plan = make_plan(make_sweep(task=tasks.DaconSatellite(str(data))), Places.of(str(tmp_path / "store")))
+    away = data / "train/TRAIN007.png"
+    away.rename(tmp_path / "away.png")
+    with pytest.raises(StoreError, match=r"TRAIN007\.png was there when the sweep started"):
+        run(plan, engine, lambda line: None)
+    (tmp_path / "away.png").rename(away)
+    plan, ran, _ = start(make_sweep(task=tasks.DaconSatellite(str(data))), tmp_path / "store", engine)
+    assert ran == 2
+    assert not (plan.tasks[0].record.rows["bad"] != "").any()
 
 
 def test_a_single_label_task_trains_with_every_loss(tmp_path: Path, make_sweep: SweepMaker) -> None:
