@@ -11,8 +11,9 @@ from swath.engine.base import Engine
 from swath.engine.progress import BuildProgress
 from swath.engine.wave import Wave
 from swath.errors import InputError, SwathError, raise_if_any
-from swath.plan import Plan, PlannedTrial, TaskPlan, bad_image_note, rule_of
+from swath.plan import Plan, PlannedTrial, rule_of
 from swath.preprocess import cache as caches
+from swath.task_plan import TaskPlan, bad_image_note
 
 TRIES_ALLOWED = 3
 """How often a trial that ends without a word (not failed, not stopped, not lost) is started in one run of a sweep."""

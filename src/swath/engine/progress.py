@@ -98,7 +98,7 @@ class SweepProgress:
         self._note_best(state, task, label, score)
         shown = "" if math.isnan(score) else f"  {METRIC_TITLES[self.metrics[task]]} {score:.4f}"
         _say(self.out, f"{state:<9}{shown}  {label}  ({epochs} epochs){note}")
-        self._status(force=True)
+        self._status(force=self.out.isatty())
 
     def _note_best(self, state: str, task: str, label: str, score: float) -> None:
         if state == "COMPLETE" and score > self._best.get(task, (-math.inf, ""))[0]:
