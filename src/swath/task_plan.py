@@ -1,0 +1,160 @@
+"""A task as a sweep will use it: rows read, files looked at, groups formed, images divided, the data fingerprint."""
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+from scipy.sparse import coo_matrix
+from scipy.sparse.csgraph import connected_components
+
+from swath import contents
+from swath.description import digest
+from swath.errors import InputError
+from swath.ops import Op
+from swath.predictions import TaskRecord
+from swath.preprocess.cache import EntryPlan
+from swath.splits import Split, stratified_half
+from swath.sweep import Sweep
+from swath.task import Task
+
+BAD_SHARE_ALLOWED = 0.01
+PARTS = ("train", "test")
+
+
+@dataclass(frozen=True)
+class TaskPlan:
+    """A task as read and looked at.
+
+    Attributes:
+        task: The source.
+        record: What the store will keep of it.
+        data: Data fingerprint.
+        paths: Image file of each row of the record.
+        digests: Content hash of each row's file.
+        folds: Fold that validates on each row, -1 for none.
+    """
+
+    task: Task
+    record: TaskRecord
+    data: str
+    paths: tuple[str, ...]
+    digests: tuple[str, ...]
+    folds: NDArray[np.int64]
+
+    def entries(self, chain: tuple[Op, ...]) -> dict[str, EntryPlan]:
+        """The cache entries of a chain: `train` and, where there are test images, `test`."""
+        split = self.record.rows["split"].to_numpy()
+        ids = self.record.rows["id"].to_numpy()
+        found = {}
+        for part in PARTS:
+            rows = np.flatnonzero(split == part)
+            if len(rows):
+                found[part] = EntryPlan(
+                    part,
+                    chain,
+                    tuple(self.paths[i] for i in rows),
+                    tuple(ids[rows]),
+                    tuple(self.digests[i] for i in rows),
+                )
+        return found
+
+
+def plan_task(task: Task, sweep: Sweep, memory: Path, notes: list[str]) -> TaskPlan:
+    """Read a task, look at its files, divide its images.
+
+    Args:
+        task: The source.
+        sweep: Gives the split and the number of training images.
+        memory: Folder that remembers content hashes.
+        notes: Hears what the user should know.
+
+    Raises:
+        InputError: Lists what is wrong with the data.
+    """
+    images = task.images
+    if not all(map(str.strip, images.rows["path"])):
+        raise InputError(f"task {task.label}: {(images.rows['path'] == '').sum()} rows have no image path.")
+    infos = contents.inspect(images.rows["path"].tolist(), memory)
+    groups = _groups(images.rows, [i.digest for i in infos])
+    split = images.rows["split"].to_numpy()
+    train = np.flatnonzero(split == "train")
+    keep = np.ones(len(split), bool)
+    if 0 < sweep.max_train_images < len(train):
+        _check_divisible(task, groups[train])
+        keep[train] = stratified_half(images.targets[train], groups[train], sweep.max_train_images / len(train), 0)
+        notes.append(f"{task.label}: {keep[train].sum():,} of {len(train):,} training images are used.")
+    rows = pd.DataFrame({"id": images.rows["id"], "split": split, "group": groups, "bad": [i.problem for i in infos]})[
+        keep
+    ].reset_index(drop=True)
+    targets = images.targets[keep]
+    digests = tuple(i.digest for i, k in zip(infos, keep, strict=True) if k)
+    paths = tuple(images.rows["path"][keep])
+    record = TaskRecord(task.label, task.kind, task.metric, images.labels, rows, targets, _submission(task))
+    note = bad_image_note(record)
+    if note:
+        notes.append(note)
+    folds = np.full(len(rows), -1, np.int64)
+    train = np.flatnonzero(rows["split"] == "train")
+    group_index = rows["group"].to_numpy()[train]
+    _check_divisible(task, group_index)
+    if isinstance(sweep.split, Split) and not sweep.split.problems():
+        folds[train] = sweep.split.validation_folds(targets[train], group_index)
+    data = digest(
+        [
+            [task.label, task.kind, task.metric, list(images.labels), record.submission],
+            rows[["id", "split", "group"]].to_numpy().tolist(),
+            targets.tobytes().hex(),
+            list(digests),
+        ]
+    )
+    return TaskPlan(task, record, data, paths, digests, folds)
+
+
+def _check_divisible(task: Task, groups: NDArray[np.int64]) -> None:
+    if len(np.unique(groups)) < 2:
+        raise InputError(
+            f"task {task.label}: {len(groups)} training images in one group cannot be split into training and "
+            "validation. Add images, or give them finer groups."
+        )
+
+
+def _submission(task: Task) -> dict[str, Any] | None:
+    form = task.images.submission
+    return form and {"id_column": form.id_column, "ids": list(form.ids), "columns": list(form.columns)}
+
+
+def _groups(rows: pd.DataFrame, digests: list[str]) -> NDArray[np.int64]:
+    """Group index of each row: rows joined by the task's own groups, or by identical files."""
+    n = len(rows)
+    links: list[NDArray[np.int64]] = [pd.factorize(pd.Series([d or f"row {i}" for i, d in enumerate(digests)]))[0]]
+    if "group" in rows:
+        own = [g or f"row {i}" for i, g in enumerate(rows["group"])]
+        links.append(pd.factorize(pd.Series(own))[0])
+    offsets = np.cumsum([n, *(link.max() + 1 for link in links)])
+    heads = np.concatenate([link + offset for link, offset in zip(links, offsets, strict=False)])
+    tails = np.tile(np.arange(n), len(links))
+    graph = coo_matrix((np.ones(len(heads), np.int8), (heads, tails)), shape=(offsets[-1], offsets[-1]))
+    return connected_components(graph, directed=False)[1][:n].astype(np.int64)
+
+
+def bad_image_note(record: TaskRecord) -> str:
+    """What is said of images that cannot be used, "" when all can.
+
+    Raises:
+        InputError: One in a hundred or more of them cannot be used.
+    """
+    bad = record.rows[record.rows["bad"] != ""]
+    if bad.empty:
+        return ""
+    shown = "; ".join(f"{row.id} {row.bad}" for row in bad.head(10).itertuples())
+    more = f"; and {len(bad) - 10} more" if len(bad) > 10 else ""
+    text = f"{record.label}: {len(bad)} of {len(record.rows):,} images cannot be used: {shown}{more}."
+    if len(bad) >= BAD_SHARE_ALLOWED * len(record.rows):
+        raise InputError(
+            f"{text} A sweep goes on without bad images while they are under {BAD_SHARE_ALLOWED:.0%}: "
+            "check the folder the data came from, restore the files, or drop their rows from the csv."
+        )
+    return f"{text} The sweep goes on without them; a bad test image is submitted with the training prior."
