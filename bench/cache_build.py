@@ -21,6 +21,7 @@ import numpy as np
 import psutil
 
 from swath import ops
+from swath.contents import file_digest
 from swath.engine.cluster import RayEngine
 from swath.paths import Storage
 from swath.preprocess import cache as caches
@@ -41,10 +42,10 @@ def write_images(folder: Path, count: int) -> list[str]:
     return paths
 
 
-def entry(paths: list[str], tag: str) -> EntryPlan:
+def entry(paths: list[str], digests: list[str], tag: str) -> EntryPlan:
     """An entry over these files; the tag keeps the two contenders' keys apart."""
     ids = tuple(f"{tag}{i}" for i in range(len(paths)))
-    return EntryPlan("train", ops.finished((ops.Sharpen(),), 256), tuple(paths), ids, ids)
+    return EntryPlan("train", ops.finished((ops.Sharpen(),), 256), tuple(paths), ids, tuple(digests))
 
 
 def by_pool(cache: Storage, plan: EntryPlan, pool: "multiprocessing.pool.Pool") -> None:
@@ -96,9 +97,9 @@ def main() -> None:
         workers = os.cpu_count() or 1
         with multiprocessing.get_context("spawn").Pool(workers) as pool, RayEngine(Resources()) as engine:
             cache = Storage(str(root / "cache"))
-            warm = paths[: min(1000, options.images)]
-            by_pool(cache, entry(warm, "warm-pool"), pool)
-            by_ray(cache, entry(warm, "warm-ray"), engine)
+            digests = [file_digest(path) for path in paths]
+            by_pool(cache, entry(paths[:1000], digests[:1000], "warm-pool"), pool)
+            by_ray(cache, entry(paths[:1000], digests[:1000], "warm-ray"), engine)
             rates: dict[str, list[float]] = {"pool": [], "ray": []}
             with PeakMemory() as memory:
                 for turn in range(options.rounds):
@@ -106,7 +107,7 @@ def main() -> None:
                         ("pool", lambda c, e: by_pool(c, e, pool)),
                         ("ray", lambda c, e: by_ray(c, e, engine)),
                     ):
-                        plan = entry(paths, f"{name}{turn}-")
+                        plan = entry(paths, digests, f"{name}{turn}-")
                         rates[name].append(options.images / seconds(lambda b=build, p=plan: b(cache, p)))
                         cache.delete(plan.key)
         pool_rate, ray_rate = (float(np.median(rates[name])) for name in ("pool", "ray"))

@@ -5,6 +5,7 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
+from swath.contents import file_digest
 from swath.dataset import Batch, Part, in_order, shuffled
 from swath.ops import Resize
 from swath.paths import Storage
@@ -20,7 +21,8 @@ def images(tmp_path_factory: pytest.TempPathFactory) -> CachedImages:
     for i in range(ENTRY):
         cv2.imwrite(str(folder / f"{i}.png"), np.full((8, 8, 3), i, np.uint8))
     ids = tuple(map(str, range(ENTRY)))
-    plan = EntryPlan("train", (Resize(8),), tuple(str(folder / f"{i}.png") for i in ids), ids, ids)
+    paths = tuple(str(folder / f"{i}.png") for i in ids)
+    plan = EntryPlan("train", (Resize(8),), paths, ids, tuple(map(file_digest, paths)))
     cache = Storage(str(folder / "cache"))
     for number in range(len(plan.shards())):
         build_shard(cache, plan, number)
