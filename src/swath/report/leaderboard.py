@@ -4,8 +4,10 @@ import math
 import re
 import shlex
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 
 from swath.metrics import METRIC_TITLES
+from swath.paths import Storage
 from swath.report.analysis import Analysis
 from swath.report.ensemble import BEST, SINGLE
 from swath.report.markdown import code, count, escape, file_part, interval_text, points_text, score_text, wrapped
@@ -105,15 +107,22 @@ def _picture(title: str, file: str) -> str:
     return f"![{title}]({file})"
 
 
-def _closing(results: Results, several: bool) -> list[str]:
+def _storage_option(storage: Storage) -> str:
+    """` --storage ROOT`, "" for the default folder."""
+    if storage.folder == Path("store").resolve():
+        return ""
     # A URI may carry keys before its bucket; they have no place in a file that people share.
-    storage = shlex.quote(re.sub(r"//[^/@]*@", "//", results.storage.root))
-    commands = [f"swath report {results.name} --storage {storage}"]
+    return f" --storage {shlex.quote(re.sub(r'//[^/@]*@', '//', storage.root))}"
+
+
+def _closing(results: Results, several: bool) -> list[str]:
+    storage = _storage_option(results.storage)
+    commands = [f"swath report {results.name}{storage}"]
     for task in results.tasks:
         if task.record.submission and task.counts()["COMPLETE"]:
             which = f" --task {shlex.quote(task.label)}" if several else ""
             out = f"submission-{file_part(task.label)}.csv" if several else "submission.csv"
-            commands.append(f"swath predict {results.name} --storage {storage} --ensemble {BEST}{which} --out {out}")
+            commands.append(f"swath predict {results.name}{storage} --ensemble {BEST}{which} --out {out}")
     return [
         "## Files",
         "- [leaderboard.csv](leaderboard.csv): one row per trial\n"
