@@ -1,8 +1,13 @@
 """What goes wrong at 2 a.m.: kills between two writes, damaged files, two drivers, an interrupt."""
 
+import contextlib
+import io
+import json
+import os
 import signal
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import replace
@@ -15,7 +20,7 @@ import pytest
 
 from swath import Recipe, Sweep, asha, grid, ops, tasks
 from swath.engine import drive
-from swath.engine.base import Listener
+from swath.engine.base import Engine, Listener
 from swath.engine.drive import run
 from swath.engine.inline import InlineEngine
 from swath.errors import SwathError
@@ -27,7 +32,7 @@ SweepMaker = Callable[..., Sweep]
 RATES = Recipe(epochs=4, batch_size=8, optimizer="adamw", lr=grid(3e-3, 1e-3, 1e-7), image_size=32)
 
 
-def carry_out(sweep: Sweep, store: Path, engine: InlineEngine | None = None) -> tuple[Plan, int]:
+def carry_out(sweep: Sweep, store: Path, engine: Engine | None = None) -> tuple[Plan, int]:
     plan = make_plan(sweep, Places.of(str(store)))
     ran = run(plan, engine or InlineEngine(), lambda line: None)
     plan.refresh()
@@ -244,3 +249,48 @@ def test_an_interrupt_leaves_unfinished_trials_unfinished(layout: Path, tmp_path
         assert driver.wait(90) == 130
     assert "start it again to go on" in (tmp_path / "log").read_text()
     assert not list(tmp_path.glob("store/trials/*/trial.json"))
+
+
+def kill_when_begun(store: Path, epochs: int, kills: int, killed: list[int]) -> None:
+    """Send SIGKILL to the process of a trial that has trained `epochs` epochs since its last start, `kills` times."""
+    deadline = time.monotonic() + 200
+    while len(killed) < kills and time.monotonic() < deadline:
+        time.sleep(0.05)
+        for lease in store.glob("trials/*/lease.json"):
+            with contextlib.suppress(OSError, ValueError):
+                pid = json.loads(lease.read_text())["pid"]
+                table = pd.read_parquet(io.BytesIO((lease.parent / "metrics.parquet").read_bytes()))
+                trained = int((table["attempt"] == table["attempt"].max()).sum())
+                if pid not in killed and table["attempt"].max() == len(killed) + 1 and trained >= epochs:
+                    os.kill(pid, signal.SIGKILL)
+                    killed.append(pid)
+
+
+@pytest.mark.ray
+@pytest.mark.parametrize(("kills", "state"), [(1, "COMPLETE"), (3, "FAILED")])
+def test_a_killed_worker_costs_at_most_its_epoch(
+    make_sweep: SweepMaker, tmp_path: Path, ray_engine: Engine, kills: int, state: str
+) -> None:
+    sweep = make_sweep(preprocess=(), recipe=Recipe(epochs=150, batch_size=8, image_size=32))
+    killed: list[int] = []
+    killer = threading.Thread(target=kill_when_begun, args=(tmp_path, 5, kills, killed))
+    killer.start()
+    plan, ran = carry_out(sweep, tmp_path, ray_engine)
+    killer.join()
+    assert len(killed) == kills
+    assert ran == 1
+    outcome = plan.outcomes[plan.trials[0].spec.fingerprint]
+    table = plan.handle(plan.trials[0]).metrics()
+    assert outcome.state == state
+    assert table["epoch"].tolist() == list(range(1, len(table) + 1))
+    if state == "COMPLETE":
+        assert len(table) == 150
+        assert set(table["attempt"]) == {1, 2}
+        assert (table["attempt"] == 1).sum() >= 4
+    else:
+        assert len(table) >= 10
+        assert "ActorDiedError" in outcome.error or "died" in outcome.error
+        assert outcome.error.endswith("its process was lost 3 times")
+        again = make_plan(sweep, Places.of(str(tmp_path)))
+        assert not again.lacking()
+        assert len(again.lacking(retry_failed=True)) == 1

@@ -7,6 +7,7 @@ import dataclasses
 import os
 import tempfile
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Any
 
 from ray import tune
@@ -38,20 +39,19 @@ class _Scheduler(_Unpickled, FIFOScheduler):
         report = Report(**{f.name: result[f.name] for f in dataclasses.fields(Report)})
         return TrialScheduler.CONTINUE if self._listener.decide(report) else TrialScheduler.STOP
 
-    def on_trial_error(self, tune_controller: Any, trial: TuneTrial) -> None:
-        error = trial.get_error()
-        said = f"{type(error).__name__}: {error}" if error else "its process was lost"
-        self._listener.crashed(trial.config["fingerprint"], said)
 
-
-class _Starts(_Unpickled, tune.Callback):
-    """Tells the driver what runs."""
+class _Events(_Unpickled, tune.Callback):
+    """Tells the driver what runs, and what was lost for good; a scheduler hears of losses that are made good, too."""
 
     def __init__(self, listener: Listener) -> None:
         self._listener = listener
 
     def on_trial_start(self, iteration: int, trials: list[TuneTrial], trial: TuneTrial, **info: Any) -> None:
         self._listener.started(trial.config["fingerprint"])
+
+    def on_trial_error(self, iteration: int, trials: list[TuneTrial], trial: TuneTrial, **info: Any) -> None:
+        said = Path(trial.error_file).read_text() if trial.error_file else ""
+        self._listener.crashed(trial.config["fingerprint"], f"{said}its process was lost {CRASHES_ALLOWED + 1} times")
 
 
 def _run(config: dict[str, Any], jobs: dict[str, Job]) -> None:
@@ -82,7 +82,7 @@ def train(jobs: Sequence[Job], listener: Listener, resources: dict[str, float]) 
                 name="sweep",
                 storage_path=scratch,
                 verbose=0,
-                callbacks=[_Starts(listener)],
+                callbacks=[_Events(listener)],
                 failure_config=tune.FailureConfig(max_failures=CRASHES_ALLOWED),
             ),
         )
