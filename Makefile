@@ -24,6 +24,7 @@ unit: setup
 
 bench: setup
 	$(BIN)/python bench/cache_build.py
+	$(BIN)/python bench/trial_overhead.py
 
 demo: setup
 	$(BIN)/python sweeps/demo.py
