@@ -1,7 +1,6 @@
 """What `swath check` prints: cells, caches, disk, cost. Reads the plan, starts nothing."""
 
 from collections import Counter
-from concurrent.futures import ThreadPoolExecutor
 
 from swath.plan import Plan, PlannedTrial, size_text
 from swath.predictions import Trial
@@ -85,11 +84,8 @@ def _measured(plan: Plan, lacking: list[PlannedTrial]) -> dict[str, float]:
     def kind(t: PlannedTrial) -> tuple[str, str, int, int]:
         return (t.spec.data, t.spec.backbone.model, t.spec.recipe.image_size, t.spec.recipe.batch_size)
 
-    done = {kind(t): t.spec.fingerprint for t in plan.trials if t.spec.fingerprint in plan.outcomes}
-    with ThreadPoolExecutor(16) as pool:
-        tables = dict(
-            zip(done, pool.map(lambda f: Trial(plan.places.storage, f).metrics(), done.values()), strict=True)
-        )
+    done = {kind(t): t for t in plan.trials if t.spec.fingerprint in plan.outcomes}
+    tables = dict(zip(done, plan.read(list(done.values()), Trial.metrics), strict=True))
     per_epoch = {k: float(table["seconds"].median()) for k, table in tables.items() if not table.empty}
     return {t.spec.fingerprint: per_epoch[kind(t)] * t.spec.recipe.epochs for t in lacking if kind(t) in per_epoch}
 

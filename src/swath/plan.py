@@ -5,10 +5,11 @@ Every problem is found here, before anything is started, and raised at once.
 
 import itertools
 import subprocess
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
 from pathlib import Path
+from typing import TypeVar
 
 from swath import contents, predictions, timm_names
 from swath.asha import Asha, Stratum
@@ -23,6 +24,8 @@ from swath.spec import TrialSpec
 from swath.sweep import Cell, Sweep, cell_problems, expand, grid_problems, label_problems
 from swath.task import Task
 from swath.task_plan import TaskPlan, plan_task
+
+T = TypeVar("T")
 
 
 @dataclass(frozen=True)
@@ -117,11 +120,16 @@ class Plan:
     def bytes_to_build(self) -> int:
         """Size of the shards that are still to be built."""
         cache = self.places.cache
-        return sum(e.shard_bytes(i) for e in self.entries_to_build() for i in caches.missing_shards(cache, e))
+        return sum(e.image_bytes * e.images_in(caches.missing_shards(cache, e)) for e in self.entries_to_build())
 
     def handle(self, trial: PlannedTrial) -> Trial:
         """The trial in the store."""
         return Trial(self.places.storage, trial.spec.fingerprint)
+
+    def read(self, trials: Sequence[PlannedTrial], what: Callable[[Trial], T]) -> list[T]:
+        """Something of each trial in the store, in order; many at a time, for object stores are slow to answer."""
+        with ThreadPoolExecutor(16) as pool:
+            return list(pool.map(lambda t: what(self.handle(t)), trials))
 
     def lacking(self, retry_failed: bool = False) -> list[PlannedTrial]:
         """Trials the store does not have: not final, or stopped under another rule, or failed and to be retried.
@@ -158,13 +166,11 @@ class Plan:
 
     def refresh(self, trials: Sequence[PlannedTrial] | None = None) -> None:
         """Read the final states of trials, by default of all, from the store."""
-        fingerprints = [t.spec.fingerprint for t in (self.trials if trials is None else trials)]
-        with ThreadPoolExecutor(16) as pool:
-            found = list(pool.map(lambda f: Trial(self.places.storage, f).outcome(), fingerprints))
-        for fingerprint, outcome in zip(fingerprints, found, strict=True):
-            self.outcomes.pop(fingerprint, None)
+        asked = self.trials if trials is None else trials
+        for trial, outcome in zip(asked, self.read(asked, Trial.outcome), strict=True):
+            self.outcomes.pop(trial.spec.fingerprint, None)
             if outcome is not None:
-                self.outcomes[fingerprint] = outcome
+                self.outcomes[trial.spec.fingerprint] = outcome
 
 
 def rule_of(stop: Asha | None) -> str:
@@ -226,9 +232,7 @@ def make_plan(sweep: Sweep, places: Places, threads: int = 1) -> Plan:
 def _keep_bad_images(plan: Plan) -> None:
     """Enter the images that an earlier build could not decode: the same content cannot be decoded now either."""
     for task in plan.tasks:
-        earlier = predictions.bad_images(plan.places.storage, task.data)
-        rows = task.record.rows
-        rows["bad"] = rows["bad"].where(rows["bad"] != "", rows["id"].map(earlier).fillna(""))
+        task.record.leave_out(predictions.bad_images(plan.places.storage, task.data))
 
 
 def code_commit() -> str:
@@ -246,7 +250,7 @@ def _weight_file_problems(cells: Iterable[Cell]) -> list[str]:
     return [
         f"backbone {model!r}: the weights file {file!r} does not exist. Give the path of a .safetensors or .pth file."
         for file, model in files.items()
-        if file and isinstance(file, str) and not Path(absolute(file, "weights")).is_file()
+        if file and not Path(absolute(file, "weights")).is_file()
     ]
 
 

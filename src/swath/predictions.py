@@ -233,6 +233,11 @@ class TaskRecord:
         """Row numbers of the usable images of `train` or `test`."""
         return np.flatnonzero((self.rows["split"] == split) & (self.rows["bad"] == ""))
 
+    def leave_out(self, reasons: dict[str, str]) -> None:
+        """Mark images as unusable, by id and why; a reason that is known already stays."""
+        bad = self.rows["bad"]
+        self.rows["bad"] = bad.where(bad != "", self.rows["id"].map(reasons).fillna(""))
+
     def prior(self) -> NDArray[np.float64]:
         """[C] share of each label among the usable training images: the row of a test image that cannot be read."""
         return self.targets[self.part("train")].mean(axis=0)

@@ -3,7 +3,6 @@
 import time
 from collections import Counter
 from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 
 from swath import predictions
@@ -12,6 +11,7 @@ from swath.engine.progress import BuildProgress
 from swath.engine.wave import Wave
 from swath.errors import InputError, SwathError, raise_if_any
 from swath.plan import Plan, PlannedTrial, rule_of
+from swath.predictions import Trial
 from swath.preprocess import cache as caches
 from swath.task_plan import TaskPlan, bad_image_note
 
@@ -52,9 +52,8 @@ def _build_caches(plan: Plan, engine: Engine, say: Callable[[str], None], retry_
     cache = plan.places.cache
     for entry in plan.entries_to_build(retry_failed):
         shards = caches.missing_shards(cache, entry)
-        rows = entry.shards()
         if shards:
-            engine.build(cache, entry, shards, BuildProgress(entry.describe(), sum(len(rows[i]) for i in shards)).built)
+            engine.build(cache, entry, shards, BuildProgress(entry.describe(), entry.images_in(shards)).built)
         caches.finish(cache, entry)
     problems = []
     for task in plan.tasks:
@@ -69,11 +68,9 @@ def _build_caches(plan: Plan, engine: Engine, say: Callable[[str], None], retry_
 
 
 def _leave_out_bad(plan: Plan, task: TaskPlan) -> str:
-    rows = task.record.rows
     for key in {e.key for t in plan.trials if t.spec.data == task.data for e in t.entries.values()}:
         if caches.is_built(plan.places.cache, key):
-            found = rows["id"].map(caches.bad_images(plan.places.cache, key)).fillna("")
-            rows["bad"] = rows["bad"].where(rows["bad"] != "", found)
+            task.record.leave_out(caches.bad_images(plan.places.cache, key))
     return bad_image_note(task.record)
 
 
@@ -81,7 +78,6 @@ def write_records(plan: Plan) -> None:
     """Write what a report needs beside the trials: tasks, splits, and the list of this sweep's trials."""
     storage = plan.places.storage
     for task in plan.tasks:
-        _leave_out_bad(plan, task)
         predictions.write_task(storage, task.data, task.record)
         predictions.write_folds(storage, task.data, plan.sweep.split.canonical(), task.folds)
     stop = plan.sweep.stop
@@ -133,8 +129,7 @@ def _run_wave(
     waited = False
     plan.refresh()
     while lacking := [t for t in plan.lacking(retry_failed) if t.spec.fingerprint in here - ended]:
-        with ThreadPoolExecutor(16) as pool:
-            owners = list(pool.map(lambda t: plan.handle(t).leased_elsewhere(), lacking))
+        owners = plan.read(lacking, Trial.leased_elsewhere)
         ours = [t for t, owner in zip(lacking, owners, strict=True) if not owner]
         if ours:
             lost = [t.label for t in ours if tries[t.spec.fingerprint] >= TRIES_ALLOWED]

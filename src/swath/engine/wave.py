@@ -2,7 +2,6 @@
 
 import math
 from collections.abc import Sequence
-from concurrent.futures import ThreadPoolExecutor
 
 import pandas as pd
 
@@ -10,7 +9,7 @@ from swath.asha import Asha, Rungs
 from swath.engine.base import Engine
 from swath.engine.progress import SweepProgress
 from swath.plan import Plan, PlannedTrial, rule_of
-from swath.predictions import Outcome, State, outcome_of
+from swath.predictions import State, Trial, outcome_of
 from swath.trial_job import Job, Report
 
 
@@ -32,9 +31,12 @@ class Wave:
         self.elsewhere: set[str] = set()
         self._plan = plan
         self._trials = {t.spec.fingerprint: t for t in ours}
-        tables = _metrics(plan, wave)
-        stop = plan.sweep.stop
-        self._rungs = _rungs(wave, tables, stop) if stop and not plan.is_further_seed(ours[0]) else None
+        stop = None if plan.is_further_seed(ours[0]) else plan.sweep.stop
+        looked_at = wave if stop else ours
+        tables = {
+            t.spec.fingerprint: table for t, table in zip(looked_at, plan.read(looked_at, Trial.metrics), strict=True)
+        }
+        self._rungs = _rungs(wave, tables, stop) if stop else None
         self._progress = SweepProgress(
             total=len(plan.outcomes.keys() | {t.spec.fingerprint for t in plan.lacking()} | self._trials.keys()),
             epochs_left=sum(t.spec.recipe.epochs - len(tables[f]) for f, t in self._trials.items()),
@@ -101,7 +103,7 @@ class Wave:
 
     def _finish(self, trial: PlannedTrial, state: State, error: str = "", rule: str = "") -> int:
         handle = self._plan.handle(trial)
-        outcome: Outcome = outcome_of(state, handle.metrics(), error=error, rule=rule, commit=self._plan.commit)
+        outcome = outcome_of(state, handle.metrics(), error=error, rule=rule, commit=self._plan.commit)
         handle.finish(outcome)
         return outcome.epochs
 
@@ -109,12 +111,6 @@ class Wave:
         self.ended.add(trial.spec.fingerprint)
         skipped = trial.spec.recipe.epochs - epochs
         self._progress.ended(state, trial.spec.task, trial.label, score, epochs, skipped, note)
-
-
-def _metrics(plan: Plan, trials: Sequence[PlannedTrial]) -> dict[str, pd.DataFrame]:
-    with ThreadPoolExecutor(16) as pool:
-        tables = pool.map(lambda t: plan.handle(t).metrics(), trials)
-        return {t.spec.fingerprint: table for t, table in zip(trials, tables, strict=True)}
 
 
 def _rungs(wave: Sequence[PlannedTrial], tables: dict[str, pd.DataFrame], rule: Asha) -> Rungs:

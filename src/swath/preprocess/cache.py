@@ -64,18 +64,24 @@ class EntryPlan:
         return resize.size_px, resize.size_px, ops.channels(self.chain)
 
     @property
+    def image_bytes(self) -> int:
+        """Size of one preprocessed image."""
+        return int(np.prod(self.image_shape))
+
+    @property
     def bytes(self) -> int:
         """Size of the finished entry."""
-        return len(self.ids) * int(np.prod(self.image_shape))
+        return len(self.ids) * self.image_bytes
 
     @property
     def shard_rows(self) -> int:
         """Images in a shard: about 32 MB, at most 1024 and at least 16."""
-        return int(np.clip(SHARD_BYTES // int(np.prod(self.image_shape)), 16, 1024))
+        return int(np.clip(SHARD_BYTES // self.image_bytes, 16, 1024))
 
-    def shard_bytes(self, number: int) -> int:
-        """Size of one shard."""
-        return len(self.shards()[number]) * int(np.prod(self.image_shape))
+    def images_in(self, numbers: Sequence[int]) -> int:
+        """Number of images in some of the shards."""
+        shards = self.shards()
+        return sum(len(shards[number]) for number in numbers)
 
     def shards(self) -> list[range]:
         """The rows of each shard."""
