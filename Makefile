@@ -9,6 +9,9 @@ setup: .venv/ready
 .venv/ready: pyproject.toml constraints.txt
 	test -x $(BIN)/python || $(PYTHON) -m venv .venv
 	$(BIN)/pip install --quiet --constraint constraints.txt --editable '.[dev]'
+	# ultralytics pulls opencv-python, which needs libGL and writes over the files of the headless wheel.
+	$(BIN)/pip uninstall --quiet --yes opencv-python
+	$(BIN)/pip install --quiet --constraint constraints.txt --no-deps --force-reinstall opencv-python-headless
 	touch $@
 
 test: lint unit
