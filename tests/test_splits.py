@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from swath.splits import Holdout, stratified_half
+from swath.splits import Holdout, KFold, stratified_folds, stratified_half
 
 FREQUENCIES = np.geomspace(0.65, 0.01, 20)
 
@@ -130,3 +130,50 @@ def test_the_canonical_form_is_short_and_tells_any_two_splits_apart() -> None:
     assert Holdout(0.2, 7).canonical() == "holdout(0.2,seed=7)"
     assert Holdout(0.2).problems() == []
     assert Holdout(1 / 3).canonical() != Holdout(0.333333).canonical()  # they are keys of the store
+
+
+@pytest.mark.parametrize("k", [2, 3, 5])
+def test_folds_are_equal_in_size_and_in_every_label(k: int) -> None:
+    targets = skewed(1500)
+    folds = KFold(k, seed=1).validation_folds(targets, np.arange(1500))
+    assert KFold(k).folds == k
+    assert np.bincount(folds).tolist() == pytest.approx([1500 / k] * k, abs=15)
+    counts = np.stack([targets[folds == fold].sum(axis=0) for fold in range(k)])
+    # A plain draw is off by a standard deviation, sqrt(count (k - 1)) / k, and more.
+    assert np.abs(counts - targets.sum(axis=0) / k)[:, FREQUENCIES < 0.1].max() <= 2
+
+
+def test_single_labels_are_spread_over_folds() -> None:
+    targets = np.eye(25, dtype=np.uint8)[np.repeat(np.arange(25), 20)]
+    folds = KFold(5).validation_folds(targets, np.arange(500))
+    assert all(set(targets[folds == fold].sum(axis=0).tolist()) == {4} for fold in range(5))
+
+
+def test_no_group_straddles_folds_and_none_is_empty() -> None:
+    for seed in range(100):
+        rng = np.random.default_rng(seed)
+        k = int(rng.integers(2, 7))
+        groups = np.concatenate([np.arange(k), rng.integers(0, k + rng.integers(0, 30), 60)]) * 3 + 7
+        targets = (rng.random((len(groups), rng.integers(1, 6))) < 0.3).astype(np.uint8)
+        folds = stratified_folds(targets, groups, k, seed)
+        assert set(folds.tolist()) == set(range(k))
+        assert all(len(set(folds[groups == g].tolist())) == 1 for g in np.unique(groups))
+
+
+def test_the_same_seed_gives_the_same_folds_and_another_another() -> None:
+    targets, groups = skewed(300), np.arange(300) // 2
+    first = stratified_folds(targets, groups, 5, 5)
+    np.testing.assert_array_equal(stratified_folds(targets, groups, 5, 5), first)
+    assert (stratified_folds(targets, groups, 5, 6) != first).mean() > 0.3
+
+
+def test_fewer_groups_than_folds_cannot_be_split() -> None:
+    with pytest.raises(ValueError, match=r"cannot split 4 group\(s\) of images in 5 folds"):
+        stratified_folds(np.ones((8, 2), np.uint8), np.arange(8) // 2, 5, 0)
+
+
+@pytest.mark.parametrize("k", [1, 0, 2.5, "5", True, 101, None])
+def test_a_number_of_folds_out_of_range_is_named_with_the_allowed_ones(k: int) -> None:
+    assert KFold(k).problems() == [f"kfold({k!r}): give a whole number of folds from 2 to 100, e.g. 5."]
+    assert KFold(5, seed=-1).problems() == ["kfold(seed=-1): allowed is a whole number from 0 to 4294967295."]
+    assert KFold().canonical() == "kfold(5,seed=0)"

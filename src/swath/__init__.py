@@ -3,7 +3,7 @@
 from swath import losses, ops, tasks
 from swath.cli import main
 from swath.recipe import Backbone, Recipe
-from swath.sweep import Sweep, asha, grid, holdout
+from swath.sweep import Sweep, asha, grid, holdout, kfold
 
-__all__ = ["Backbone", "Recipe", "Sweep", "asha", "grid", "holdout", "losses", "main", "ops", "tasks"]
+__all__ = ["Backbone", "Recipe", "Sweep", "asha", "grid", "holdout", "kfold", "losses", "main", "ops", "tasks"]
 __version__ = "0.1.0"

@@ -33,10 +33,13 @@ def _tasks(plan: Plan) -> list[str]:
     for task in plan.tasks:
         rows = task.record.rows
         train = int((rows["split"] == "train").sum())
-        val = int((task.folds == 0).sum())
+        folds = plan.sweep.split.folds
+        val = round(int((task.folds >= 0).sum()) / folds)
+        each = f" in each of {folds} folds" if folds > 1 else ""
+        how = f"validate{each} by {plan.sweep.split.canonical()}"
         lines.append(
             f"task {task.record.label}: {task.record.kind}, {len(task.record.labels)} labels, "
-            f"{train:,} training images ({train - val:,} train, {val:,} validate by {plan.sweep.split.canonical()}), "
+            f"{train:,} training images ({train - val:,} train, {val:,} {how}), "
             f"{int((rows['split'] == 'test').sum()):,} test images"
         )
     return lines
@@ -67,8 +70,10 @@ def _cost(plan: Plan) -> list[str]:
     lacking = plan.lacking()
     if not lacking:
         return []
-    train = {t.data: int(((t.record.rows["split"] == "train").to_numpy() & (t.folds != 0)).sum()) for t in plan.tasks}
-    images = sum(t.spec.recipe.epochs * train[t.spec.data] for t in lacking)
+    rows = {t.data: (t.record.rows["split"] == "train").to_numpy() for t in plan.tasks}
+    folds = {t.data: t.folds for t in plan.tasks}
+    train = {(d, f): int((rows[d] & (folds[d] != f)).sum()) for d in rows for f in range(plan.sweep.split.folds)}
+    images = sum(t.spec.recipe.epochs * train[t.spec.data, t.spec.fold] for t in lacking)
     epochs = sum(t.spec.recipe.epochs for t in lacking)
     lines = [f"cost: at most {epochs:,} epochs, {images:,} training images through a model"]
     seconds = _measured(plan, lacking)

@@ -77,8 +77,9 @@ class PlannedTrial:
 
     @property
     def label(self) -> str:
-        """The cell's label with the seed: `sharpen / resnet50 / bce / seed 0`."""
-        return f"{self.cell.label} / seed {self.spec.seed}"
+        """The cell's label with the seed and the fold, if there are several: `sharpen / resnet50 / bce / seed 0`."""
+        fold = f" / fold {self.spec.fold}" if self.spec.split.folds > 1 else ""
+        return f"{self.cell.label} / seed {self.spec.seed}{fold}"
 
     @property
     def stratum(self) -> Stratum:

@@ -1,4 +1,4 @@
-"""Which training images validate: hold-out, stratified on labels at group level."""
+"""Which training images validate: hold-out or k folds, stratified on labels at group level."""
 
 import warnings
 from dataclasses import dataclass
@@ -59,6 +59,63 @@ class Holdout(Split):
         return np.where(chosen, 0, -1)
 
 
+@dataclass(frozen=True)
+class KFold(Split):
+    """Every training image validates in exactly one of k folds, so out-of-fold predictions cover them all.
+
+    Attributes:
+        k: Number of folds, 2 to 100; each trains on the other k - 1.
+        seed: Of the draw.
+    """
+
+    name: ClassVar[str] = "kfold"
+    k: int = 5
+    seed: int = 0
+
+    @property
+    def folds(self) -> int:
+        return self.k
+
+    def canonical(self) -> str:
+        """`kfold(5,seed=0)`."""
+        return f"kfold({self.k},seed={self.seed})"
+
+    def problems(self) -> list[str]:
+        found = []
+        if not isinstance(self.k, int) or isinstance(self.k, bool) or not 2 <= self.k <= 100:
+            found.append(f"kfold({self.k!r}): give a whole number of folds from 2 to 100, e.g. 5.")
+        if not isinstance(self.seed, int) or not 0 <= self.seed < 2**32:
+            found.append(f"kfold(seed={self.seed!r}): allowed is a whole number from 0 to {2**32 - 1}.")
+        return found
+
+    def validation_folds(self, targets: NDArray[np.uint8], groups: NDArray[np.int64]) -> NDArray[np.int64]:
+        return stratified_folds(targets, groups, self.k, self.seed)
+
+
+def stratified_folds(targets: NDArray[np.uint8], groups: NDArray[np.int64], k: int, seed: int) -> NDArray[np.int64]:
+    """The fold of each image, 0 to k - 1: iteratively stratified over the labels of whole groups.
+
+    Raises:
+        ValueError: Fewer groups than folds.
+    """
+    from iterstrat.ml_stratifiers import MultilabelStratifiedKFold
+
+    carried, index = _carried(targets, groups)
+    if len(carried) < k:
+        raise ValueError(f"cannot split {len(carried)} group(s) of images in {k} folds")
+    splitter = MultilabelStratifiedKFold(n_splits=k, shuffle=True, random_state=seed)
+    folds = np.empty(len(carried), np.int64)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # as below
+        for number, (_, drawn) in enumerate(splitter.split(np.zeros(len(carried)), carried)):
+            folds[drawn] = number
+    rng = np.random.default_rng(seed)
+    for empty in sorted(set(range(k)) - set(folds.tolist())):  # possible with hardly more groups than folds
+        fullest = np.bincount(folds, minlength=k).argmax()
+        folds[rng.choice(np.flatnonzero(folds == fullest))] = empty
+    return folds[index]
+
+
 def stratified_half(
     targets: NDArray[np.uint8], groups: NDArray[np.int64], fraction: float, seed: int
 ) -> NDArray[np.bool_]:
@@ -74,21 +131,28 @@ def stratified_half(
     """
     from iterstrat.ml_stratifiers import MultilabelStratifiedShuffleSplit
 
+    carried, index = _carried(targets, groups)
+    groups_there = len(carried)
+    if groups_there < 2:
+        raise ValueError(f"cannot split {groups_there} group(s) of images in two")
+    size = int(np.clip(round(fraction * groups_there), 1, groups_there - 1))
+    splitter = MultilabelStratifiedShuffleSplit(n_splits=1, test_size=cast(Any, size), random_state=seed)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # scikit-learn warns of rare labels; iterative stratification is for them
+        _, drawn = next(splitter.split(np.zeros(groups_there), carried))
+    chosen = np.zeros(groups_there, bool)
+    chosen[drawn] = True
+    if chosen.all() or not chosen.any():  # the library may leave a side empty when labels are rarer than 1/fraction
+        one = np.random.default_rng(seed).integers(groups_there)
+        chosen[one] = not chosen[one]
+    return chosen[index]
+
+
+def _carried(targets: NDArray[np.uint8], groups: NDArray[np.int64]) -> tuple[NDArray[np.uint8], NDArray[np.int64]]:
+    """Labels that each group carries, uint8 [G, 2 or more], and for each image the row of its group."""
     names, index = np.unique(groups, return_inverse=True)
-    if len(names) < 2:
-        raise ValueError(f"cannot split {len(names)} group(s) of images in two")
     carried = np.zeros((len(names), targets.shape[1]), np.uint8)
     np.maximum.at(carried, index, targets)
     if carried.shape[1] == 1:
         carried = np.hstack([carried, 1 - carried])  # the library takes two labels or more
-    size = int(np.clip(round(fraction * len(names)), 1, len(names) - 1))
-    splitter = MultilabelStratifiedShuffleSplit(n_splits=1, test_size=cast(Any, size), random_state=seed)
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # scikit-learn warns of rare labels; iterative stratification is for them
-        _, drawn = next(splitter.split(np.zeros(len(names)), carried))
-    chosen = np.zeros(len(names), bool)
-    chosen[drawn] = True
-    if chosen.all() or not chosen.any():  # the library may leave a side empty when labels are rarer than 1/fraction
-        one = np.random.default_rng(seed).integers(len(names))
-        chosen[one] = not chosen[one]
-    return chosen[index]
+    return carried, index.astype(np.int64)

@@ -15,7 +15,7 @@ from swath.losses import BCE, Loss
 from swath.ops import Op
 from swath.recipe import Backbone, Recipe
 from swath.registry import unknown
-from swath.splits import Holdout, Split
+from swath.splits import Holdout, KFold, Split
 from swath.task import Task
 
 T = TypeVar("T")
@@ -39,6 +39,11 @@ def grid(*values: T) -> T:
 def holdout(fraction: float = 0.2, seed: int = 0) -> Holdout:
     """Validate on one stratified share of the training images."""
     return Holdout(fraction, seed)
+
+
+def kfold(k: int = 5, seed: int = 0) -> KFold:
+    """Train every cell k times, each time validating on another stratified part of the training images."""
+    return KFold(k, seed)
 
 
 def asha(grace_epochs: int = 3, reduction: int = 3, exempt: str = "none") -> Asha:

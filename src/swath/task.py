@@ -16,7 +16,7 @@ from swath.metrics import METRICS
 from swath.registry import unknown
 
 Kind = Literal["multilabel", "multiclass"]
-RESERVED = ("id", "path", "split", "hires_path", "group", "label")
+RESERVED = ("id", "path", "split", "hires_path", "group", "stratum", "label")
 
 
 _TYPES: dict[Any, tuple[str, Callable[[Any], bool]]] = {
@@ -50,7 +50,8 @@ class Images:
 
     Attributes:
         rows: One row per image: `id` (str, unique), `path` (absolute), `split` (`train` or `test`), and where the
-            source has them `hires_path` ("" where a row has none) and `group` (str; rows of a group stay together).
+            source has them `hires_path` ("" where a row has none), `group` (str; rows of a group stay together) and
+            `stratum` (str; each is spread evenly over the parts of a split).
         labels: Label names in order.
         targets: uint8 [len(rows), len(labels)], one-hot for multiclass; zeros for test rows.
         submission: Form of the submission file; None when there are no test images to submit.
@@ -110,7 +111,7 @@ class Task(Description):
         return self.images.labels
 
     def table(self) -> pd.DataFrame:
-        """One row per image: `id`, `path`, `split`, optional `hires_path` and `group`, then the label columns.
+        """One row per image: `id`, `path`, `split`, optional `hires_path`, `group`, `stratum`, then the label columns.
 
         Multilabel tasks have a uint8 column per label, multiclass tasks one text column `label` ("" for test rows).
         """

@@ -83,8 +83,9 @@ def plan_task(task: Task, sweep: Sweep, memory: Path, notes: list[str]) -> TaskP
     train = np.flatnonzero(split == "train")
     keep = np.ones(len(split), bool)
     if 0 < sweep.max_train_images < len(train):
-        _check_divisible(task, groups[train])
-        keep[train] = stratified_half(images.targets[train], groups[train], sweep.max_train_images / len(train), 0)
+        _check_divisible(task, groups[train], 2)
+        spread = _spread(images.rows, images.targets)
+        keep[train] = stratified_half(spread[train], groups[train], sweep.max_train_images / len(train), 0)
         notes.append(f"{task.label}: {keep[train].sum():,} of {len(train):,} training images are used.")
     rows = pd.DataFrame({"id": images.rows["id"], "split": split, "group": groups, "bad": [i.problem for i in infos]})[
         keep
@@ -99,26 +100,38 @@ def plan_task(task: Task, sweep: Sweep, memory: Path, notes: list[str]) -> TaskP
     folds = np.full(len(rows), -1, np.int64)
     train = np.flatnonzero(rows["split"] == "train")
     group_index = rows["group"].to_numpy()[train]
-    _check_divisible(task, group_index)
     if isinstance(sweep.split, Split) and not sweep.split.problems():
-        folds[train] = sweep.split.validation_folds(targets[train], group_index)
+        _check_divisible(task, group_index, max(2, sweep.split.folds))
+        folds[train] = sweep.split.validation_folds(_spread(images.rows[keep], targets)[train], group_index)
+    strata = [images.rows["stratum"][keep].tolist()] if "stratum" in images.rows else []
     data = digest(
         [
             [task.label, task.kind, task.metric, list(images.labels), record.submission],
             rows[["id", "split", "group"]].to_numpy().tolist(),
             targets.tobytes().hex(),
             list(digests),
+            *strata,
         ]
     )
     return TaskPlan(task, record, data, paths, digests, folds)
 
 
-def _check_divisible(task: Task, groups: NDArray[np.int64]) -> None:
-    if len(np.unique(groups)) < 2:
+def _check_divisible(task: Task, groups: NDArray[np.int64], parts: int) -> None:
+    found = len(np.unique(groups))
+    if found < parts:
+        wanted = "training and validation" if parts == 2 else f"{parts} folds"
+        cure = "Add images, or give them finer groups." if parts == 2 else "Add images, or take fewer folds."
         raise InputError(
-            f"task {task.label}: {len(groups)} training images in one group cannot be split into training and "
-            "validation. Add images, or give them finer groups."
+            f"task {task.label}: {len(groups)} training images in {'one group' if found == 1 else f'{found} groups'} "
+            f"cannot be split into {wanted}. {cure}"
         )
+
+
+def _spread(rows: pd.DataFrame, targets: NDArray[np.uint8]) -> NDArray[np.uint8]:
+    """What a split spreads evenly: [N, C] the labels, and a column for each of the source's strata."""
+    if "stratum" not in rows:
+        return targets
+    return np.hstack([targets, pd.get_dummies(rows["stratum"]).to_numpy(np.uint8)])
 
 
 def _submission(task: Task) -> dict[str, Any] | None:

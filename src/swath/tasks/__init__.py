@@ -3,6 +3,8 @@
 from swath.registry import missing_attribute
 from swath.task import Task
 from swath.tasks.dacon import DaconBirds, DaconSatellite
+from swath.tasks.folder import ImageFolder
+from swath.tasks.mlrsnet import MLRSNet
 from swath.tasks.synthetic import SyntheticBirds, SyntheticSatellite
 from swath.tasks.table import Csv
 from swath.tasks.ucmerced import UCMerced
@@ -10,12 +12,24 @@ from swath.tasks.ucmerced import UCMerced
 TASKS: dict[str, type[Task]] = {
     "DaconSatellite": DaconSatellite,
     "DaconBirds": DaconBirds,
+    "MLRSNet": MLRSNet,
     "UCMerced": UCMerced,
+    "ImageFolder": ImageFolder,
     "Csv": Csv,
     "SyntheticSatellite": SyntheticSatellite,
     "SyntheticBirds": SyntheticBirds,
 }
 
-__all__ = ["TASKS", "Csv", "DaconBirds", "DaconSatellite", "SyntheticBirds", "SyntheticSatellite", "UCMerced"]
+__all__ = [
+    "TASKS",
+    "Csv",
+    "DaconBirds",
+    "DaconSatellite",
+    "ImageFolder",
+    "MLRSNet",
+    "SyntheticBirds",
+    "SyntheticSatellite",
+    "UCMerced",
+]
 
 __getattr__ = missing_attribute("task", __name__, TASKS)

@@ -67,10 +67,11 @@ class Reader:
             return None
         return frame
 
-    def paths(self, column: pd.Series) -> pd.Series:
-        """Absolute image paths of a column of paths relative to the root (`./train/x.jpg`)."""
+    def paths(self, column: pd.Series, folder: str = "") -> pd.Series:
+        """Absolute image paths of a column of paths relative to the root, or a folder of it (`./train/x.jpg`)."""
+        base = self.root / folder
         # Not Path.resolve(): that would ask the file system about every part of every path.
-        return column.map(lambda p: os.path.normpath(self.root / str(p)) if p else "")
+        return column.map(lambda p: os.path.normpath(base / str(p)) if p else "")
 
     def binary(self, name: str, frame: pd.DataFrame, labels: Sequence[str]) -> NDArray[np.uint8]:
         """Label columns as uint8 [N, C]; anything but 0 and 1 is noted as a problem."""

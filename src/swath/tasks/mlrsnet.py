@@ -1,0 +1,92 @@
+"""MLRSNet (Qi et al. 2020): 109,161 aerial images of 46 categories with 60 labels, as its authors released it."""
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import ClassVar
+
+import pandas as pd
+
+from swath.errors import raise_if_any
+from swath.task import Images, Task
+from swath.tasks.reading import Reader
+
+_FOLDERS = {"images": ("Images", "images"), "labels": ("labels", "Labels")}  # copies differ
+
+
+@dataclass(frozen=True)
+class MLRSNet(Task):
+    """`Images/<category>/<category>_00001.jpg` with `labels/<category>.csv` (`image`, then the labels). No test part.
+
+    The csv files say which images there are, and the category is a stratum: a split spreads each evenly. It is no
+    group, for whole categories would then be missing from training.
+
+    Attributes:
+        root: Folder that holds Images/ and labels/ (or Labels/).
+    """
+
+    name: ClassVar[str] = "mlrsnet"
+    root: str = "data/mlrsnet"
+
+    def read(self) -> Images:
+        reader = Reader(self.root)
+        images, labels = (_folder(reader, kind) for kind in _FOLDERS)
+        raise_if_any(reader.problems)
+        files = sorted((reader.root / labels).glob("*.csv"))
+        there = {p.name for p in (reader.root / images).iterdir() if p.is_dir() and not p.name.startswith(".")}
+        reader.problems += _unmatched(reader.root, images, labels, there, {f.stem for f in files})
+        tables = reader.tables({f"{labels}/{f.name}": ["image"] for f in files})
+        names = tuple(c for c in tables[0].columns if c != "image")
+        for file, table in zip(files, tables, strict=True):
+            odd = sorted((set(table.columns) - {"image"}) ^ set(names))
+            if odd:
+                reader.problems.append(
+                    f"{labels}/{file.name} and {labels}/{files[0].name} in {reader.root} differ in the label columns "
+                    f"{odd[:5]}. All categories must have the same labels."
+                )
+        raise_if_any(reader.problems)
+        joined = pd.concat(tables, ignore_index=True)
+        categories = [file.stem for file, table in zip(files, tables, strict=True) for _ in range(len(table))]
+        targets = reader.binary(f"the csv files of {labels}, joined by name", joined, names)
+        ids = joined["image"].str.replace(r"\.[^.]*$", "", regex=True)
+        reader.unique_ids(f"the csv files of {labels}", ids)
+        raise_if_any(reader.problems)
+        paths = reader.paths(pd.Series(categories) + "/" + joined["image"], images)
+        rows = pd.DataFrame({"id": ids, "path": paths, "split": "train", "stratum": categories})
+        return Images(rows, names, targets)
+
+
+def _folder(reader: Reader, kind: str) -> str:
+    """Name of the folder as this copy spells it; a problem and "" where there is none."""
+    spellings = _FOLDERS[kind]
+    for name in spellings:
+        if (reader.root / name).is_dir():
+            return name
+    if reader.root.is_dir():
+        reader.problems.append(
+            f"folder {spellings[0]} is missing in {reader.root} (looked for {' and '.join(spellings)}). Give the "
+            "folder that MLRSNet was unpacked into, with Images/<category>/ and labels/<category>.csv."
+        )
+    return ""
+
+
+def _unmatched(root: Path, images: str, labels: str, folders: set[str], tables: set[str]) -> list[str]:
+    """Sentences about categories with images and no labels, or the reverse; about a release without any."""
+    found = []
+    if not tables:
+        found.append(f"{root / labels} holds no csv file. MLRSNet has one for each category.")
+    elif folders - tables:
+        found.append(
+            f"{_some(folders - tables)} in {root / images} have no csv file in {root / labels}: restore the files, or "
+            "remove the folders."
+        )
+    if tables - folders:
+        found.append(
+            f"{_some(tables - folders)} in {root / labels} have no folder of images in {root / images}: unpack them, "
+            "or remove the csv files."
+        )
+    return found
+
+
+def _some(names: set[str]) -> str:
+    shown = ", ".join(map(repr, sorted(names)[:5]))
+    return f"{len(names)} categories ({shown}{', ...' if len(names) > 5 else ''})"
