@@ -43,6 +43,15 @@ def layout(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return root
 
 
+@pytest.fixture(scope="session")
+def shared() -> Path:
+    """The folder of real photographs and weights beside a development checkout; mark its tests `shared`."""
+    folder = Path(__file__).resolve().parents[2] / "shared"
+    if not folder.is_dir():
+        pytest.skip(f"there is no {folder}")
+    return folder
+
+
 @pytest.fixture
 def make_sweep(layout: Path) -> Callable[..., Sweep]:
     """A sweep of two preprocessings and one tiny backbone; keyword arguments change its fields."""

@@ -7,16 +7,35 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import ClassVar, Literal
 
+from swath import releases
 from swath.description import Description
 from swath.registry import missing_attribute, unknown
 
 INTERPOLATIONS = ("auto", "nearest", "linear", "cubic", "area", "lanczos")
 ASPECTS = ("stretch", "pad", "crop")
+BACKENDS = ("spandrel", "realesrgan")
 
 
 @dataclass(frozen=True)
 class Op(Description):
-    """One step from image to image, uint8 in and out."""
+    """One step from image to image, uint8 in and out.
+
+    `expensive` ops need a model (`swath.image_models`); their results are kept, and chains start from them.
+    """
+
+    expensive: ClassVar[bool] = False
+
+    def weight_file(self, fold: int) -> str:
+        """Path of the model file this op needs on that fold; "" for none, or for the official release."""
+        return ""
+
+    def weight_sha256(self) -> str:
+        """Hash of the official release that stands in when there is no weight file; "" where there is none.
+
+        The op's identity holds this, or the SHA-256 of the weight file's content: a file given by path and the same
+        file downloaded are one op.
+        """
+        return ""
 
 
 @dataclass(frozen=True)
@@ -41,6 +60,77 @@ class Sharpen(Op):
     """The 3x3 kernel [0 -1 0; -1 5 -1; 0 -1 0] through `cv2.filter2D` on uint8 (saturating, border reflect-101)."""
 
     name: ClassVar[str] = "sharpen"
+
+
+@dataclass(frozen=True)
+class Shrink(Op):
+    """Areas averaged until the longer side has `longest_px` pixels; a smaller image stays as it is.
+
+    `--smoke` puts it before super-resolution, whose cost grows with the number of pixels.
+
+    Attributes:
+        longest_px: Most pixels of the longer side of the result, 1 to 4096.
+    """
+
+    name: ClassVar[str] = "shrink"
+    longest_px: int = 64
+
+    def canonical(self) -> str:
+        return f"shrink({self.longest_px})"
+
+    def problems(self) -> list[str]:
+        if isinstance(self.longest_px, int) and 1 <= self.longest_px <= 4096:
+            return []
+        return [f"Shrink(longest_px={self.longest_px!r}): give a whole number of pixels from 1 to 4096."]
+
+
+@dataclass(frozen=True)
+class SuperRes(Op):
+    """Super-resolution by Real-ESRGAN (Wang et al., ICCVW 2021, arXiv:2107.10833).
+
+    Attributes:
+        scale: 4, or 2: the network's x4 result with blocks of 2x2 pixels averaged (OpenCV's INTER_AREA).
+        model: `x4plus`, an RRDBNet for photographs (64 MB, 16.7 million parameters), or `compact`, the
+            SRVGGNetCompact realesr-animevideov3 (2.4 MB, some thirty times faster, smoother).
+        weights: A file (.pth, .safetensors) for that architecture; "" is the official release, downloaded once
+            and checked. Its content, not its place, is part of the identity.
+        backend: `spandrel`, or `realesrgan`: the original package (extra `realesrgan`), which gives the same pixels.
+    """
+
+    name: ClassVar[str] = "superres"
+    expensive: ClassVar[bool] = True
+    scale: Literal[2, 4] = 4
+    model: Literal["x4plus", "compact"] = "x4plus"
+    weights: str = ""
+    backend: Literal["spandrel", "realesrgan"] = "spandrel"
+
+    def canonical(self) -> str:
+        """`superres(x4plus,2)`; a weight file by its name, a backend other than spandrel by its."""
+        file = str(self.weights).replace(chr(92), "/").rsplit("/", 1)[-1]
+        notes = [str(self.model), str(self.scale)]
+        notes += [f"weights={file}"] if file else []
+        notes += [str(self.backend)] if self.backend != "spandrel" else []
+        return f"superres({','.join(notes)})"
+
+    def weight_file(self, fold: int) -> str:
+        return self.weights
+
+    def weight_sha256(self) -> str:
+        return "" if self.weights else releases.SUPERRES[self.model].sha256
+
+    def problems(self) -> list[str]:
+        found = []
+        if isinstance(self.scale, bool) or self.scale not in (2, 4):
+            swapped = isinstance(self.scale, str) and self.scale in releases.SUPERRES
+            hint = f" The scale comes first: SuperRes(model={self.scale!r})." if swapped else ""
+            found.append(f"SuperRes(scale={self.scale!r}): allowed are 2 and 4.{hint}")
+        if self.model not in releases.SUPERRES:
+            found.append(unknown("model of SuperRes", self.model, releases.SUPERRES))
+        if not isinstance(self.weights, str):
+            found.append(f"SuperRes(weights={self.weights!r}): give the path of a model file as text.")
+        if self.backend not in BACKENDS:
+            found.append(unknown("backend of SuperRes", self.backend, BACKENDS))
+        return found
 
 
 @dataclass(frozen=True)
@@ -71,7 +161,7 @@ class Resize(Op):
         return found
 
 
-OPS: dict[str, type[Op]] = {"Grayscale": Grayscale, "Sharpen": Sharpen, "Resize": Resize}
+OPS: dict[str, type[Op]] = {op.__name__: op for op in (Grayscale, Sharpen, Shrink, SuperRes, Resize)}
 
 
 def finished(chain: Sequence[Op], size_px: int) -> tuple[Op, ...]:

@@ -184,6 +184,15 @@ def node_cache_folder() -> Path:
     return Path(tempfile.gettempdir()) / f"swath-cache-{os.getuid()}"
 
 
+def downloads_folder() -> Path:
+    """Where downloaded model files are kept on this machine: SWATH_DOWNLOADS, or swath's place in the user's cache."""
+    chosen = os.environ.get("SWATH_DOWNLOADS")
+    if chosen:
+        return Path(chosen).expanduser().absolute()
+    cache = os.environ.get("XDG_CACHE_HOME")
+    return (Path(cache) if cache else Path("~/.cache").expanduser()) / "swath"
+
+
 def trial_key(fingerprint: str, name: str = "") -> str:
     """Key of a trial's object, `trials/<fingerprint>/<name>`."""
     return f"trials/{fingerprint}/{name}".rstrip("/")

@@ -74,6 +74,15 @@ def _sharpen(image: Image, op: ops.Sharpen) -> Image:
     return cast(Image, cv2.filter2D(image, -1, SHARPEN_KERNEL))
 
 
+@IMPLEMENTATIONS.register("shrink")
+def _shrink(image: Image, op: ops.Shrink) -> Image:
+    height, width = image.shape[:2]
+    scale = op.longest_px / max(height, width)
+    if scale >= 1:
+        return image
+    return _scaled(image, max(1, round(height * scale)), max(1, round(width * scale)), "area")
+
+
 @IMPLEMENTATIONS.register("resize")
 def _resize(image: Image, op: ops.Resize) -> Image:
     height, width = image.shape[:2]
