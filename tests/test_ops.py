@@ -54,7 +54,7 @@ def test_all_problems_of_a_chain_come_at_once() -> None:
     assert chain_problems((Resize(7), Grayscale(0), "Grayscal")) == [  # type: ignore[arg-type]
         "Resize(size_px=7): give a whole number of pixels from 8 to 4096.",
         "Grayscale(channels=0): allowed are 1 (one-channel input) and 3 (gray repeated).",
-        "unknown op 'Grayscal'. Did you mean 'Grayscale'? Allowed: Grayscale, Resize, Sharpen, Shrink, SuperRes. "
+        f"unknown op 'Grayscal'. Did you mean 'Grayscale'? Allowed: {', '.join(sorted(ops.OPS))}. "
         "Write it as a value, e.g. ops.Sharpen().",
         "preprocess=resize(size_px=7)|grayscale(channels=0)|'Grayscal': Resize must be the last op of its chain.",
     ]
