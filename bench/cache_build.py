@@ -20,7 +20,7 @@ import cv2
 import numpy as np
 import psutil
 
-from swath import ops
+from swath import chains, ops
 from swath.contents import file_digest
 from swath.engine.cluster import RayEngine
 from swath.paths import Storage
@@ -45,7 +45,7 @@ def write_images(folder: Path, count: int) -> list[str]:
 def entry(paths: list[str], digests: list[str], tag: str) -> EntryPlan:
     """An entry over these files; the tag keeps the two contenders' keys apart."""
     ids = tuple(f"{tag}{i}" for i in range(len(paths)))
-    return EntryPlan("train", ops.finished((ops.Sharpen(),), 256), tuple(paths), ids, tuple(digests))
+    return EntryPlan("train", chains.finished((ops.Sharpen(),), 256), tuple(paths), ids, tuple(digests))
 
 
 def by_pool(cache: Storage, plan: EntryPlan, pool: "multiprocessing.pool.Pool") -> None:

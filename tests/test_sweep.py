@@ -6,7 +6,7 @@ from typing import Any, ClassVar
 
 import pytest
 
-from swath import Backbone, Recipe, Sweep, asha, grid, holdout, losses, ops, tasks
+from swath import Backbone, Recipe, Sweep, asha, chain, grid, holdout, losses, ops, tasks
 from swath.errors import InputError
 from swath.losses import BCE, Asymmetric, Focal
 from swath.plan import Places, make_plan
@@ -264,7 +264,39 @@ def test_a_value_that_is_no_backbone_says_what_one_is(backbone: Any, expected: s
 def test_an_op_that_is_a_string_says_how_to_write_it(chain: Any) -> None:
     check(
         problems(preprocess=chain),
-        r"unknown op 'sharpn'. Did you mean 'Sharpen'.* Allowed: Grayscale, .* a value, e.g. ops.Sharpen\(\)",
+        r"unknown op 'sharpn'. Did you mean .*'Sharpen'.* Allowed: .*Grayscale, .* a value, e.g. ops.Sharpen\(\)",
+    )
+
+
+def test_grids_stand_inside_a_chain_of_two_halves() -> None:
+    two = chain(train=grid((), (ops.Hires(),), (ops.Both(), ops.Sharpen())), test=grid((), (ops.Sharpen(),)))
+    cells = expand(sweep(preprocess=two))
+    assert [cell.factors for cell in cells[:3]] == [
+        {"preprocess.train": "raw", "preprocess.test": "raw"},
+        {"preprocess.train": "raw", "preprocess.test": "sharpen"},
+        {"preprocess.train": "hires", "preprocess.test": "raw"},
+    ]
+    assert len(cells) == 6
+    assert cells[-1].sweep.preprocess == chain(train=(ops.Both(), ops.Sharpen()), test=(ops.Sharpen(),))
+    inside = grid((), chain(train=(ops.Hires(),)), chain(train=(ops.Both(), grid(ops.Sharpen(), ops.Unsharp()))))
+    assert [cell.label for cell in expand(sweep(preprocess=inside))] == [
+        "raw",
+        "train hires, test raw",
+        "train both|sharpen, test raw",
+        "train both|unsharp, test raw",
+    ]
+    assert [cell.baseline for cell in cells] == [True] + [False] * 5
+
+
+def test_problems_inside_a_chain_of_two_halves_are_found() -> None:
+    check(
+        problems(preprocess=chain(train=(ops.Unsharp(0),), test=(ops.Both(),))),
+        r"Unsharp\(radius=0\): give a number",
+        "test=both: Both is for training images only",
+    )
+    check(
+        problems(preprocess=chain(train=(ops.Resize(96),)), recipe=Recipe(image_size=64)),
+        r"preprocess=train resize\(size_px=96\), test raw gives images of 96 px, Recipe\(image_size=64\)",
     )
 
 

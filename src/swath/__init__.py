@@ -1,9 +1,10 @@
 """swath: hyperparameter and ablation sweeps for image classification on Ray."""
 
 from swath import losses, ops, tasks
+from swath.chains import chain
 from swath.cli import main
 from swath.recipe import Backbone, Recipe
 from swath.sweep import Sweep, asha, grid, holdout, kfold
 
-__all__ = ["Backbone", "Recipe", "Sweep", "asha", "grid", "holdout", "kfold", "losses", "main", "ops", "tasks"]
+__all__ = ["Backbone", "Recipe", "Sweep", "asha", "chain", "grid", "holdout", "kfold", "losses", "main", "ops", "tasks"]
 __version__ = "0.1.0"

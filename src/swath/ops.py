@@ -1,10 +1,9 @@
-"""Preprocessing ops as descriptions. A chain is a tuple of them: `(ops.Grayscale(), ops.Sharpen())`.
+"""Preprocessing ops as descriptions. A chain (`swath.chains`) is a tuple of them: `(ops.Grayscale(), ops.Sharpen())`.
 
 What each op does to pixels is in `swath.preprocess.apply`; this module needs the standard library only.
 """
 
-from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import ClassVar, Literal
 
 from swath import releases
@@ -36,6 +35,28 @@ class Op(Description):
         file downloaded are one op.
         """
         return ""
+
+    def growth(self) -> float:
+        """Pixels of the result for each pixel of the image, at most; what a disk must hold is estimated with it."""
+        return 1.0
+
+
+@dataclass(frozen=True)
+class Hires(Op):
+    """Start from the high-resolution version of an image (`hires_path` of the task's table); first op of its chain."""
+
+    name: ClassVar[str] = "hires"
+
+
+@dataclass(frozen=True)
+class Both(Op):
+    """Every training image twice, in low and in high resolution: "more data". First op of a train chain only.
+
+    The two go through the rest of the chain alike. They have the same targets and share a group, so neither is ever
+    trained on while the other validates; an epoch has twice the steps.
+    """
+
+    name: ClassVar[str] = "both"
 
 
 @dataclass(frozen=True)
@@ -118,6 +139,9 @@ class SuperRes(Op):
     def weight_sha256(self) -> str:
         return "" if self.weights else releases.SUPERRES[self.model].sha256
 
+    def growth(self) -> float:
+        return self.scale**2
+
     def problems(self) -> list[str]:
         found = []
         if isinstance(self.scale, bool) or self.scale not in (2, 4):
@@ -131,6 +155,60 @@ class SuperRes(Op):
         if self.backend not in BACKENDS:
             found.append(unknown("backend of SuperRes", self.backend, BACKENDS))
         return found
+
+
+@dataclass(frozen=True)
+class Unsharp(Op):
+    """Unsharp mask: `image + amount * (image - blurred)`, rounded and clipped to 0..255.
+
+    `blurred` is `cv2.GaussianBlur` in float32 with sigma `radius`, kernel of 2 * ceil(3 * radius) + 1 pixels, border
+    reflect-101. Where |image - blurred| is under `threshold` a channel's value stays as it is.
+
+    Attributes:
+        radius: Standard deviation of the blur in pixels, above 0 to 50.
+        amount: How much of the difference is added, above 0 to 10; 1 doubles the detail.
+        threshold: Smallest difference, 0 to 255, that is sharpened; 0 sharpens everything.
+    """
+
+    name: ClassVar[str] = "unsharp"
+    radius: float = 1.0
+    amount: float = 1.0
+    threshold: float = 0.0
+
+    def problems(self) -> list[str]:
+        return _range_problems(self, radius=(0, 50, False), amount=(0, 10, False), threshold=(0, 255, True))
+
+
+@dataclass(frozen=True)
+class Clahe(Op):
+    """Contrast-limited adaptive histogram equalisation (`cv2.createCLAHE`), of L in 8-bit CIELAB for colour images.
+
+    Attributes:
+        clip_limit: Height at which a tile's histogram is clipped, in multiples of its mean, above 0 to 100.
+        tiles: The image is divided into `tiles` x `tiles`, 1 to 64.
+    """
+
+    name: ClassVar[str] = "clahe"
+    clip_limit: float = 2.0
+    tiles: int = 8
+
+    def problems(self) -> list[str]:
+        found = _range_problems(self, clip_limit=(0, 100, False))
+        if isinstance(self.tiles, bool) or not isinstance(self.tiles, int) or not 1 <= self.tiles <= 64:
+            found.append(f"Clahe(tiles={self.tiles!r}): give a whole number from 1 to 64.")
+        return found
+
+
+def _range_problems(op: Op, **ranges: tuple[float, float, bool]) -> list[str]:
+    """A sentence for each field that is no number from low to high; the flag says whether low itself is allowed."""
+    found = []
+    for field, (low, high, closed) in ranges.items():
+        value = getattr(op, field)
+        is_number = isinstance(value, int | float) and not isinstance(value, bool)
+        if not is_number or not low <= value <= high or (value == low and not closed):
+            start = f"{low:g}" if closed else f"above {low:g}"
+            found.append(f"{type(op).__name__}({field}={value!r}): give a number from {start} to {high:g}.")
+    return found
 
 
 @dataclass(frozen=True)
@@ -161,52 +239,8 @@ class Resize(Op):
         return found
 
 
-OPS: dict[str, type[Op]] = {op.__name__: op for op in (Grayscale, Sharpen, Shrink, SuperRes, Resize)}
-
-
-def finished(chain: Sequence[Op], size_px: int) -> tuple[Op, ...]:
-    """The chain with its resize: the last op, at a known size.
-
-    >>> [op.canonical() for op in finished((Sharpen(),), 64)]
-    ['sharpen', 'resize(size_px=64)']
-    """
-    ops = tuple(chain)
-    last = ops[-1] if ops and isinstance(ops[-1], Resize) else None
-    body = ops[:-1] if last else ops
-    resize = last or Resize()
-    return (*body, replace(resize, size_px=resize.size_px or size_px))
-
-
-def size_px(chain: Sequence[Op], image_size: int) -> int:
-    """Side of the chain's result in pixels, for a recipe's `image_size`."""
-    last = chain[-1] if chain else None
-    return (last.size_px if isinstance(last, Resize) else 0) or image_size
-
-
-def label(chain: Sequence[Op]) -> str:
-    """Readable form, used on leaderboards: `raw`, `sharpen`, `grayscale|sharpen`."""
-    return "|".join(op.canonical() if isinstance(op, Op) else repr(op) for op in chain if op != Resize()) or "raw"
-
-
-def channels(chain: Sequence[Op]) -> int:
-    """Channels of the chain's result: 1 or 3."""
-    grays = [op.channels for op in chain if isinstance(op, Grayscale)]
-    return grays[-1] if grays else 3
-
-
-def chain_problems(chain: object) -> list[str]:
-    """Sentences about what is not an op, ops out of range, and a resize that is not last."""
-    if not isinstance(chain, tuple):
-        return [f"preprocess={chain!r}: give a tuple of ops, e.g. (ops.Sharpen(),) or () for raw."]
-    found = []
-    for op in chain:
-        if isinstance(op, Op):
-            found += op.problems()
-        else:
-            found.append(unknown("op", op, OPS) + " Write it as a value, e.g. ops.Sharpen().")
-    if any(isinstance(op, Resize) for op in chain[:-1]):
-        found.append(f"preprocess={label(chain)}: Resize must be the last op of its chain.")
-    return found
-
+OPS: dict[str, type[Op]] = {
+    op.__name__: op for op in (Hires, Both, Grayscale, Sharpen, Unsharp, Clahe, Shrink, SuperRes, Resize)
+}
 
 __getattr__ = missing_attribute("op", __name__, OPS)

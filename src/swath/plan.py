@@ -13,8 +13,8 @@ from typing import TypeVar
 
 from swath import contents, predictions, timm_names
 from swath.asha import Asha, Stratum
+from swath.chains import Preprocess, finished
 from swath.errors import InputError, raise_if_any
-from swath.ops import Op, finished
 from swath.paths import Storage, absolute, node_cache_folder
 from swath.predictions import Outcome, Trial
 from swath.preprocess import cache as caches
@@ -255,7 +255,7 @@ def _weight_file_problems(cells: Iterable[Cell]) -> list[str]:
     ]
 
 
-def _chain(cell: Cell) -> tuple[Op, ...]:
+def _chain(cell: Cell) -> Preprocess:
     return finished(cell.sweep.preprocess, cell.sweep.recipe.image_size)
 
 

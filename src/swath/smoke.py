@@ -4,6 +4,7 @@ from dataclasses import replace
 from typing import Any, cast
 
 from swath.asha import Asha
+from swath.chains import Chain
 from swath.ops import Resize
 from swath.recipe import Backbone, Recipe
 from swath.sweep import Grid, Sweep
@@ -59,6 +60,8 @@ def _small_recipe(recipe: Any) -> Any:
 
 
 def _small_chain(chain: Any) -> Any:
+    if isinstance(chain, Chain):
+        return replace(chain, train=_mapped(chain.train, _small_chain), test=_mapped(chain.test, _small_chain))
     if not isinstance(chain, tuple):
         return chain
     return tuple(replace(op, size_px=IMAGE_SIZE) if isinstance(op, Resize) and op.size_px else op for op in chain)

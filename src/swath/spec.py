@@ -5,10 +5,10 @@ from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any
 
-from swath import ops
+from swath import chains
+from swath.chains import Preprocess
 from swath.description import changed, digest, to_json
 from swath.losses import Loss
-from swath.ops import Op
 from swath.recipe import Backbone, Recipe
 from swath.splits import Split
 
@@ -43,7 +43,7 @@ class TrialSpec:
     data: str
     split: Split
     fold: int
-    preprocess: tuple[Op, ...]
+    preprocess: Preprocess
     backbone: Backbone
     weights: str
     loss: Loss
@@ -59,7 +59,7 @@ class TrialSpec:
     @property
     def in_chans(self) -> int:
         """Channels of the input."""
-        return ops.channels(self.preprocess)
+        return chains.channels(self.preprocess)
 
     @cached_property
     def fingerprint(self) -> str:

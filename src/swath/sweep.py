@@ -8,11 +8,11 @@ from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from typing import Any, TypeVar, cast
 
-from swath import losses, ops, timm_names
+from swath import chains, losses, timm_names
 from swath.asha import Asha
+from swath.chains import Chain, Preprocess
 from swath.description import Description
 from swath.losses import BCE, Loss
-from swath.ops import Op
 from swath.recipe import Backbone, Recipe
 from swath.registry import unknown
 from swath.splits import Holdout, KFold, Split
@@ -81,7 +81,7 @@ class Sweep:
         name: Letters, digits, `_`, `-` and `.`; names the reports and the list of cells in the store.
         task: Where the data come from.
         split: Which training images validate.
-        preprocess: A chain of ops; `()` is raw.
+        preprocess: A tuple of ops, `()` is raw; or `chain(train=..., test=...)`.
         backbone: A timm name or a `Backbone`.
         loss: One of `swath.losses`.
         recipe: Training settings.
@@ -93,7 +93,7 @@ class Sweep:
     name: str
     task: Task
     split: Split = Holdout()
-    preprocess: tuple[Op, ...] = ()
+    preprocess: Preprocess = ()
     backbone: Backbone | str = "resnet50"
     loss: Loss = BCE()
     recipe: Recipe = Recipe()
@@ -191,8 +191,8 @@ def _factor(path: tuple[str, ...]) -> str:
 
 
 def _label(path: tuple[str, ...], level: Any) -> str:
-    if path == ("preprocess",) and isinstance(level, tuple):
-        return ops.label(level)
+    if path[0] == "preprocess" and isinstance(level, tuple | Chain):
+        return chains.label(level)
     if isinstance(level, Task):
         return level.label
     if isinstance(level, Description):
@@ -245,7 +245,7 @@ def cell_problems(cell: Cell) -> list[str]:
         found += sweep.task.problems() + losses.loss_problems(sweep.loss, sweep.task.kind)
     else:
         found.append(unknown("task", sweep.task, ()) + " Give a value of swath.tasks, e.g. tasks.DaconSatellite(DIR).")
-    chain = ops.chain_problems(sweep.preprocess)
+    chain = chains.chain_problems(sweep.preprocess)
     found += chain
     found += _typed("split", sweep.split, Split, "holdout(0.2)")
     found += _typed("recipe", sweep.recipe, Recipe, "Recipe(epochs=20)")
@@ -267,12 +267,11 @@ def cell_problems(cell: Cell) -> list[str]:
 
 def _size_problems(sweep: Sweep) -> list[str]:
     """A sentence when the chain gives images of another size than the recipe says the model sees."""
-    size, wanted = ops.size_px(sweep.preprocess, sweep.recipe.image_size), sweep.recipe.image_size
-    if size == wanted:
-        return []
+    wanted = sweep.recipe.image_size
     return [
-        f"preprocess={ops.label(sweep.preprocess)} gives images of {size} px, Recipe(image_size={wanted!r}) says the "
-        "model sees another size: leave size_px out of Resize, or make the two equal."
+        f"preprocess={chains.label(sweep.preprocess)} gives images of {size} px, Recipe(image_size={wanted!r}) says "
+        "the model sees another size: leave size_px out of Resize, or make the two equal."
+        for size in sorted(chains.sizes_px(sweep.preprocess, wanted) - {wanted})
     ]
 
 

@@ -11,9 +11,9 @@ from scipy.sparse import coo_matrix
 from scipy.sparse.csgraph import connected_components
 
 from swath import contents
+from swath.chains import Ops, Preprocess, for_test, for_train
 from swath.description import digest
 from swath.errors import InputError
-from swath.ops import Op
 from swath.predictions import TaskRecord
 from swath.preprocess.cache import EntryPlan
 from swath.splits import Split, stratified_half
@@ -21,7 +21,6 @@ from swath.sweep import Sweep
 from swath.task import Task
 
 BAD_SHARE_ALLOWED = 0.01
-PARTS = ("train", "test")
 
 
 @dataclass(frozen=True)
@@ -44,22 +43,25 @@ class TaskPlan:
     digests: tuple[str, ...]
     folds: NDArray[np.int64]
 
-    def entries(self, chain: tuple[Op, ...]) -> dict[str, EntryPlan]:
-        """The cache entries of a chain: `train` and, where there are test images, `test`."""
-        split = self.record.rows["split"].to_numpy()
-        ids = self.record.rows["id"].to_numpy()
-        found = {}
-        for part in PARTS:
-            rows = np.flatnonzero(split == part)
-            if len(rows):
-                found[part] = EntryPlan(
-                    part,
-                    chain,
-                    tuple(self.paths[i] for i in rows),
-                    tuple(ids[rows]),
-                    tuple(self.digests[i] for i in rows),
-                )
-        return found
+    def entries(self, preprocess: Preprocess) -> dict[str, EntryPlan]:
+        """The cache entries of a preprocessing.
+
+        `train` holds the training rows through the train chain, `val` the same rows through the test chain (the same
+        entry when the chains are equal), and `test`, where there are test images, those.
+        """
+        entries = {
+            "train": self._entry("train", for_train(preprocess)),
+            "val": self._entry("train", for_test(preprocess)),
+            "test": self._entry("test", for_test(preprocess)),
+        }
+        return {part: entry for part, entry in entries.items() if entry.ids}
+
+    def _entry(self, part: str, chain: Ops) -> EntryPlan:
+        rows = np.flatnonzero(self.record.rows["split"] == part)
+        ids = self.record.rows["id"].to_numpy()[rows]
+        return EntryPlan(
+            part, chain, tuple(self.paths[i] for i in rows), tuple(ids), tuple(self.digests[i] for i in rows)
+        )
 
 
 def plan_task(task: Task, sweep: Sweep, memory: Path, notes: list[str]) -> TaskPlan:

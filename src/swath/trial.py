@@ -23,7 +23,7 @@ from swath.dataset import Part
 from swath.errors import InputError
 from swath.paths import Storage
 from swath.predictions import LEASE_TIMEOUT_S, Trial, outcome_of
-from swath.preprocess.cache import CachedImages, open_entry
+from swath.preprocess.cache import open_entry
 from swath.recipe import Backbone
 from swath.spec import TrialSpec
 from swath.train import EpochResult, Trainer
@@ -133,24 +133,22 @@ def _new_trainer(job: Job, classes: int) -> Trainer:
 
 
 def _parts(job: Job) -> dict[str, Part]:
-    """`train` and `val` from the training entry, `test` where there is one; bad images left out."""
+    """`train`, `val` and, where there are test images, `test`, each from its cache entry; bad images left out."""
     storage, spec = Storage(job.storage), job.spec
     record = predictions.read_task(storage, spec.data)
     folds = predictions.read_folds(storage, spec.data, spec.split.canonical())
-    opened: dict[str, CachedImages] = {}
     local = Path(job.local_cache) if job.local_cache else None
-    for name, key in job.entries.items():
-        opened[name] = open_entry(Storage(job.cache), key, local)
-    in_part = {name: _row_in_part(record.rows["split"].to_numpy(), name) for name in opened}
-    ids = record.rows["id"].to_numpy(str)
+    opened = {key: open_entry(Storage(job.cache), key, local) for key in set(job.entries.values())}
+    ids, split = record.rows["id"].to_numpy(str), record.rows["split"].to_numpy()
 
-    def part(entry: str, rows: np.ndarray) -> Part:
-        return Part(opened[entry], in_part[entry][rows], ids[rows], record.targets[rows])
+    def part(name: str, rows: np.ndarray) -> Part:
+        in_entry = _row_in_part(split, "test" if name == "test" else "train")
+        return Part(opened[job.entries[name]], in_entry[rows], ids[rows], record.targets[rows])
 
     train = record.part("train")
     validates = folds[train] == spec.fold
-    parts = {"train": part("train", train[~validates]), "val": part("train", train[validates])}
-    if "test" in opened and len(record.part("test")):
+    parts = {"train": part("train", train[~validates]), "val": part("val", train[validates])}
+    if "test" in job.entries and len(record.part("test")):
         parts["test"] = part("test", record.part("test"))
     return parts
 

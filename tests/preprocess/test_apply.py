@@ -5,10 +5,11 @@ from pathlib import Path
 import cv2
 import numpy as np
 import pytest
+import scipy.ndimage
 from numpy.typing import NDArray
 from PIL import Image, ImageOps
 
-from swath.ops import Grayscale, Op, Resize, Sharpen
+from swath.ops import Clahe, Grayscale, Hires, Op, Resize, Sharpen, Unsharp
 from swath.preprocess.apply import UnreadableImageError, apply, read_image
 
 Pixels = NDArray[np.uint8]
@@ -73,6 +74,57 @@ def test_gray_then_sharpen_runs_in_that_order() -> None:
     np.testing.assert_array_equal(apply(image, (Grayscale(3), Sharpen())), np.repeat(convolved(gray), 3, axis=2))
     other_way = apply(image, (Sharpen(), Grayscale()))
     assert (other_way != convolved(gray)).any()
+
+
+def unsharp_mask(image: Pixels, op: Unsharp) -> NDArray[np.float64]:
+    """The formula in double precision, with the blur as two plain correlations, before rounding."""
+    reach = int(np.ceil(3 * op.radius))
+    weights = np.exp(-(np.arange(-reach, reach + 1) ** 2) / (2 * op.radius**2))
+    blurred = image.astype(float)
+    for axis in (0, 1):
+        blurred = scipy.ndimage.correlate1d(blurred, weights / weights.sum(), axis, mode="mirror")
+    detail = image - blurred
+    return np.clip(image + op.amount * np.where(np.abs(detail) < op.threshold, 0, detail), 0, 255)
+
+
+@pytest.mark.parametrize("channels", [1, 3])
+@pytest.mark.parametrize("op", [Unsharp(), Unsharp(0.4, 3.0), Unsharp(2.5, 0.7), Unsharp(1.0, 1.5, threshold=20)])
+def test_unsharp_is_the_formula(op: Unsharp, channels: int) -> None:
+    image = noise(37, 91, channels)
+    found, exact = apply(image, (op,)), unsharp_mask(image, op)
+    at_the_threshold = np.abs(np.abs(exact - image) / op.amount - op.threshold) < 1e-3 if op.threshold else False
+    assert (np.where(at_the_threshold, 0, np.abs(found - exact)) <= 0.501).all()
+    assert ((found == 0) | (found == 255)).any()
+    if op.threshold:
+        assert 0.05 < (found == image).mean() < 0.9  # some detail is below, some above
+
+
+def test_more_amount_and_more_radius_sharpen_more() -> None:
+    def sharpness(image: Pixels) -> float:
+        return float(cv2.Laplacian(image, cv2.CV_64F).var())
+
+    image = smooth()
+    levels = [sharpness(apply(image, ops)) for ops in ((), (Unsharp(1, 0.5),), (Unsharp(1, 2),), (Unsharp(2, 2),))]
+    assert levels == sorted(levels)
+    assert levels[1] > 1.2 * levels[0]
+
+
+@pytest.mark.parametrize("op", [Clahe(), Clahe(4.0, 4), Clahe(40.0, 2)])
+def test_clahe_is_opencvs_on_lightness(op: Clahe) -> None:
+    image = smooth(61, 83) // 2
+    equalise = cv2.createCLAHE(clipLimit=op.clip_limit, tileGridSize=(op.tiles, op.tiles))
+    lightness, a, b = cv2.split(cv2.cvtColor(image, cv2.COLOR_RGB2LAB))
+    expected = cv2.cvtColor(cv2.merge((equalise.apply(lightness), a, b)), cv2.COLOR_LAB2RGB)
+    found = apply(image, (op,))
+    np.testing.assert_array_equal(found, expected)
+    assert found.std() > 1.1 * image.std()
+    gray = apply(image, (Grayscale(), op))
+    np.testing.assert_array_equal(gray[:, :, 0], equalise.apply(cv2.cvtColor(image, cv2.COLOR_RGB2GRAY)))
+
+
+def test_hires_leaves_the_file_it_is_given_alone() -> None:
+    image = noise(9, 7)
+    np.testing.assert_array_equal(apply(image, (Hires(),)), image)
 
 
 def resized(image: Pixels, height: int, width: int, interpolation: str) -> Pixels:

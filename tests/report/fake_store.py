@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from swath import losses, ops, predictions
+from swath import chains, losses, ops, predictions
 from swath.paths import Storage
 from swath.predictions import Outcome, TaskRecord, Trial
 from swath.recipe import Backbone, Recipe
@@ -101,7 +101,7 @@ class FakeTrial:
         return " / ".join([self.preprocess, self.backbone, self.loss, *self.extra.values()])
 
     def spec(self, task: FakeTask) -> TrialSpec:
-        chain = ops.finished(CHAINS[self.preprocess], 64)
+        chain = chains.finished(CHAINS[self.preprocess], 64)
         return TrialSpec(
             task=task.label,
             kind=task.kind,

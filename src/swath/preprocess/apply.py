@@ -1,5 +1,6 @@
 """Op to implementation. Images are RGB or gray uint8 [H, W, C] with C 3 or 1."""
 
+import math
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, cast
@@ -81,6 +82,31 @@ def _shrink(image: Image, op: ops.Shrink) -> Image:
     if scale >= 1:
         return image
     return _scaled(image, max(1, round(height * scale)), max(1, round(width * scale)), "area")
+
+
+@IMPLEMENTATIONS.register("unsharp")
+def _unsharp(image: Image, op: ops.Unsharp) -> Image:
+    width = 2 * math.ceil(3 * op.radius) + 1
+    exact = image.astype(np.float32)
+    blurred = cv2.GaussianBlur(exact, (width, width), op.radius, borderType=cv2.BORDER_REFLECT_101)
+    detail = exact - blurred.reshape(exact.shape)
+    detail[np.abs(detail) < op.threshold] = 0
+    return np.clip(np.rint(exact + op.amount * detail), 0, 255).astype(np.uint8)
+
+
+@IMPLEMENTATIONS.register("clahe")
+def _clahe(image: Image, op: ops.Clahe) -> Image:
+    equalise = cv2.createCLAHE(op.clip_limit, (op.tiles, op.tiles)).apply
+    if image.shape[2] == 1:
+        return cast(Image, equalise(image[:, :, 0]))
+    lab = cv2.cvtColor(image, cv2.COLOR_RGB2LAB)
+    lab[:, :, 0] = equalise(lab[:, :, 0])
+    return cast(Image, cv2.cvtColor(lab, cv2.COLOR_LAB2RGB))
+
+
+@IMPLEMENTATIONS.register("hires")
+def _hires(image: Image, op: ops.Hires) -> Image:
+    return image  # the file that was read is the high-resolution one
 
 
 @IMPLEMENTATIONS.register("resize")

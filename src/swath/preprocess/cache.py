@@ -19,11 +19,11 @@ import numpy as np
 from filelock import FileLock
 from numpy.typing import NDArray
 
-from swath import ops
+from swath import chains
 from swath.contents import bytes_digest
 from swath.description import changed, digest
 from swath.errors import StoreError
-from swath.ops import Op
+from swath.ops import Op, Resize
 from swath.paths import Storage
 from swath.preprocess.apply import UnreadableImageError, apply, decode
 
@@ -59,9 +59,9 @@ class EntryPlan:
     def image_shape(self) -> tuple[int, int, int]:
         """(S, S, C)."""
         resize = self.chain[-1]
-        if not isinstance(resize, ops.Resize) or not resize.size_px:
-            raise ValueError(f"chain {ops.label(self.chain)} does not end in a resize of known size")
-        return resize.size_px, resize.size_px, ops.channels(self.chain)
+        if not isinstance(resize, Resize) or not resize.size_px:
+            raise ValueError(f"chain {chains.ops_label(self.chain)} does not end in a resize of known size")
+        return resize.size_px, resize.size_px, chains.channels(self.chain)
 
     @property
     def image_bytes(self) -> int:
@@ -90,7 +90,7 @@ class EntryPlan:
     def describe(self) -> str:
         """`sharpen, train, 1,470 images at 64 px`."""
         size = self.image_shape[0]
-        return f"{ops.label(self.chain[:-1])}, {self.part}, {len(self.ids):,} images at {size} px"
+        return f"{chains.ops_label(self.chain[:-1])}, {self.part}, {len(self.ids):,} images at {size} px"
 
 
 def _shard(number: int) -> str:
@@ -173,7 +173,7 @@ def finish(cache: Storage, plan: EntryPlan) -> dict[str, str]:
         raise StoreError(f"cache entry {plan.key} lacks {sum(r is None for r in raw)} shards; start the sweep again.")
     receipts = [json.loads(r) for r in raw if r is not None]
     manifest = {
-        "chain": ops.label(plan.chain),
+        "chain": chains.ops_label(plan.chain),
         "part": plan.part,
         "images": len(plan.ids),
         "image_shape": plan.image_shape,
