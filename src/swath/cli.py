@@ -271,7 +271,11 @@ def _report(argv: list[str]) -> None:
 def _predict(argv: list[str]) -> None:
     parser = _reader("predict", "A submission in exactly the sample's columns and row order.")
     parser.add_argument("name", help="name of the sweep")
-    parser.add_argument("--ensemble", default="best", help="best, single, top3, ... or the label of a cell")
+    parser.add_argument(
+        "--ensemble",
+        default="best",
+        help="best, single, top3, greedy, ...; the label of a cell; or FILE:NAME for one of an ensembles.json",
+    )
     parser.add_argument("--out", default="submission.csv", help="the file to write")
     parser.add_argument("--task", default="", help="which task, where the sweep has several")
     values = parser.parse_args(argv)

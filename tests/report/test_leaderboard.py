@@ -74,7 +74,7 @@ def test_the_first_sentences_say_what_matters(scenes: Study, text: str):
     best = cell_results(scenes.read().tasks[0])[0]
     assert f"Best cell: `{best.cell}` with macro mAP **{best.score:.4f}**" in first
     assert "points above the baseline cell `raw / resnet18 / bce`" in first
-    assert "Chosen on one half of the validation images and scored on the other" in first
+    assert "Scored on validation images that did not choose them, the best single run has" in first
     assert "16 trials: 12 done, 1 stopped early, 1 failed, 1 unfinished, 1 not run." in first
     assert "trials left to run" in first
 
@@ -132,7 +132,7 @@ def test_a_sweep_without_finished_trials_still_has_a_report(tmp_path):
     assert "No cell of `scenes` has finished yet" in text
     assert "## Ranking" not in text
     assert "No cell has finished with two levels of this factor" in text
-    assert "swath predict" not in text
+    assert "swath predict study" not in text
 
 
 def test_trials_yet_to_run_are_listed(tmp_path):

@@ -11,6 +11,7 @@ from swath.report.analysis import analyse
 from swath.report.cells import cell_results
 from swath.report.curves import curves
 from swath.report.ensemble import ensembles
+from swath.report.pool import Pool
 from swath.report.trial_table import trial_table
 from swath.report.write import summary, write_report
 
@@ -24,14 +25,14 @@ def test_a_report_is_a_folder_of_files(scenes: Study, tmp_path):
     path = write_report(scenes.storage, "study", tmp_path / "reports" / "study")
     assert path == tmp_path / "reports" / "study" / "leaderboard.md"
     names = {p.name for p in path.parent.iterdir()}
-    pictures = {"curves.png", "factors.png", "ensembles.png"}
+    pictures = {"curves.png", "factors.png", "ensembles.png", "reliability.png"}
     assert names == {"leaderboard.md", "leaderboard.csv", "ensembles.json", *pictures}
     for picture in pictures:
         assert png_size((path.parent / picture).read_bytes())[0] == 1200
         assert f"]({picture})" in path.read_text()
     task = scenes.read().tasks[0]
     stored = json.loads((path.parent / "ensembles.json").read_text())
-    assert stored == {e.name: e.json("data-scenes") for e in ensembles(task)}
+    assert stored == {e.name: e.json("data-scenes") for e in ensembles(Pool.of(task))}
 
 
 def test_several_tasks_share_the_folder(two_tasks: Study, tmp_path):

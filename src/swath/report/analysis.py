@@ -3,10 +3,14 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from swath.report.calibration import Calibration, calibration
 from swath.report.cells import CellResult, cell_results
-from swath.report.ensemble import Ensemble, ensembles
+from swath.report.diversity import Diversity, diversity
+from swath.report.ensemble import Ensemble, cross_fit_parts, ensembles
 from swath.report.factors import FactorResult, factor_results
+from swath.report.pool import Pool
 from swath.report.results import TaskResults
+from swath.report.thresholds import Thresholds, thresholds
 
 
 @dataclass(frozen=True)
@@ -17,13 +21,19 @@ class Analysis:
         task: The results they come from.
         cells: Finished cells, best first.
         factors: Matched comparisons of each factor's levels.
-        ensembles: Averages with their cross-fitted scores; [] before any trial has finished.
+        ensembles: With their cross-fitted scores; [] before any trial has finished.
+        diversity: What averaging runs that differ in one factor is worth.
+        thresholds: Per label, for the best ensemble of a multilabel task; None where they cannot be cross-fitted.
+        calibration: Of the best ensemble; None likewise.
     """
 
     task: TaskResults
     cells: Sequence[CellResult]
     factors: Sequence[FactorResult]
     ensembles: Sequence[Ensemble]
+    diversity: Sequence[Diversity] = ()
+    thresholds: Thresholds | None = None
+    calibration: Calibration | None = None
 
     @property
     def baseline(self) -> CellResult | None:
@@ -33,4 +43,24 @@ class Analysis:
 
 def analyse(task: TaskResults) -> Analysis:
     """Compute a task's numbers."""
-    return Analysis(task, cell_results(task), factor_results(task), ensembles(task))
+    pool = Pool.of(task)
+    found = ensembles(pool)
+    return Analysis(
+        task,
+        cell_results(task),
+        factor_results(task),
+        found,
+        diversity(pool) if len(pool.runs) > 1 else (),
+        *_of_best(pool, found),
+    )
+
+
+def _of_best(pool: Pool, found: Sequence[Ensemble]) -> tuple[Thresholds | None, Calibration | None]:
+    """Thresholds and calibration of the best ensemble's cross-fitted predictions."""
+    parts = cross_fit_parts(pool) if found else None
+    p = found[-1].predictions if found else None
+    if parts is None or p is None:
+        return None, None
+    record = pool.task.record
+    chosen = thresholds(pool.targets, p, parts, record.labels) if record.kind == "multilabel" else None
+    return chosen, calibration(record.kind, pool.targets, p, parts)

@@ -1,4 +1,4 @@
-"""Averaged ensembles, cross-fitted: members are chosen on one half of the validation images, scored on the other.
+"""Ensembles, cross-fitted: chosen on four fifths of the validation images, scored on the fifth that did not choose.
 
 A member is a run: a cell with one seed, on every fold. Where a sweep has one split, a run is a trial.
 """
@@ -9,147 +9,156 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from swath.errors import InputError
-from swath.registry import unknown
-from swath.report.cells import Run, finished_runs, pooled_score, rank_key
+from swath import metrics
+from swath.report.cells import Run, replicates_of
+from swath.report.mixing import SINGLE, Average, Mix, choice, rules
+from swath.report.pool import Floats, Pool
 from swath.report.results import TaskResults
-from swath.splits import stratified_half
+from swath.splits import stratified_folds
 
-SIZES = (2, 3, 5, 8, 12, 20)
-BEST = "best"
-SINGLE = "single"
-_HALF_SEED = 0
-Floats = NDArray[np.float64]
-Mask = NDArray[np.bool_]
+PARTS = 5
+_SEED = 0
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Ensemble:
-    """An average of the probabilities of the best runs.
+    """An average of finished runs and what it is worth on images that did not choose it.
 
     Attributes:
-        name: `single`, `top2`, ... or `best`.
-        size: Runs in it.
-        members: Fingerprints of its trials, chosen on all validation images, best run first.
-        cross_fit_score: Mean of the two half scores; NaN when the images cannot be halved.
-        half_scores: Score on each half, with members chosen on the other one.
-        half_sizes: Runs chosen for each of them.
-        choice: How the members were chosen.
+        name: `single`, `top2`, ..., `best-per-backbone`, `all`, `greedy`, `weighted`, `ranks` or `best`.
+        members: Its runs, chosen on all validation images, the best or heaviest first.
+        weights: Of the members; they sum to 1.
+        average: `probabilities` or `ranks`.
+        score: Of the cross-fitted predictions, pooled; NaN when the images cannot be parted.
+        low: Lower end of the 95 % bootstrap interval of the score over validation images.
+        high: Its upper end.
+        gain: Score minus that of `single`, with the interval of the paired difference.
+        part_sizes: Members chosen for each part.
+        naive: Score of the members on the images that chose them: too good, and shown to say so.
+        predictions: [N, C] the cross-fitted predictions, in the order of the pool's rows; None without parts.
     """
 
     name: str
-    size: int
-    members: tuple[str, ...]
-    cross_fit_score: float
-    half_scores: tuple[float, ...]
-    half_sizes: tuple[int, ...]
-    choice: str
+    members: tuple[Run, ...]
+    weights: tuple[float, ...]
+    average: Average
+    score: float
+    low: float
+    high: float
+    gain: tuple[float, float, float]
+    part_sizes: tuple[int, ...]
+    naive: float
+    predictions: Floats | None
+
+    @property
+    def size(self) -> int:
+        """Number of members."""
+        return len(self.members)
+
+    @property
+    def trials(self) -> tuple[str, ...]:
+        """Fingerprints of its members' trials."""
+        return tuple(f for run in self.members for f in run.fingerprints)
 
     def json(self, data: str) -> dict[str, Any]:
-        """Its entry in ensembles.json, for the task with this data fingerprint."""
-        score = None if np.isnan(self.cross_fit_score) else self.cross_fit_score
-        return {"members": list(self.members), "cross_fit_score": score, "choice": self.choice, "data": data}
+        """Its entry in ensembles.json, for the task with this data fingerprint; `swath predict` reads it, too."""
+        return {
+            "members": [
+                {"trials": list(run.fingerprints), "cell": run.cell, "seed": run.seed, "weight": weight}
+                for run, weight in zip(self.members, self.weights, strict=True)
+            ],
+            "average": self.average,
+            "cross_fit_score": None if np.isnan(self.score) else self.score,
+            "interval": None if np.isnan(self.low) else [self.low, self.high],
+            "choice": choice(self.name),
+            "data": data,
+        }
 
 
-def ensemble_names(runs: int) -> list[str]:
-    """Names of the ensembles that so many finished runs allow."""
-    return [SINGLE, *(f"top{k}" for k in SIZES if k <= runs), BEST] if runs else []
+def ensembles(pool: Pool) -> list[Ensemble]:
+    """All ensembles of a task's candidates, `single` first, `best` last; [] before any run has finished."""
+    named = rules(pool.task, len(pool.runs))
+    if not named:
+        return []
+    parts = cross_fit_parts(pool)
+    fitted: dict[str, Floats] = {name: np.zeros(pool.targets.shape) for name in named} if parts is not None else {}
+    sizes: dict[str, list[int]] = {name: [] for name in named}
+    for part in [] if parts is None else range(int(parts.max()) + 1):
+        view = pool.view(parts != part)
+        for name, rule in named.items():
+            mix = rule(view)
+            fitted[name][parts == part] = mix.apply(pool.probabilities)[parts == part]
+            sizes[name].append(len(mix.members))
+    everything = pool.view()
+    replicates = _replicates(pool, fitted)
+    return [_ensemble(pool, name, rule(everything), fitted, sizes[name], replicates) for name, rule in named.items()]
 
 
-def usable_runs(task: TaskResults) -> list[Run]:
-    """Finished runs that can be averaged: distinct, and their predictions are numbers throughout."""
-    distinct = {run.fingerprints: run for run in finished_runs(task)}
-    return [run for run in distinct.values() if np.isfinite(run.probabilities).all()]
+def ensemble_names(task: TaskResults) -> list[str]:
+    """Names of the ensembles that a task's finished runs allow."""
+    return list(rules(task, len(Pool.of(task).runs)))
 
 
-def ensembles(task: TaskResults) -> list[Ensemble]:
-    """All ensembles of a task with their cross-fitted scores; [] before any run has finished."""
-    runs = usable_runs(task)
-    halves = _halves(task)
-    orders = {True: _Order(task, runs, halves), False: _Order(task, runs, ~halves)} if halves is not None else {}
-    final = _Order(task, runs, None)
-    found = []
-    for name in ensemble_names(len(runs)):
-        scores, sizes = [], []
-        for half, order in orders.items():
-            sizes.append(order.size(name))
-            scores.append(pooled_score(task, order.average(sizes[-1]), halves != half))
-        score = float(np.mean(scores)) if scores else float("nan")
-        chosen = final.chosen(name)
-        members = tuple(f for run in chosen for f in run.fingerprints)
-        found.append(Ensemble(name, len(chosen), members, score, tuple(scores), tuple(sizes), _choice(name)))
-    return found
-
-
-def members(task: TaskResults, name: str) -> list[Run]:
-    """The runs of one ensemble, chosen on all validation images as in `ensembles`.
-
-    Raises:
-        InputError: No run has finished, or there is no ensemble of that name.
-    """
-    runs = usable_runs(task)
-    names = ensemble_names(len(runs))
-    if not names:
-        raise InputError(f"no trial of {task.label} is COMPLETE yet, so there is nothing to average. Finish the sweep.")
-    if name not in names:
-        raise InputError(unknown("ensemble", name, names))
-    return _Order(task, runs, None).chosen(name)
-
-
-class _Order:
-    """Runs ranked on some of the validation images, and the averages of the first k.
+def chosen(task: TaskResults, name: str) -> tuple[list[tuple[Run, float]], Average]:
+    """The runs of one ensemble with their weights, chosen on all validation images as in `ensembles`.
 
     Args:
         task: The task.
-        runs: The runs.
-        chosen_on: [N] the images that decide; None for all.
+        name: One of `ensemble_names`.
+
+    Returns:
+        The members, and what of them is averaged.
     """
-
-    def __init__(self, task: TaskResults, runs: list[Run], chosen_on: Mask | None) -> None:
-        self._task = task
-        self._mask = chosen_on
-        scores = [run.score if chosen_on is None else pooled_score(task, run.probabilities, chosen_on) for run in runs]
-        self._ranked = [runs[i] for i in sorted(range(len(runs)), key=lambda i: rank_key(scores[i]))]
-        self._averages: dict[int, Floats] = {}
-
-    def average(self, size: int) -> Floats:
-        """[N, C] mean probabilities of the best runs, on all images."""
-        if not self._averages:
-            total: Floats | float = 0.0
-            for k, run in enumerate(self._ranked[: max(SIZES)], start=1):
-                total = total + run.probabilities
-                if k == 1 or k in SIZES:
-                    self._averages[k] = total / k
-        return self._averages[size]
-
-    def size(self, name: str) -> int:
-        """Number of runs that a named ensemble takes: fixed, or for `best` what scores highest on these images."""
-        if name == SINGLE:
-            return 1
-        if name != BEST:
-            return int(name.removeprefix("top"))
-        sizes = [1, *(k for k in SIZES if k <= len(self._ranked))]
-        return min(sizes, key=lambda k: rank_key(pooled_score(self._task, self.average(k), self._mask)))
-
-    def chosen(self, name: str) -> list[Run]:
-        """Members of a named ensemble, best first."""
-        return self._ranked[: self.size(name)]
+    pool = Pool.of(task)
+    mix = rules(task, len(pool.runs))[name](pool.view())
+    return [(pool.runs[m], weight) for m, weight in zip(mix.members, mix.weights, strict=True)], mix.average
 
 
-def _halves(task: TaskResults) -> Mask | None:
-    """[N] True for half A of the validation images: whole groups, stratified on labels; None where that cannot be."""
-    folds = sorted(task.validation)
-    rows = np.concatenate([task.validation[f] for f in folds]) if folds else np.empty(0, np.int64)
-    groups = task.record.rows["group"].to_numpy()[rows]
-    try:
-        return stratified_half(task.record.targets[rows], groups, 0.5, _HALF_SEED)
-    except ValueError:
-        return None
+def cross_fit_parts(pool: Pool) -> NDArray[np.int64] | None:
+    """[N] part of each validation image: whole groups, stratified on labels; None where there are too few groups."""
+    count = min(PARTS, len(np.unique(pool.groups)))
+    return stratified_folds(pool.targets, pool.groups, count, _SEED) if count > 1 else None
 
 
-def _choice(name: str) -> str:
-    if name == SINGLE:
-        return "the one best on the validation images"
-    if name == BEST:
-        return "number and members with the best average on the validation images, one member allowed"
-    return f"the {name.removeprefix('top')} best on the validation images, averaged"
+def _replicates(pool: Pool, fitted: dict[str, Floats]) -> dict[str, Floats]:
+    """Bootstrap replicates of each ensemble's score; the same draws for all, so that differences are paired.
+
+    Groups are drawn whole, within each fold of the split.
+    """
+    record, count = pool.task.record, replicates_of(pool.task)
+    found = {}
+    for name, p in fitted.items():
+        drawn = []
+        for fold in np.unique(pool.folds):
+            here = pool.folds == fold
+            groups = np.unique(pool.groups[here], return_inverse=True)[1].astype(np.int64)
+            drawn.append(
+                metrics.bootstrap(record.metric, record.kind, pool.targets[here], [p[here]], groups, count, int(fold))
+            )
+        found[name] = np.mean(drawn, axis=0)
+    return found
+
+
+def _ensemble(
+    pool: Pool, name: str, mix: Mix, fitted: dict[str, Floats], sizes: list[int], replicates: dict[str, Floats]
+) -> Ensemble:
+    score, single, drawn = float("nan"), float("nan"), np.full(1, np.nan)
+    if fitted:
+        score, single = pool.score(fitted[name]), pool.score(fitted[SINGLE])
+        drawn = replicates[name]
+    low, high = metrics.basic_interval(score, drawn)
+    gain = score - single
+    gain_low, gain_high = metrics.basic_interval(gain, drawn - replicates[SINGLE]) if fitted else (gain, gain)
+    return Ensemble(
+        name=name,
+        members=tuple(pool.runs[m] for m in mix.members),
+        weights=mix.weights,
+        average=mix.average,
+        score=score,
+        low=max(low, 0.0),
+        high=min(high, 1.0),
+        gain=(gain, gain_low, gain_high),
+        part_sizes=tuple(sizes),
+        naive=pool.score(mix.apply(pool.probabilities)),
+        predictions=fitted.get(name),
+    )

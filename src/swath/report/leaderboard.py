@@ -9,15 +9,16 @@ from pathlib import Path
 from swath.metrics import METRIC_TITLES
 from swath.paths import Storage
 from swath.report.analysis import Analysis
-from swath.report.ensemble import BEST, SINGLE
+from swath.report.ensemble_sections import calibration_section, ensembles_section, thresholds_section
 from swath.report.markdown import code, count, escape, file_part, interval_text, points_text, score_text, wrapped
+from swath.report.mixing import BEST, SINGLE
 from swath.report.results import Results
-from swath.report.sections import FACTORS_NOTE, ensembles_section, factor_section, per_label_section, ranking_section
+from swath.report.sections import FACTORS_NOTE, factor_section, per_label_section, ranking_section
 from swath.report.settings import settings_section
 from swath.report.states import is_running, state_sections, states_sentence
 
 Pictures = Mapping[str, str]
-"""File name of each picture of a task: `curves`, `factors`, `ensembles`."""
+"""File name of each picture of a task: `curves`, `factors`, `ensembles`, `reliability`."""
 
 
 def leaderboard(results: Results, analyses: Sequence[Analysis], pictures: Sequence[Pictures]) -> str:
@@ -58,12 +59,12 @@ def headline(analysis: Analysis) -> str:
     if len(analysis.cells) > 1:
         text += f" It is the highest of {len(analysis.cells)} cells, so part of its lead may be luck."
     by_name = {e.name: e for e in analysis.ensembles}
-    if SINGLE in by_name and not math.isnan(by_name[SINGLE].cross_fit_score):
-        single, mixed = by_name[SINGLE].cross_fit_score, by_name[BEST].cross_fit_score
+    if SINGLE in by_name and not math.isnan(by_name[SINGLE].score):
+        gain, low, high = (100 * x for x in by_name[BEST].gain)
         text += (
-            f"\nChosen on one half of the validation images and scored on the other, the best single trial has "
-            f"{score_text(single)} and the best ensemble {score_text(mixed)} ({points_text(100 * (mixed - single))} "
-            "points)."
+            "\nScored on validation images that did not choose them, the best single run has "
+            f"{score_text(by_name[SINGLE].score)} and the best ensemble {score_text(by_name[BEST].score)} "
+            f"({points_text(gain)} points, 95 % interval {points_text(low)} to {points_text(high)})."
         )
     return text
 
@@ -97,6 +98,11 @@ def _task_sections(results: Results, analysis: Analysis, files: Pictures, mark: 
         parts += [f"{mark} Ensembles", *ensembles_section(analysis)]
         if "ensembles" in files:
             parts.append(_picture("Cross-fitted score by number of members", files["ensembles"]))
+        chosen = thresholds_section(analysis)
+        parts += [f"{mark} Thresholds", *chosen] if chosen else []
+        parts.append(calibration_section(analysis))
+        if "reliability" in files:
+            parts.append(_picture("Share of positives by predicted probability", files["reliability"]))
     parts += state_sections(results, analysis.task, mark)
     if analysis.cells:
         parts += [f"{mark} Per label", *per_label_section(analysis)]
@@ -126,7 +132,8 @@ def _closing(results: Results, several: bool) -> list[str]:
     return [
         "## Files",
         "- [leaderboard.csv](leaderboard.csv): one row per trial\n"
-        "- [ensembles.json](ensembles.json): members and cross-fitted score of every ensemble",
+        "- [ensembles.json](ensembles.json): members, weights and cross-fitted score of every ensemble;\n"
+        "  `swath predict --ensemble ensembles.json:NAME` applies them",
         "## How to reproduce",
         "```\n" + "\n".join(commands) + "\n```",
     ]

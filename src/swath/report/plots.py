@@ -1,4 +1,4 @@
-"""Pictures of a report, as PNG bytes: learning curves, cell scores by factor level, ensembles by size.
+"""Pictures of a report, as PNG bytes: cell scores by factor level; and what all pictures share.
 
 Drawn with matplotlib's object interface, which keeps no global state and needs no display.
 """
@@ -15,13 +15,12 @@ from matplotlib.ticker import MaxNLocator
 
 from swath.metrics import METRIC_TITLES
 from swath.report.analysis import Analysis
-from swath.report.ensemble import BEST, SINGLE
 from swath.report.factors import FactorResult
 
 _DPI, _WIDTH_IN = 100, 12.0
 # Okabe and Ito's palette for every kind of colour vision, without its yellow, which is faint on white.
 PALETTE = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000")
-_GREY = "#8a8a8a"
+GREY = "#8a8a8a"
 _LEVELS_SHOWN = 40
 
 
@@ -43,7 +42,7 @@ def factors(analysis: Analysis) -> bytes | None:
     bar = {"marker": "|", "linestyle": "", "markersize": 15, "markeredgewidth": 3}
     handles = [
         Line2D([], [], color=PALETTE[0], alpha=0.75, label="matched cell", **marker),
-        Line2D([], [], color=_GREY, markerfacecolor="white", label="cell without a match", **marker),
+        Line2D([], [], color=GREY, markerfacecolor="white", label="cell without a match", **marker),
         Line2D([], [], color=PALETTE[1], label="mean over matched cells", **bar),
     ]
     figure.legend(handles=handles, loc="outside lower center", ncols=3, frameon=False)
@@ -62,10 +61,10 @@ def _level_dots(axes: Axes, analysis: Analysis, factor: FactorResult) -> None:
         lift = 0.18 * np.resize([-1.0, 0.0, 1.0, -0.5, 0.5], len(cells))
         for cell, up in zip(cells, lift, strict=True):
             matched = any(t.fingerprint in factor.trials for t in cell.trials)
-            look = {"color": PALETTE[0], "alpha": 0.75} if matched else {"color": _GREY, "markerfacecolor": "white"}
+            look = {"color": PALETTE[0], "alpha": 0.75} if matched else {"color": GREY, "markerfacecolor": "white"}
             axes.plot(cell.score, at + up, "o", markersize=7, **look)  # type: ignore[arg-type]
         if not cells:
-            axes.text(0.01, at, "no cell has finished", color=_GREY, va="center", transform=axes.get_yaxis_transform())
+            axes.text(0.01, at, "no cell has finished", color=GREY, va="center", transform=axes.get_yaxis_transform())
         if comparable and level in means:
             axes.plot(means[level], at, "|", color=PALETTE[1], markersize=20, markeredgewidth=3)
     axes.set_yticks(range(len(levels)), [text(n, 45) + (" (baseline)" if n == base else "") for n in levels])
@@ -74,33 +73,6 @@ def _level_dots(axes: Axes, analysis: Analysis, factor: FactorResult) -> None:
     axes.grid(axis="both", color="#e6e6e6")
     axes.set_axisbelow(True)
     plain(axes)
-
-
-def ensembles(analysis: Analysis) -> bytes | None:
-    """Cross-fitted score against the number of members."""
-    by_name = {e.name: e for e in analysis.ensembles}
-    tops = [e for e in analysis.ensembles if e.name != BEST and np.isfinite(e.cross_fit_score)]
-    if len(tops) < 2:
-        return None
-    figure = new_figure(5.2)
-    axes = figure.subplots()
-    sizes = [e.size for e in tops]
-    for half, letter in ((0, "B"), (1, "A")):
-        scores = [e.half_scores[half] for e in tops]
-        axes.plot(sizes, scores, "v^"[half], color=_GREY, markersize=6, label=f"on half {letter} alone")
-    axes.plot(
-        sizes, [e.cross_fit_score for e in tops], "o-", color=PALETTE[0], markersize=8, label="mean of both halves"
-    )
-    single, best = by_name[SINGLE].cross_fit_score, by_name[BEST].cross_fit_score
-    axes.axhline(single, color=PALETTE[1], linestyle="--", linewidth=1.5, label=f"best single trial, {single:.4f}")
-    axes.axhline(best, color=PALETTE[2], linestyle=":", linewidth=2, label=f"size chosen likewise, {best:.4f}")
-    axes.set_xticks(sizes)
-    axes.set_xlabel("members (the best trials of one half, scored on the other)")
-    axes.set_ylabel(f"cross-fitted {METRIC_TITLES[analysis.task.record.metric]}")
-    axes.grid(axis="y", color="#e6e6e6")
-    plain(axes)
-    figure.legend(loc="outside lower center", ncols=5, frameon=False)
-    return png(figure)
 
 
 def new_figure(height_in: float) -> Figure:

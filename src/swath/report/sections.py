@@ -1,11 +1,10 @@
-"""The sections of a leaderboard about finished trials: ranking, factors, ensembles, labels."""
+"""The sections of a leaderboard about finished trials: ranking, factors, labels."""
 
 import math
 
 from swath.metrics import METRIC_TITLES
 from swath.report.analysis import Analysis
 from swath.report.cells import CellResult, label_scores, positives
-from swath.report.ensemble import BEST, SINGLE, Ensemble
 from swath.report.factors import FactorResult
 from swath.report.markdown import (
     code,
@@ -19,7 +18,6 @@ from swath.report.markdown import (
     table,
 )
 from swath.report.results import TaskResults
-from swath.report.states import cell_list
 
 _FEW_POSITIVES = 10
 
@@ -108,41 +106,6 @@ def factor_section(task: TaskResults, factor: FactorResult, mark: str) -> str:
     if factor.factor == "epochs":
         note += " The levels of this factor are budgets."
     return f"{title}\n\n{table(headers, rows, 'l')}\n\n{note}"
-
-
-def ensembles_section(analysis: Analysis) -> list[str]:
-    """Every ensemble with its cross-fitted score, and the members of the best."""
-    by_name = {e.name: e for e in analysis.ensembles}
-    single = by_name[SINGLE].cross_fit_score
-    rows = [
-        [
-            e.name,
-            str(e.size),
-            score_text(e.cross_fit_score),
-            "" if e.name == SINGLE else points_text(100 * (e.cross_fit_score - single)),
-            *(score_text(s) for s in e.half_scores or (math.nan, math.nan)),
-        ]
-        for e in analysis.ensembles
-    ]
-    headers = ["ensemble", "members", "cross-fitted score", "points to single", "on half B", "on half A"]
-    best = by_name[BEST]
-    if not best.half_scores:
-        note = "The validation images cannot be halved, so there is no score that the choice has not seen."
-        return [table(headers, rows, "l"), note, _members(analysis.task, best)]
-    sizes = " and ".join(map(str, best.half_sizes))
-    note = (
-        "Averages of probabilities, uniform. Members were chosen on one half of the validation images and scored on "
-        f"the other, both ways; the score is the mean of the two. For `{BEST}` the number of members was chosen so, "
-        f"too: {sizes}. The members column, and what `swath predict` uses, is the same rule on all "
-        "validation images. A half has half the positives, which moves average precision: compare these scores with "
-        "each other, not with the ranking."
-    )
-    return [table(headers, rows, "l"), note, _members(analysis.task, best)]
-
-
-def _members(task: TaskResults, ensemble: Ensemble) -> str:
-    by_fingerprint = {t.fingerprint: t for t in task.trials}
-    return f"Members of `{ensemble.name}`:\n" + cell_list([by_fingerprint[f] for f in ensemble.members])
 
 
 def per_label_section(analysis: Analysis) -> list[str]:

@@ -1,6 +1,8 @@
 """A submission file in exactly the sample's columns and row order, from an ensemble of the sweep's trials."""
 
+import json
 from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -11,21 +13,23 @@ from swath.errors import InputError, StoreError
 from swath.paths import Storage, write_atomic
 from swath.predictions import TaskRecord
 from swath.registry import unknown
-from swath.report import ensemble as ensembles
-from swath.report.cells import Run, finished_runs
+from swath.report.cells import finished_runs
 from swath.report.collect import read_results
+from swath.report.ensemble import chosen, ensemble_names
+from swath.report.mixing import RANKS, Average, ranks
 from swath.report.results import Results, TaskResults, TrialResult
 
 Floats = NDArray[np.float64]
 
 
 def predict(storage: Storage, name: str, ensemble: str, out: str | Path, task: str = "") -> Path:
-    """Average the test probabilities of an ensemble's members and write them in the sample's form.
+    """Average the test predictions of an ensemble's members and write them in the sample's form.
 
     Args:
         storage: The store.
         name: The sweep.
-        ensemble: `best`, `single`, `top3`, ..., or the label of a cell: the average over its finished seeds.
+        ensemble: `best`, `single`, `top3`, `greedy`, ...; the label of a cell: the average over its finished seeds; or
+            the path of an `ensembles.json` and the name of one in it, `FILE:best`.
         out: The csv file to write.
         task: Label of the task; may be left out where the sweep has one.
 
@@ -36,14 +40,13 @@ def predict(storage: Storage, name: str, ensemble: str, out: str | Path, task: s
         InputError: Unknown sweep, task or ensemble; no test images; nothing finished; a member without predictions.
     """
     results = read_results(storage, name)
-    chosen = _task(results, task)
-    if chosen.record.submission is None:
+    of = _task(results, task)
+    if of.record.submission is None:
         raise InputError(
-            f"task {chosen.label} has no test images and no sample submission, so there is nothing to predict. "
+            f"task {of.label} has no test images and no sample submission, so there is nothing to predict. "
             "Give the task a test table (test.csv and sample_submission.csv) and run the sweep again."
         )
-    members = [trial for run in _members(chosen, ensemble) for trial in run.trials]
-    frame = submission(chosen.record, *_mean_probabilities(chosen, members))
+    frame = submission(of.record, *_average(of, _members(of, ensemble)))
     path = Path(out)
     write_atomic(path, frame.to_csv(index=False, float_format="%.6f", lineterminator="\n").encode())
     return path
@@ -101,30 +104,72 @@ def _task(results: Results, label: str) -> TaskResults:
     return results.tasks[0]
 
 
-def _members(task: TaskResults, ensemble: str) -> list[Run]:
+@dataclass(frozen=True)
+class _Recipe:
+    """What is averaged: trials with their weights, and how."""
+
+    trials: tuple[TrialResult, ...]
+    weights: tuple[float, ...]
+    average: Average
+
+
+def _members(task: TaskResults, ensemble: str) -> _Recipe:
     runs = finished_runs(task)
     if not runs:
         counts = ", ".join(f"{n} {state}" for state, n in task.counts().items())
         raise InputError(
             f"no trial of {task.label} is COMPLETE ({counts}), so there is nothing to predict with. Finish the sweep."
         )
-    names = ensembles.ensemble_names(len(ensembles.usable_runs(task)))
+    file, _, name = ensemble.rpartition(":")
+    if file.endswith(".json"):
+        return _from_file(task, Path(file), name)
+    names = ensemble_names(task)
     if ensemble in names:
-        return ensembles.members(task, ensemble)
+        found, average = chosen(task, ensemble)
+        return _recipe([(run.trials, weight) for run, weight in found], average)
     of_cell = [run for run in runs if run.cell == ensemble]
     if of_cell:
-        return of_cell
+        return _recipe([(run.trials, 1 / len(of_cell)) for run in of_cell], "probabilities")
     states = [f"seed {t.seed} {t.state}" for t in task.trials if t.cell == ensemble]
     if states:
         raise InputError(f"cell {ensemble!r} has no finished seed: {', '.join(states)}. Choose another or finish it.")
     raise InputError(unknown("ensemble or cell", ensemble, [*names, *dict.fromkeys(run.cell for run in runs)]))
 
 
-def _mean_probabilities(task: TaskResults, members: Sequence[TrialResult]) -> tuple[NDArray[np.str_], Floats]:
-    """Ids [N] and mean probabilities [N, C] over the members, on the test images that all of them predicted."""
+def _recipe(members: Sequence[tuple[Sequence[TrialResult], float]], average: Average) -> _Recipe:
+    """The fold models of a run share its weight."""
+    pairs = [(trial, weight / len(trials)) for trials, weight in members for trial in trials]
+    return _Recipe(tuple(t for t, _ in pairs), tuple(w for _, w in pairs), average)
+
+
+def _from_file(task: TaskResults, file: Path, name: str) -> _Recipe:
+    """An ensemble as a report wrote it into ensembles.json."""
+    try:
+        content = json.loads(file.read_text())
+    except (OSError, json.JSONDecodeError) as error:
+        raise InputError(f"{file} is no ensembles.json: {error}. Give the file that `swath report` wrote.") from error
+    entries = content.get(task.label, content)
+    if name not in entries:
+        raise InputError(f"{file}: {unknown('ensemble', name, entries)}")
+    entry = entries[name]
+    if entry["data"] != task.data:
+        raise InputError(
+            f"ensemble {name!r} of {file} was chosen on other data ({entry['data']}) than this sweep's ({task.data}). "
+            "Write the report again, or give the sweep and storage it came from."
+        )
+    by_fingerprint = {t.fingerprint: t for t in task.trials}
+    gone = [f for member in entry["members"] for f in member["trials"] if f not in by_fingerprint]
+    if gone:
+        raise InputError(f"{file}: the sweep no longer has {len(gone)} of its trials, e.g. {gone[0]}; report again.")
+    members = [([by_fingerprint[f] for f in m["trials"]], m["weight"]) for m in entry["members"]]
+    return _recipe(members, entry["average"])
+
+
+def _average(task: TaskResults, recipe: _Recipe) -> tuple[NDArray[np.str_], Floats]:
+    """Ids [N] and averages [N, C] over the members, on the test images that all of them predicted."""
     found: list[pd.DataFrame] = []
     problems = []
-    for trial in members:
+    for trial in recipe.trials:
         name = f"trial {trial.fingerprint} ({trial.cell}, seed {trial.seed})"
         cure = "Delete the trial and run the sweep again, or choose an ensemble without it."
         try:
@@ -141,6 +186,7 @@ def _mean_probabilities(task: TaskResults, members: Sequence[TrialResult]) -> tu
     for frame in found[1:]:
         common = common[common.isin(frame.index)]
     total = np.zeros((len(common), len(task.record.labels)))
-    for frame in found:
-        total += frame.loc[common].to_numpy(np.float64)
-    return common.to_numpy(str), total / len(found)
+    for frame, weight in zip(found, recipe.weights, strict=True):
+        p = frame.loc[common].to_numpy(np.float64)
+        total += weight * (ranks(p) if recipe.average == RANKS else p)
+    return common.to_numpy(str), total

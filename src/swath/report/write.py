@@ -7,7 +7,7 @@ from typing import Any
 
 from swath.metrics import METRIC_TITLES
 from swath.paths import Storage, write_atomic
-from swath.report import plots
+from swath.report import ensemble_plots, plots
 from swath.report.analysis import Analysis, analyse
 from swath.report.cells import cell_results
 from swath.report.collect import read_results
@@ -71,7 +71,12 @@ def summary(results: Results, report: Path | None = None) -> str:
 def _write_pictures(analysis: Analysis, out: Path, several: bool) -> dict[str, str]:
     """Draw what there is to draw; file names by kind."""
     suffix = f"-{file_part(analysis.task.label)}" if several else ""
-    pngs = {"curves": curves(analysis.task), "factors": plots.factors(analysis), "ensembles": plots.ensembles(analysis)}
+    pngs = {
+        "curves": curves(analysis.task),
+        "factors": plots.factors(analysis),
+        "ensembles": ensemble_plots.ensembles(analysis),
+        "reliability": ensemble_plots.reliability(analysis),
+    }
     files = {}
     for kind, png in pngs.items():
         if png is not None:

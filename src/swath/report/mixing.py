@@ -1,0 +1,152 @@
+"""Rules that choose an ensemble on some images: which runs, with what weight, averaged how.
+
+A rule sees the images of its mask only. That is what lets its score be estimated on the others.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from functools import partial
+from typing import Literal
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.optimize import nnls
+from scipy.stats import rankdata
+
+from swath.report.cells import rank_key
+from swath.report.greedy import greedy_counts
+from swath.report.pool import Floats, View
+from swath.report.results import TaskResults
+
+SIZES = (2, 3, 5, 8, 12, 20)
+SINGLE, BEST, ALL, GREEDY, WEIGHTED, RANKS = "single", "best", "all", "greedy", "weighted", "ranks"
+
+Average = Literal["probabilities", "ranks"]
+
+
+@dataclass(frozen=True)
+class Mix:
+    """An ensemble as chosen: runs of a pool and their weights.
+
+    Attributes:
+        members: Index into the pool's runs, the heaviest or best first.
+        weights: Of the members; they sum to 1.
+        average: What is averaged: probabilities, or ranks of the images within each label.
+    """
+
+    members: tuple[int, ...]
+    weights: tuple[float, ...]
+    average: Average = "probabilities"
+
+    def apply(self, probabilities: Floats) -> Floats:
+        """[N, C] of all of a pool's probabilities [K, N, C]; ranks are scaled to 0..1."""
+        total = np.zeros(probabilities.shape[1:])
+        for member, weight in zip(self.members, self.weights, strict=True):
+            p = probabilities[member]
+            total += weight * (ranks(p) if self.average == "ranks" else p)
+        return total
+
+
+Rule = Callable[[View], Mix]
+
+
+def ranks(p: Floats) -> Floats:
+    """Rank of each image within its label, from 1/N to 1; equal values share the mean of their ranks."""
+    return rankdata(p, axis=0) / len(p)
+
+
+def uniform(members: NDArray[np.int64] | list[int]) -> Mix:
+    """All of some members alike."""
+    return Mix(tuple(int(m) for m in members), (1 / len(members),) * len(members))
+
+
+def rules(task: TaskResults, runs: int) -> dict[str, Rule]:
+    """The rules that make sense for so many finished runs of a task, by name; {} for none."""
+    if not runs:
+        return {}
+    found: dict[str, Rule] = {SINGLE: partial(top, size=1)}
+    found |= {f"top{k}": partial(top, size=k) for k in SIZES if k <= runs}
+    if runs > 1:
+        found |= {
+            f"best-per-{factor.replace(' ', '-')}": partial(best_per_level, factor=factor) for factor in task.factors
+        }
+        found |= {ALL: everyone, GREEDY: greedy, WEIGHTED: weighted}
+        if task.record.metric == "map":
+            found[RANKS] = best_by_rank
+    return {**found, BEST: best}
+
+
+def choice(name: str) -> str:
+    """How a named rule chooses, in words."""
+    fixed = {
+        SINGLE: "the one best run",
+        BEST: "the best runs; their number is the one whose average scores highest, one run allowed",
+        ALL: "every finished run",
+        GREEDY: "greedy selection with replacement, bagged (Caruana et al. 2004, 2006)",
+        WEIGHTED: "weights of least squared error (Brier score), none below 0",
+        RANKS: f"the members of `{BEST}`; ranks of the images averaged instead of probabilities",
+    }
+    if name.startswith("best-per-"):
+        return f"the best run of each level of {name.removeprefix('best-per-')}"
+    return fixed.get(name) or f"the {name.removeprefix('top')} best runs"
+
+
+def top(view: View, size: int) -> Mix:
+    """The best `size` candidates."""
+    return uniform(view.order[:size])
+
+
+def everyone(view: View) -> Mix:
+    """All candidates."""
+    return uniform(view.order)
+
+
+def best(view: View) -> Mix:
+    """The best candidates, as many as score highest together."""
+    sizes = [1, *(k for k in SIZES if k <= len(view.order))]
+    total, scores = np.zeros_like(view.probabilities[0]), []
+    for k, member in enumerate(view.order[: sizes[-1]], start=1):
+        total = total + view.probabilities[member]
+        if k in sizes:
+            scores.append(view.score(total / k))
+    size = min(zip(sizes, scores, strict=True), key=lambda pair: rank_key(pair[1]))[0]
+    return uniform(view.order[:size])
+
+
+def best_by_rank(view: View) -> Mix:
+    """The same members, averaged by rank."""
+    return replace(best(view), average="ranks")
+
+
+def best_per_level(view: View, factor: str) -> Mix:
+    """The best candidate of each level of a factor."""
+    first: dict[str, int] = {}
+    for member in view.order:
+        first.setdefault(view.factors[member].get(factor, ""), int(member))
+    return uniform(list(first.values()))
+
+
+def greedy(view: View) -> Mix:
+    """Weights in proportion to how often bagged greedy selection picks each candidate."""
+    return _by_weight(greedy_counts(view).astype(np.float64))
+
+
+def weighted(view: View) -> Mix:
+    """Weights w >= 0 with sum 1 of least mean (sum_k w_k p_k - y)^2: stacking by the Brier score (Breiman 1996).
+
+    As the weights sum to 1 the error is w'Gw with G the mean products of the candidates' residuals. Its minimum is the
+    non-negative least squares solution of G^(1/2) w = 0 with a heavy row that holds the sum at 1.
+    """
+    residuals = (view.probabilities - view.targets).reshape(len(view.factors), -1)
+    gram = (residuals @ residuals.T).astype(np.float64) / residuals.shape[1]
+    values, vectors = np.linalg.eigh(gram)
+    root = (vectors * np.sqrt(np.maximum(values, 0))) @ vectors.T
+    heavy = 1e3 * max(float(np.sqrt(np.trace(gram))), 1e-12)
+    weights = nnls(np.vstack([root, np.full(len(gram), heavy)]), np.append(np.zeros(len(gram)), heavy))[0]
+    return _by_weight(np.where(weights < 1e-3 * weights.max(), 0, weights))
+
+
+def _by_weight(weights: Floats) -> Mix:
+    """Those above 0, heaviest first, with weights that sum to 1."""
+    members = [int(m) for m in np.argsort(-weights, kind="stable") if weights[m] > 0]
+    return Mix(tuple(members), tuple(float(weights[m] / weights.sum()) for m in members))
