@@ -52,7 +52,17 @@ def test_the_canonical_form_is_what_is_written_here() -> None:
             {"name": "sharpen", **v1},
             {"name": "resize", **v1, "size_px": 64, "interpolation": "auto", "aspect": "stretch"},
         ],
-        "backbone": {"name": "backbone", **v1, "model": "resnet50.a1_in1k", "pretrained": True, "stem": "adapt"},
+        "backbone": {
+            "name": "backbone",
+            **v1,
+            "model": "resnet50.a1_in1k",
+            "pretrained": True,
+            "stem": "adapt",
+            "pool": "default",
+            "head": "linear",
+            "drop_rate": None,
+            "drop_path_rate": None,
+        },
         "weights": "resnet50.a1_in1k",
         "loss": {"name": "focal", **v1, "gamma": 1.5, "alpha": 0.25},
         "recipe": {

@@ -7,9 +7,12 @@ from typing import Any, cast
 
 import timm
 import torch
-from torch import nn
+from torch import Tensor, nn
 
+from swath import hf_models, hf_names
 from swath.errors import InputError
+from swath.hf_names import is_hf
+from swath.pooling import with_pool
 from swath.recipe import Backbone
 
 
@@ -21,14 +24,27 @@ class Model:
         net: Takes float [B, in_chans, S, S], gives logits [B, classes].
         mean: Of each input channel, on the 0..1 scale.
         std: Likewise.
+        head: Name of the submodule that makes logits of features [B, F], "" where there is no single one.
     """
 
     net: nn.Module
     mean: tuple[float, ...]
     std: tuple[float, ...]
+    head: str = ""
 
 
-def build(backbone: Backbone, classes: int, in_chans: int, image_size: int, seed: int) -> Model:
+class Stacked(nn.Module):
+    """A classifier with a new layer on its logits."""
+
+    def __init__(self, net: nn.Module, head: nn.Module) -> None:
+        super().__init__()
+        self.net, self.head = net, head
+
+    def forward(self, images: Tensor) -> Tensor:
+        return self.head(self.net(images))
+
+
+def build(backbone: Backbone, classes: int, in_chans: int, image_size: int, seed: int, check: bool = True) -> Model:
     """Create a model; what is not pretrained is drawn from `seed`.
 
     Args:
@@ -37,33 +53,72 @@ def build(backbone: Backbone, classes: int, in_chans: int, image_size: int, seed
         in_chans: Channels of the input, 1 or 3.
         image_size: Side of the input in pixels.
         seed: Of the new weights.
+        check: Look whether a weights file filled all of the model, which builds it twice.
 
     Raises:
         InputError: The weights cannot be had, or do not fit the model.
     """
     torch.manual_seed(seed)
+    try:
+        if is_hf(backbone.model):
+            model = _hf(backbone, classes, in_chans, image_size, seed)
+        else:
+            model = _timm(backbone, classes, in_chans, image_size, seed, check)
+    except Exception as error:
+        raise InputError(_problem(backbone, error)) from error
+    if in_chans == 1:
+        mean, std = (sum(model.mean) / len(model.mean),), (sum(model.std) / len(model.std),)
+        return Model(model.net, mean, std, model.head)
+    return model
+
+
+def new_head(features: int, classes: int, drop_rate: float | None, seed: int) -> nn.Module:
+    """A linear layer, and dropout before it where there is any, drawn from `seed`."""
+    torch.manual_seed(seed)
+    return _dropping(nn.Linear(features, classes), drop_rate)
+
+
+def _dropping(layer: nn.Module, drop_rate: float | None) -> nn.Module:
+    return nn.Sequential(nn.Dropout(drop_rate), layer) if drop_rate else layer
+
+
+def _hf(backbone: Backbone, classes: int, in_chans: int, image_size: int, seed: int) -> Model:
+    net, features = hf_models.body(backbone, in_chans, image_size)
+    head = new_head(features, classes, backbone.drop_rate, seed)
+    pool = "" if backbone.head == "stacked" else backbone.pool
+    return Model(hf_models.HfNet(net, pool, head), *hf_models.normalisation(backbone), "head")
+
+
+def _timm(backbone: Backbone, classes: int, in_chans: int, image_size: int, seed: int, check: bool) -> Model:
     config = timm.models.get_pretrained_cfg(backbone.model)
-    options: dict[str, Any] = {"num_classes": classes, "in_chans": in_chans}
+    stacked = backbone.head == "stacked"
+    options: dict[str, Any] = {"in_chans": in_chans} if stacked else {"num_classes": classes, "in_chans": in_chans}
     # Only models with position embeddings take a size; ResNets and the like refuse the argument.
     if config is not None and config.fixed_input_size:
         options["img_size"] = image_size
+    if backbone.drop_path_rate is not None:
+        options["drop_path_rate"] = backbone.drop_path_rate
     if backbone.weights:
         options["pretrained_cfg_overlay"] = {"file": backbone.weights}
-    try:
-        net = timm.create_model(backbone.model, pretrained=backbone.pretrained, **options)
-    except Exception as error:
-        raise InputError(_weights_problem(backbone, error)) from error
-    if backbone.weights:
+    net = timm.create_model(backbone.model, pretrained=backbone.pretrained, **options)
+    if backbone.weights and check:
         untouched = _still_random(net, backbone, options, seed)
         if untouched:
-            error = ValueError(f"the file lacks {len(untouched)} of the model's tensors, e.g. {untouched[0]}")
-            raise InputError(_weights_problem(backbone, error))
+            raise ValueError(f"the file lacks {len(untouched)} of the model's tensors, e.g. {untouched[0]}")
     if in_chans != 3 and backbone.pretrained and backbone.stem == "reinit":
         _reset_stem(net)
     mean, std = (tuple(map(float, _config(net)[key])) for key in ("mean", "std"))
-    if in_chans == 1:
-        mean, std = (sum(mean) / len(mean),), (sum(std) / len(std),)
-    return Model(net, mean, std)
+    if stacked:
+        logits = int(cast(Any, net).num_classes)
+        return Model(Stacked(net, new_head(logits, classes, backbone.drop_rate, seed)), mean, std, "head")
+    head = _config(net)["classifier"]
+    head = head if isinstance(head, str) else ""
+    if backbone.drop_rate and not head:
+        raise ValueError(f"it has several heads; leave drop_rate={backbone.drop_rate:g} out")
+    if backbone.drop_rate:
+        net.set_submodule(head, _dropping(net.get_submodule(head), backbone.drop_rate))
+    pooled = with_pool(net, backbone.pool)
+    return Model(pooled, mean, std, head if pooled is net or not head else f"net.{head}")
 
 
 def _still_random(net: nn.Module, backbone: Backbone, options: dict[str, Any], seed: int) -> list[str]:
@@ -71,7 +126,8 @@ def _still_random(net: nn.Module, backbone: Backbone, options: dict[str, Any], s
     torch.manual_seed(seed)
     drawn = dict(timm.create_model(backbone.model, pretrained=False, **options).named_parameters())
     head = _config(net)["classifier"] or ()
-    heads = tuple(f"{name}." for name in ([head] if isinstance(head, str) else head))
+    new = () if backbone.head == "stacked" else (head,) if isinstance(head, str) else head
+    heads = tuple(f"{name}." for name in new)
     return [
         name
         for name, weight in net.named_parameters()
@@ -94,14 +150,27 @@ def _reset_stem(net: nn.Module) -> None:
         cast(nn.Conv2d, net.get_submodule(name)).reset_parameters()
 
 
-def _weights_problem(backbone: Backbone, error: Exception) -> str:
+def _problem(backbone: Backbone, error: Exception) -> str:
     # torch names the tensors that do not fit from the second line on, all of them.
     reason = f"{type(error).__name__}: {textwrap.shorten(str(error), 200)}".removesuffix(": ").removesuffix(".")
+    hf = is_hf(backbone.model)
+    form = (
+        "a folder as `save_pretrained` writes it"
+        if hf
+        else "a .safetensors or .pth file of this very model's state dict"
+    )
     if backbone.weights:
-        there = "" if Path(backbone.weights).is_file() else " (there is no such file on this machine)"
+        there = "" if Path(backbone.weights).exists() else " (there is no such file on this machine)"
         return (
             f"backbone {backbone.model!r} cannot be built with weights {backbone.weights!r}{there}: {reason}. "
-            "Give a .safetensors or .pth file of this very model's state dict, on a path every node can read."
+            f"Give {form}, on a path every node can read."
+        )
+    if hf and hf_names.place(backbone):
+        return f"backbone {backbone.model!r} cannot be built: {reason}. Give {form}, preprocessor_config.json and all."
+    if hf:
+        return (
+            f"backbone {backbone.model!r}: what it needs of the hub cannot be had ({reason}). Connect to the hub once "
+            f"so that it is kept, or give Backbone({backbone.model!r}, weights=FOLDER), {form}."
         )
     if backbone.pretrained:
         return (

@@ -5,17 +5,18 @@ Every problem is found here, before anything is started, and raised at once.
 
 import itertools
 import subprocess
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TypeVar
 
-from swath import contents, predictions, timm_names
+from swath import model_names, predictions
 from swath.asha import Asha, Stratum
 from swath.chains import Preprocess, finished
 from swath.errors import InputError, raise_if_any
-from swath.paths import Storage, absolute, node_cache_folder
+from swath.model_names import Start
+from swath.paths import Storage, node_cache_folder
 from swath.predictions import Outcome, Trial
 from swath.preprocess import cache as caches
 from swath.preprocess.cache import EntryPlan
@@ -67,7 +68,7 @@ class PlannedTrial:
         cell: The cell.
         spec: Everything that decides the result.
         entries: Its cache entries by part.
-        weights_file: File the backbone starts from, or "".
+        weights_file: File or folder the backbone starts from, or "".
     """
 
     cell: Cell
@@ -196,7 +197,8 @@ def make_plan(sweep: Sweep, places: Places, threads: int = 1) -> Plan:
     problems += label_problems(cells)
     problems += itertools.chain.from_iterable(cell_problems(cell) for cell in cells)
     problems += places.storage.problems()
-    problems += _weight_file_problems(cells)
+    backbones = dict.fromkeys(c.backbone for c in cells if isinstance(c.sweep.backbone, Backbone | str))
+    problems += itertools.chain.from_iterable(model_names.file_problems(b) for b in backbones)
     notes: list[str] = []
     tasks: dict[Task, TaskPlan] = {}
     sound = (c.sweep.task for c in cells if isinstance(c.sweep.task, Task) and not c.sweep.task.problems())
@@ -211,13 +213,13 @@ def make_plan(sweep: Sweep, places: Places, threads: int = 1) -> Plan:
         for task, planned in tasks.items()
         for chain in dict.fromkeys(_chain(c) for c in cells if c.sweep.task == task)
     }
-    started_from = {backbone: _weights(backbone) for backbone in dict.fromkeys(c.backbone for c in cells)}
+    started_from = {backbone: model_names.start(backbone) for backbone in backbones}
     trials = [
         PlannedTrial(
             cell,
             _spec(cell, tasks[cell.sweep.task], fold, seed, threads, started_from[cell.backbone]),
             chains[cell.sweep.task, _chain(cell)],
-            absolute(cell.backbone.weights, "weights") if cell.backbone.weights else "",
+            started_from[cell.backbone].path,
         )
         for seed in sweep.seeds
         for cell in cells
@@ -246,31 +248,11 @@ def code_commit() -> str:
     return done.stdout.strip()
 
 
-def _weight_file_problems(cells: Iterable[Cell]) -> list[str]:
-    files = {str(c.backbone.weights): c.backbone.model for c in cells}
-    return [
-        f"backbone {model!r}: the weights file {file!r} does not exist. Give the path of a .safetensors or .pth file."
-        for file, model in files.items()
-        if file and not Path(absolute(file, "weights")).is_file()
-    ]
-
-
 def _chain(cell: Cell) -> Preprocess:
     return finished(cell.sweep.preprocess, cell.sweep.recipe.image_size)
 
 
-def _weights(backbone: Backbone) -> str:
-    """What a backbone starts from, as part of a trial's identity."""
-    if not backbone.pretrained:
-        return "scratch"
-    if backbone.weights:
-        return f"file:{contents.file_digest(absolute(backbone.weights, 'weights'))}"
-    return timm_names.resolved(backbone.model)
-
-
-def _spec(cell: Cell, task: TaskPlan, fold: int, seed: int, threads: int, weights: str) -> TrialSpec:
-    backbone = cell.backbone
-    from_hub = backbone.pretrained and not backbone.weights
+def _spec(cell: Cell, task: TaskPlan, fold: int, seed: int, threads: int, start: Start) -> TrialSpec:
     return TrialSpec(
         task=task.record.label,
         kind=task.record.kind,
@@ -279,8 +261,8 @@ def _spec(cell: Cell, task: TaskPlan, fold: int, seed: int, threads: int, weight
         split=cell.sweep.split,
         fold=fold,
         preprocess=_chain(cell),
-        backbone=replace(backbone, model=weights if from_hub else backbone.model, weights=""),
-        weights=weights,
+        backbone=start.backbone,
+        weights=start.weights,
         loss=cell.sweep.loss,
         recipe=cell.sweep.recipe,
         threads=threads,

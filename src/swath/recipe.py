@@ -9,6 +9,9 @@ from swath.registry import unknown
 
 OPTIMIZERS = ("adam", "adamw")
 STEMS = ("adapt", "reinit")
+POOLS = ("default", "mean", "max", "first_token")
+HEADS = ("linear", "stacked")
+HF = "hf:"
 
 
 @dataclass(frozen=True)
@@ -49,15 +52,24 @@ class Recipe(Description):
 
 @dataclass(frozen=True)
 class Backbone(Description):
-    """A timm model and where its weights come from. A plain string `"resnet50"` means `Backbone("resnet50")`.
+    """A model of timm or transformers and where its weights come from. `"resnet50"` means `Backbone("resnet50")`.
 
     Attributes:
-        model: timm name, with or without a weight tag (`resnet50`, `resnet50.a1_in1k`).
+        model: timm name, with or without a weight tag (`resnet50`, `resnet50.a1_in1k`); or `hf:OWNER/NAME` for a
+            model of transformers on the Hugging Face hub, `hf:FOLDER` for one in a folder with its config.json.
         pretrained: Start from pretrained weights; False trains from scratch.
-        weights: A weight file to start from instead of the hub's (.safetensors, .pth); "" for the hub.
-            Its content, not its place, is part of a trial's identity.
+        weights: Weights to start from instead of the hub's; "" for the hub. For timm a file (.safetensors, .pth), for
+            transformers a folder as `save_pretrained` writes it, or a file beside its config.json.
+            Their content, not their place, is part of a trial's identity.
         stem: What becomes of a pretrained first convolution when the input has one channel: `adapt` sums its
-            weights over the channels (timm), `reinit` draws it anew.
+            weights over the channels, `reinit` draws it anew.
+        pool: How the last features become one vector per image: `default` is the model's own way, `mean` and `max`
+            go over all positions but the class and register tokens, `first_token` takes the class token, or the
+            first position (top left) where there is none.
+        head: `linear` puts one new linear layer on the pooled features; `stacked` keeps the pretrained classifier and
+            puts the new layer on its logits (1000 for ImageNet-1k).
+        drop_rate: Dropout before the new layer, 0 to below 1; None leaves the model's own.
+        drop_path_rate: Stochastic depth, 0 to below 1; None leaves the model's own. Not every model has it.
     """
 
     name: ClassVar[str] = "backbone"
@@ -65,6 +77,10 @@ class Backbone(Description):
     pretrained: bool = True
     weights: str = ""
     stem: Literal["adapt", "reinit"] = "adapt"
+    pool: Literal["default", "mean", "max", "first_token"] = "default"
+    head: Literal["linear", "stacked"] = "linear"
+    drop_rate: float | None = None
+    drop_path_rate: float | None = None
 
     def canonical(self) -> str:
         """`resnet50`, `resnet50(scratch)`, `resnet50(weights=FILE,stem=reinit)`: unique within a sweep."""
@@ -72,18 +88,48 @@ class Backbone(Description):
         if not self.pretrained:
             notes.append("scratch")
         elif self.weights:
-            notes.append(f"weights={str(self.weights).replace(chr(92), '/').rsplit('/', 1)[-1]}")
-        if self.stem != "adapt":
-            notes.append(f"stem={self.stem}")
-        return f"{self.model}({','.join(notes)})" if notes else str(self.model)
+            notes.append(f"weights={_last(self.weights)}")
+        choices = ((n, getattr(self, n)) for n in ("stem", "pool", "head", "drop_rate", "drop_path_rate"))
+        notes += [f"{name}={value}" for name, value in choices if value not in ("adapt", "default", "linear", None)]
+        return f"{self._title}({','.join(notes)})" if notes else self._title
+
+    @property
+    def _title(self) -> str:
+        """The model without the way to its folder."""
+        model = str(self.model)
+        source = model.removeprefix(HF)
+        is_path = model.startswith(HF) and (source.startswith((".", "~")) or source.count("/") != 1)
+        return HF + _last(source) if is_path else model
 
     def problems(self) -> list[str]:
-        found = [] if self.stem in STEMS else [unknown("stem of Backbone", self.stem, STEMS)]
+        found = [
+            unknown(f"{field} of Backbone", value, allowed)
+            for field, value, allowed in (
+                ("stem", self.stem, STEMS),
+                ("pool", self.pool, POOLS),
+                ("head", self.head, HEADS),
+            )
+            if value not in allowed
+        ]
         found += [
             f"Backbone({field}={value!r}): give it as text."
             for field, value in (("model", self.model), ("weights", self.weights))
             if not isinstance(value, str)
         ]
+        for field in ("drop_rate", "drop_path_rate"):
+            value = getattr(self, field)
+            if not (value is None or (isinstance(value, int | float) and 0 <= value < 1)):
+                found.append(f"Backbone({field}={value!r}): allowed is 0 to below 1, or None for the model's own.")
         if self.weights and not self.pretrained:
             found.append(f"Backbone({self.model!r}): weights={self.weights!r} needs pretrained=True; drop one of them.")
+        if self.head == "stacked" and self.pool != "default":
+            found.append(
+                f"Backbone({self.model!r}): pool={self.pool!r} with head='stacked' would feed the pretrained "
+                "classifier features it was not trained on; drop one of them."
+            )
         return found
+
+
+def _last(path: str) -> str:
+    """The last part of a path written in any system's way."""
+    return str(path).replace(chr(92), "/").rstrip("/").rsplit("/", 1)[-1]

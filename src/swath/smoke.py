@@ -79,12 +79,12 @@ def _tiny(value: Any) -> Any:
         full = Backbone(backbone) if isinstance(backbone, str) else backbone
         if not isinstance(full, Backbone) or not isinstance(full.model, str):
             return backbone
-        start = replace(full, stem="adapt")  # the stem is a choice of its own, and stays
+        start = Backbone(full.model, full.pretrained, full.weights)  # stem, pool and head are choices, and stay
         if start not in given:
             free = [t for t in TINY if t not in given.values()] or list(TINY)
             family = [t for t in free if t.removeprefix("test_") in full.model]
             given[start] = (family or free)[0]
-        return Backbone(given[start], pretrained=False, stem=full.stem)
+        return replace(full, model=given[start], pretrained=False, weights="")
 
     if isinstance(value, Backbone) and isinstance(cast(Any, value.model), Grid):
         models: Any = Grid(tuple(one(m).model for m in cast(Any, value.model).values))

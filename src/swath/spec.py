@@ -30,7 +30,7 @@ class TrialSpec:
         fold: Which fold validates.
         preprocess: The chain with its resize.
         backbone: The model; its weight file is left to `weights`.
-        weights: What the model starts from: a resolved timm name, `file:<sha256>`, or `scratch`.
+        weights: What the model starts from: a resolved timm name, `hf:NAME`, `file:<hash>`, or `scratch`.
         loss: The loss.
         recipe: The training settings.
         threads: CPU threads of the trial; results differ in the last bits between thread counts.

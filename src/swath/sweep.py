@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from typing import Any, TypeVar, cast
 
-from swath import chains, losses, timm_names
+from swath import chains, losses, model_names
 from swath.asha import Asha
 from swath.chains import Chain, Preprocess
 from swath.description import Description
@@ -82,7 +82,7 @@ class Sweep:
         task: Where the data come from.
         split: Which training images validate.
         preprocess: A tuple of ops, `()` is raw; or `chain(train=..., test=...)`.
-        backbone: A timm name or a `Backbone`.
+        backbone: A timm name, `hf:NAME`, or a `Backbone`.
         loss: One of `swath.losses`.
         recipe: Training settings.
         seeds: Training seeds, each a replicate of every cell.
@@ -256,13 +256,7 @@ def cell_problems(cell: Cell) -> list[str]:
     if not isinstance(sweep.backbone, Backbone | str):
         return [*found, f"backbone={sweep.backbone!r}: give a timm name or a Backbone."]
     backbone = cell.backbone
-    found += backbone.problems()
-    if not isinstance(backbone.model, str):
-        return found
-    found += timm_names.problems(backbone.model)
-    if backbone.pretrained and not backbone.weights:
-        found += timm_names.pretrained_problems(backbone.model)
-    return found
+    return [*found, *backbone.problems(), *model_names.problems(backbone)]
 
 
 def _size_problems(sweep: Sweep) -> list[str]:

@@ -10,6 +10,7 @@ import re
 from functools import cache
 from pathlib import Path
 
+from swath.errors import InputError
 from swath.registry import unknown
 
 _MODEL = re.compile(r"^@register_model\s*\n(?:@.*\n)*def (\w+)\(", re.MULTILINE)
@@ -57,6 +58,17 @@ def resolved(model: str) -> str:
         return model
     default = next(iter(weight_tags(architecture)), "")
     return f"{architecture}.{default}" if default else architecture
+
+
+def native_size(model: str) -> int:
+    """Side of the images a model's weights were made for, in pixels; timm itself is asked (and imported)."""
+    from timm.models import get_pretrained_cfg
+
+    config = get_pretrained_cfg(resolved(model))
+    size = config.input_size[-1] if config is not None else None
+    if size is None:
+        raise InputError(f"timm names no input size for {model!r}: give image_size as a number of pixels.")
+    return int(size)
 
 
 @cache

@@ -17,7 +17,7 @@ class Job:
         local_cache: Node-local folder for copies of cache entries; "" maps them where they are.
         entries: Key of the cache entry of each part: `train` (training rows through the train chain), `val` (training
             rows through the test chain) and, where there are test images, `test`.
-        weights_file: File the backbone starts from, or "".
+        weights_file: File or folder the backbone starts from, or "".
         keep_epochs: Rung epochs, whose validation predictions are kept.
         seen: The final state that the driver found and means to replace, or None.
         commit: The git commit of swath's code, or "".
