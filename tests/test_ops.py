@@ -1,3 +1,5 @@
+from pathlib import Path
+
 import pytest
 
 from swath import ops
@@ -61,3 +63,34 @@ def test_what_identifies_the_weights_of_superres() -> None:
     assert official.weight_file(3) == ""
     assert official.weight_sha256() == "b8a8376811077954d82ca3fcf476f1ac3da3e8a68a4f4d71363008000a18b75d"
     assert (Sharpen().weight_file(0), Sharpen().weight_sha256()) == ("", "")
+
+
+def test_detect_crop_takes_its_folds_file_from_a_folder_and_one_file_for_all(tmp_path: Path) -> None:
+    folder, single = ops.DetectCrop(detector=str(tmp_path)), ops.DetectCrop(detector="/x/birds.pt")
+    assert folder.weight_file(3) == str(tmp_path / "fold3.pt")
+    assert single.weight_file(0) == single.weight_file(3) == "/x/birds.pt"
+    assert single.without_file() == ops.DetectCrop()
+    assert ops.SuperRes(2, weights="/x/a.pth").without_file() == ops.SuperRes(2)
+    assert single.canonical() == "detect_crop(pad,birds.pt)"
+    assert (
+        ops.DetectCrop("stretch", "det/birds/", margin=0.1, classes=("bird",)).canonical()
+        == "detect_crop(stretch,birds,margin=0.1,classes=bird)"
+    )
+
+
+def test_problems_of_detect_crop_say_what_is_allowed() -> None:
+    assert ops.DetectCrop("contour", "x.pt", (0, 0, 255), 1, 0, "area", ("bird",)).problems() == []
+    wrong = ops.DetectCrop("streched", "", (1, 2), 0, 3, "cubik", "bird")  # type: ignore[arg-type]
+    found = wrong.problems()
+    for part in (
+        "'stretch'",
+        "swath detect finetune",
+        "(114, 114, 114)",
+        "above 0",
+        "from 0 to 2",
+        "'cubic'",
+        "('bird',)",
+    ):
+        assert any(part in problem for problem in found), part
+    assert len(found) == 7
+    assert "no margin" in ops.DetectCrop("contour", "x.pt", margin=0.1).problems()[0]

@@ -3,7 +3,8 @@
 What each op does to pixels is in `swath.preprocess.apply`; this module needs the standard library only.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import ClassVar, Literal
 
 from swath import releases
@@ -12,6 +13,7 @@ from swath.registry import missing_attribute, unknown
 
 INTERPOLATIONS = ("auto", "nearest", "linear", "cubic", "area", "lanczos")
 ASPECTS = ("stretch", "pad", "crop")
+CROPS = ("contour", "pad", "keep_ratio", "stretch")
 BACKENDS = ("spandrel", "realesrgan")
 
 
@@ -35,6 +37,10 @@ class Op(Description):
         file downloaded are one op.
         """
         return ""
+
+    def without_file(self) -> "Op":
+        """The op without the place of its model file: that file's content identifies it instead."""
+        return self
 
     def growth(self) -> float:
         """Pixels of the result for each pixel of the image, at most; what a disk must hold is estimated with it."""
@@ -142,6 +148,9 @@ class SuperRes(Op):
     def growth(self) -> float:
         return self.scale**2
 
+    def without_file(self) -> Op:
+        return replace(self, weights="")
+
     def problems(self) -> list[str]:
         found = []
         if isinstance(self.scale, bool) or self.scale not in (2, 4):
@@ -212,6 +221,72 @@ def _range_problems(op: Op, **ranges: tuple[float, float, bool]) -> list[str]:
 
 
 @dataclass(frozen=True)
+class DetectCrop(Op):
+    """Cut out, or mask, the most confident object that a detector finds; without one the image stays as it is.
+
+    Attributes:
+        mode: `contour` keeps the frame and fills what is outside the object's contour (GrabCut inside the box where
+            the detector gives boxes only); `pad` puts the crop at its own size in the centre of a filled canvas as
+            large as the image; `keep_ratio` enlarges the crop to the image's longer side and fills up to the square;
+            `stretch` resizes it to that square.
+        detector: A folder of detectors, one for each fold (`swath detect finetune`), or one .pt file for all. The
+            content of the file, not its place, is part of the identity.
+        fill: RGB of what is filled, 0 to 255 each; the neutral value is the gray that YOLO pads with.
+        confidence: Smallest score of a detection, above 0 to 1.
+        margin: Added to the box on each side, as a share of its own width or height, 0 to 2; not in mode `contour`.
+        interpolation: Of `keep_ratio` and `stretch`, as in `Resize`.
+        classes: Names of the classes to look for; () is all that the detector knows.
+    """
+
+    name: ClassVar[str] = "detect_crop"
+    expensive: ClassVar[bool] = True
+    mode: Literal["contour", "pad", "keep_ratio", "stretch"] = "pad"
+    detector: str = ""
+    fill: tuple[int, int, int] = (114, 114, 114)
+    confidence: float = 0.25
+    margin: float = 0.0
+    interpolation: str = "auto"
+    classes: tuple[str, ...] = ()
+
+    def canonical(self) -> str:
+        """`detect_crop(pad,birds)`: the mode, the detector's name, and what differs from the defaults."""
+        name = str(self.detector).replace(chr(92), "/").rstrip("/").rsplit("/", 1)[-1]
+        rest = replace(self, mode="pad", detector="")
+        other = Description.canonical(rest).removeprefix(self.name).strip("()")
+        return f"{self.name}({','.join(filter(None, (str(self.mode), name, other)))})"
+
+    def weight_file(self, fold: int) -> str:
+        return str(Path(self.detector) / f"fold{fold}.pt") if Path(self.detector).is_dir() else self.detector
+
+    def without_file(self) -> Op:
+        return replace(self, detector="")
+
+    def problems(self) -> list[str]:
+        found = []
+        if self.mode not in CROPS:
+            found.append(unknown("mode of DetectCrop", self.mode, CROPS))
+        if not isinstance(self.detector, str) or not self.detector:
+            found.append(
+                f"DetectCrop(detector={self.detector!r}): give the folder that `swath detect finetune` has written, "
+                "or a .pt file."
+            )
+        sound = isinstance(self.fill, tuple) and len(self.fill) == 3
+        if not sound or not all(isinstance(v, int) and 0 <= v <= 255 for v in self.fill):
+            found.append(f"DetectCrop(fill={self.fill!r}): give red, green and blue, 0 to 255, e.g. (114, 114, 114).")
+        if not (isinstance(self.confidence, int | float) and 0 < self.confidence <= 1):
+            found.append(f"DetectCrop(confidence={self.confidence!r}): allowed is above 0 and at most 1.")
+        if not (isinstance(self.margin, int | float) and 0 <= self.margin <= 2):
+            found.append(f"DetectCrop(margin={self.margin!r}): allowed is a share of the box from 0 to 2.")
+        elif self.margin and self.mode == "contour":
+            found.append("DetectCrop(mode='contour', margin=...): a contour has no margin; drop one of them.")
+        if self.interpolation not in INTERPOLATIONS:
+            found.append(unknown("interpolation of DetectCrop", self.interpolation, INTERPOLATIONS))
+        if not isinstance(self.classes, tuple) or not all(isinstance(c, str) for c in self.classes):
+            found.append(f"DetectCrop(classes={self.classes!r}): give a tuple of names, e.g. ('bird',).")
+        return found
+
+
+@dataclass(frozen=True)
 class Resize(Op):
     """To `size_px` x `size_px`; the last op of every chain, added when a chain does not end in one.
 
@@ -240,7 +315,7 @@ class Resize(Op):
 
 
 OPS: dict[str, type[Op]] = {
-    op.__name__: op for op in (Hires, Both, Grayscale, Sharpen, Unsharp, Clahe, Shrink, SuperRes, Resize)
+    op.__name__: op for op in (Hires, Both, Grayscale, Sharpen, Unsharp, Clahe, Shrink, SuperRes, DetectCrop, Resize)
 }
 
 __getattr__ = missing_attribute("op", __name__, OPS)

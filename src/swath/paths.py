@@ -193,6 +193,11 @@ def downloads_folder() -> Path:
     return (Path(cache) if cache else Path("~/.cache").expanduser()) / "swath"
 
 
+def tool_folder(tool: str) -> Path:
+    """Where a library may keep files of its own on this machine: below the system's temporary folder."""
+    return Path(tempfile.gettempdir()) / f"swath-{tool}-{os.getuid()}"
+
+
 def trial_key(fingerprint: str, name: str = "") -> str:
     """Key of a trial's object, `trials/<fingerprint>/<name>`."""
     return f"trials/{fingerprint}/{name}".rstrip("/")

@@ -2,11 +2,14 @@
 
 import torch
 
-from swath.image_models import superres
+from swath.image_models import detector, superres
 from swath.image_models.base import MODELS, ImageModel
 from swath.ops import Op
 
-LOADERS = (superres.load,)  # importing a module enters its loader in MODELS; the names keep those imports in sight
+LOADERS = (
+    superres.load,
+    detector.load,
+)  # importing a module enters its loader in MODELS; the names keep those imports in sight
 
 
 def load(op: Op, weight_file: str = "", device: str = "", threads: int = 1) -> ImageModel:

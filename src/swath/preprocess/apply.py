@@ -81,7 +81,7 @@ def _shrink(image: Image, op: ops.Shrink) -> Image:
     scale = op.longest_px / max(height, width)
     if scale >= 1:
         return image
-    return _scaled(image, max(1, round(height * scale)), max(1, round(width * scale)), "area")
+    return scaled(image, max(1, round(height * scale)), max(1, round(width * scale)), "area")
 
 
 @IMPLEMENTATIONS.register("unsharp")
@@ -116,9 +116,9 @@ def _resize(image: Image, op: ops.Resize) -> Image:
     if (height, width) == (size, size):
         return image
     if op.aspect == "stretch":
-        return _scaled(image, size, size, op.interpolation)
+        return scaled(image, size, size, op.interpolation)
     scale = (min if op.aspect == "pad" else max)(size / height, size / width)
-    inner = _scaled(image, max(1, round(height * scale)), max(1, round(width * scale)), op.interpolation)
+    inner = scaled(image, max(1, round(height * scale)), max(1, round(width * scale)), op.interpolation)
     inner = inner if inner.ndim == 3 else inner[:, :, None]
     top, left = abs(size - inner.shape[0]) // 2, abs(size - inner.shape[1]) // 2
     if op.aspect == "crop":
@@ -128,7 +128,8 @@ def _resize(image: Image, op: ops.Resize) -> Image:
     return canvas
 
 
-def _scaled(image: Image, height: int, width: int, interpolation: str) -> Image:
+def scaled(image: Image, height: int, width: int, interpolation: str) -> Image:
+    """Resize; `auto` averages areas where the image shrinks and is cubic where it grows."""
     if interpolation == "auto":
         shrinks = height * width < image.shape[0] * image.shape[1]
         interpolation = "area" if shrinks else "cubic"

@@ -1,0 +1,56 @@
+"""What `ops.DetectCrop` does to pixels once an object is found. Apart from the detector, so that it can be checked."""
+
+from typing import cast
+
+import numpy as np
+from numpy.typing import NDArray
+
+from swath import ops
+from swath.detection.contours import grabcut, mask_of
+from swath.detection.found import Detection, pixel_box
+from swath.preprocess.apply import Image, apply, scaled
+
+
+def crop(image: Image, found: Detection, op: ops.DetectCrop) -> Image:
+    """Cut or mask out the object.
+
+    Args:
+        image: uint8 [H, W, C].
+        found: The object; `contour` mode draws a contour by GrabCut where it has none.
+        op: The mode and its settings.
+
+    Returns:
+        uint8 [H, W, C] for `contour` and `pad`, [S, S, C] with S = max(H, W) for `keep_ratio` and `stretch`.
+    """
+    height, width, channels = image.shape
+    fill = _fill(op.fill, channels)
+    if op.mode == "contour":
+        inside = mask_of(found.contour or grabcut(image, found.box), height, width)
+        return np.where(inside[:, :, None], image, fill)
+    left, top, right, bottom = pixel_box(found.box, width, height, op.margin)
+    piece = np.ascontiguousarray(image[top:bottom, left:right])
+    if op.mode == "pad":
+        return _centred(piece, height, width, fill)
+    side = max(height, width)
+    if op.mode == "stretch":
+        return apply(piece, (ops.Resize(side, op.interpolation),))
+    scale = side / max(piece.shape[:2])
+    inner_height, inner_width = (max(1, round(length * scale)) for length in piece.shape[:2])
+    inner = scaled(piece, inner_height, inner_width, op.interpolation).reshape(inner_height, inner_width, channels)
+    return _centred(inner, side, side, fill)
+
+
+def _centred(piece: Image, height: int, width: int, fill: NDArray[np.uint8]) -> Image:
+    canvas = np.empty((height, width, piece.shape[2]), np.uint8)
+    canvas[:] = fill
+    top, left = (height - piece.shape[0]) // 2, (width - piece.shape[1]) // 2
+    canvas[top : top + piece.shape[0], left : left + piece.shape[1]] = piece
+    return canvas
+
+
+def _fill(colour: tuple[int, int, int], channels: int) -> NDArray[np.uint8]:
+    """The fill as uint8 [C]; of a gray image its luma, as `Grayscale` makes it."""
+    pixel = np.array(colour, np.uint8)
+    if channels == 3:
+        return pixel
+    return cast(NDArray[np.uint8], apply(pixel[None, None], (ops.Grayscale(),))[0, 0])

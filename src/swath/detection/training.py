@@ -1,0 +1,98 @@
+"""Training a detector with ultralytics on a data set of `yolo_set`."""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from swath.detection.yolo import keep_threads, package, weights_problems
+from swath.errors import InputError
+
+
+@dataclass(frozen=True)
+class Training:
+    """How a detector is trained.
+
+    Attributes:
+        weights: A .pt file to start from, or an architecture (`yolov8n.yaml`) to train from scratch.
+        epochs: Passes over the images, 1 or more.
+        size_px: Side of the square that the network sees, a multiple of 32. Larger than the images is of use: a network
+            that has learned on photographs knows no object of 20 pixels.
+        batch: Images per step.
+        lr: Learning rate of AdamW at its height.
+        mosaic: Share of the images that are shown four in one, 0 to 1.
+        seed: Of new weights, order and augmentation.
+    """
+
+    weights: str = "yolov8n.pt"
+    epochs: int = 50
+    size_px: int = 320
+    batch: int = 16
+    lr: float = 1e-3
+    mosaic: float = 0.0
+    seed: int = 0
+
+    def problems(self) -> list[str]:
+        """Sentences about values out of range."""
+        found = weights_problems(self.weights, yaml=True)
+        for field, low, high in (("epochs", 1, 10_000), ("batch", 2, 4096), ("seed", 0, 2**32 - 1)):
+            if not low <= getattr(self, field) <= high:
+                found.append(f"--{field} {getattr(self, field)}: allowed is a whole number from {low} to {high}.")
+        if not 32 <= self.size_px <= 2048 or self.size_px % 32:
+            found.append(f"--size-px {self.size_px}: allowed is a multiple of 32 from 32 to 2048.")
+        if not 0 < self.lr <= 1:
+            found.append(f"--lr {self.lr}: allowed is above 0 and at most 1.")
+        if not 0 <= self.mosaic <= 1:
+            found.append(f"--mosaic {self.mosaic}: allowed is a share from 0 to 1.")
+        return found
+
+
+def train(data: Path, work: Path, training: Training, contours: bool, device: str = "") -> Path:
+    """Train a detector on a data set of `yolo_set`.
+
+    Args:
+        data: Its yaml.
+        work: Empty folder for everything that is written.
+        training: The settings.
+        contours: Train a segmentation.
+        device: As of `Detector`.
+
+    Returns:
+        The weights after the last epoch. Not the best ones: those would be chosen on the validation images.
+    """
+    import torch
+
+    yolo = package().YOLO
+    task = "segment" if contours else "detect"
+    model = yolo(training.weights, task=task, verbose=False)
+    if model.task != task:
+        raise InputError(
+            f"detector weights {training.weights!r}: its task is {model.task}, and --task {task} was asked for. "
+            "Models that give contours have -seg in their names, e.g. yolov8n-seg.pt."
+        )
+    threads = torch.get_num_threads()
+    keep_threads()
+    try:
+        model.train(
+            data=str(data),
+            epochs=training.epochs,
+            imgsz=training.size_px,
+            batch=training.batch,
+            nbs=training.batch,  # no accumulation: one step per batch
+            optimizer="AdamW",
+            lr0=training.lr,
+            mosaic=training.mosaic,
+            close_mosaic=0,
+            seed=training.seed,
+            deterministic=True,
+            val=False,
+            plots=False,
+            amp=False,  # on a GPU the check before it downloads a model
+            workers=0,
+            device=device or ("0" if torch.cuda.is_available() else "cpu"),
+            project=str(work),
+            name="run",
+            exist_ok=True,
+            verbose=False,
+        )
+    finally:
+        torch.set_num_threads(threads)
+    return work / "run" / "weights" / "last.pt"
