@@ -1,3 +1,5 @@
+import importlib.util
+from dataclasses import replace
 from pathlib import Path
 
 import cv2
@@ -14,11 +16,16 @@ from swath.image_models.load import load
 from swath.image_models.superres import SuperResolution, upscale_tiled
 
 Image = NDArray[np.uint8]
+FILES = {"compact": "realesr-animevideov3-x4.pth", "x4plus": "realesrgan-x4plus-fp16.pth"}
+
+
+def realesrgan_installed() -> bool:
+    return importlib.util.find_spec("realesrgan") is not None
 
 
 @pytest.fixture(scope="module")
 def compact(shared: Path) -> str:
-    return str(shared / "weights" / "realesr-animevideov3-x4.pth")
+    return str(shared / "weights" / FILES["compact"])
 
 
 @pytest.fixture(scope="module")
@@ -63,7 +70,7 @@ def test_images_of_many_sizes_equal_plain_spandrel_one_by_one(compact: str, phot
 
 @pytest.mark.shared
 def test_x4plus_equals_plain_spandrel(shared: Path, photo: Image) -> None:
-    file = str(shared / "weights" / "realesrgan-x4plus-fp16.pth")
+    file = str(shared / "weights" / FILES["x4plus"])
     image = small(photo, 20, 16)
     (result,) = load(ops.SuperRes(), file, "cpu")([image])
     assert result.shape == (80, 64, 3)
@@ -103,12 +110,12 @@ def test_windows_cover_every_pixel_once_and_see_their_surroundings() -> None:
         return np.stack([m.repeat(4, axis=0).repeat(4, axis=1) for m in means])
 
     images = np.random.default_rng(0).integers(0, 256, (2, 57, 100, 3), np.uint8)
-    for window_px in (20, 33, 57, 99):
+    for window_px in (7, 20, 33, 57, 99):
         seen: list[tuple[int, ...]] = []
-        tiled = upscale_tiled(images, blurred, window_px, overlap_px=3)
+        tiled = upscale_tiled(images, blurred, window_px, 3)
         assert max(max(shape) for shape in seen) <= window_px
         np.testing.assert_array_equal(tiled, blurred(images))
-    blind = upscale_tiled(images, blurred, 20, overlap_px=0)
+    blind = upscale_tiled(images, blurred, 20, 0)
     assert not np.array_equal(blind, blurred(images)), "the test can see a seam"
 
 
@@ -120,10 +127,30 @@ def test_batches_hold_images_of_one_size_and_a_bounded_number_of_pixels() -> Non
         return images.repeat(4, axis=1).repeat(4, axis=2)
 
     images = [np.full((side, 8, 3), i, np.uint8) for i, side in enumerate([8, 4, 8, 8, 4, 8, 8])]
-    results = SuperResolution(upscale, 4, batch_px=3 * 64)(images)
+    results = SuperResolution(upscale, 4, overlap_px=0, batch_px=3 * 64)(images)
     assert sorted(seen) == [(2, 4, 8), (2, 8, 8), (3, 8, 8)]
     assert [int(r.max()) for r in results] == list(range(7)), "in the order given"
-    assert SuperResolution(upscale, 4, batch_px=1)([]) == []
+    assert SuperResolution(upscale, 4, overlap_px=0, batch_px=1)([]) == []
+
+
+@pytest.mark.shared
+@pytest.mark.skipif(not realesrgan_installed(), reason="the extra realesrgan is not installed")
+@pytest.mark.parametrize(("model", "file"), FILES.items())
+def test_the_original_package_gives_the_same_pixels(shared: Path, photo: Image, model: str, file: str) -> None:
+    op = ops.SuperRes(2, model)  # type: ignore[arg-type]
+    images = [small(photo, 20, 28), small(photo, 16, 16)]
+    path = str(shared / "weights" / file)
+    ours = load(op, path, "cpu")(images)
+    theirs = load(replace(op, backend="realesrgan"), path, "cpu")(images)
+    for a, b in zip(ours, theirs, strict=True):
+        np.testing.assert_array_equal(a, b)
+
+
+@pytest.mark.skipif(realesrgan_installed(), reason="realesrgan is installed")
+def test_without_the_original_package_it_says_how_to_install_it(tmp_path: Path) -> None:
+    (tmp_path / "any.pth").write_bytes(b"x")
+    with pytest.raises(InputError, match=r"needs the original package .* pip install 'swath\[realesrgan\]'"):
+        load(ops.SuperRes(backend="realesrgan"), str(tmp_path / "any.pth"), "cpu")
 
 
 @pytest.mark.shared

@@ -1,5 +1,6 @@
 """Super-resolution with Real-ESRGAN networks, loaded by spandrel."""
 
+import pickle
 from collections import defaultdict
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -23,9 +24,9 @@ Upscale = Callable[[NDArray[np.uint8]], NDArray[np.uint8]]
 SCALE = 4
 WINDOW_PX = 256
 """A larger image goes through the network in windows of at most this side: what bounds the memory, 1 GB for x4plus."""
-OVERLAP_PX = 32
-"""Of a window, on each inner side: seen by the network, not kept. `compact` sees 18 px far, so its tiled result is
-that of the whole image; `x4plus` sees some 350 px in theory and next to nothing beyond 32 (decision 0007)."""
+OVERLAP_PX = {"compact": 18, "x4plus": 64}
+"""Of a window, on each inner side: seen by the network, not kept. `compact` sees 18 px far, so windows leave no trace.
+`x4plus` sees some 350 px in theory; with 64 its result was within 2/255 of the whole image's, with 32 within 21."""
 BATCH_PX = {"cpu": 128 * 128, "cuda": 512 * 512}
 """Input pixels of one forward pass, by device. Larger batches do not help a CPU, and cost it memory."""
 ARCHITECTURES = {"x4plus": "ESRGAN", "compact": "Compact"}
@@ -38,12 +39,14 @@ class SuperResolution:
     Args:
         upscale: The network, times four.
         scale: Of the result, 4 or 2.
+        overlap_px: Of the windows of a large image.
         batch_px: Input pixels that go through the network at once.
     """
 
-    def __init__(self, upscale: Upscale, scale: int, batch_px: int) -> None:
+    def __init__(self, upscale: Upscale, scale: int, overlap_px: int, batch_px: int) -> None:
         self._upscale = upscale
         self._scale = scale
+        self._overlap_px = overlap_px
         self._batch_px = batch_px
 
     def __call__(self, images: Sequence[Image]) -> list[Image]:
@@ -56,7 +59,8 @@ class SuperResolution:
             size = max(1, self._batch_px // (min(height, WINDOW_PX) * min(width, WINDOW_PX)))
             for start in range(0, len(positions), size):
                 chunk = positions[start : start + size]
-                upscaled = upscale_tiled(np.stack([_rgb(images[p]) for p in chunk]), self._upscale)
+                batch = np.stack([_rgb(images[p]) for p in chunk])
+                upscaled = upscale_tiled(batch, self._upscale, WINDOW_PX, self._overlap_px)
                 results |= {p: self._finished(u, images[p]) for p, u in zip(chunk, upscaled, strict=True)}
         return [results[position] for position in range(len(images))]
 
@@ -69,9 +73,7 @@ class SuperResolution:
         return upscaled
 
 
-def upscale_tiled(
-    images: NDArray[np.uint8], upscale: Upscale, window_px: int = WINDOW_PX, overlap_px: int = OVERLAP_PX
-) -> NDArray[np.uint8]:
+def upscale_tiled(images: NDArray[np.uint8], upscale: Upscale, window_px: int, overlap_px: int) -> NDArray[np.uint8]:
     """Run `upscale` over windows that overlap, and keep of each window what is its own.
 
     Args:
@@ -118,14 +120,15 @@ def load(op: ops.SuperRes, weight_file: str, device: str) -> SuperResolution:
     path = Path(weight_file) if weight_file else _released(op)
     if not path.is_file():
         raise InputError(f"{op.canonical()}: the weights file {weight_file!r} does not exist on this machine.")
-    return SuperResolution(spandrel_upscale(op, path, place), op.scale, BATCH_PX.get(place.type, BATCH_PX["cpu"]))
+    upscale = BACKENDS[op.backend](op, path, place)
+    return SuperResolution(upscale, op.scale, OVERLAP_PX[op.model], BATCH_PX.get(place.type, BATCH_PX["cpu"]))
 
 
 def _released(op: ops.SuperRes) -> Path:
     return fetch(SUPERRES[op.model], f"give SuperRes(model={op.model!r}, weights=PATH), on a path every node can read")
 
 
-def spandrel_upscale(op: ops.SuperRes, path: Path, device: torch.device) -> Upscale:
+def _spandrel(op: ops.SuperRes, path: Path, device: torch.device) -> Upscale:
     """The network of a file, through spandrel."""
     try:
         network = ModelLoader().load_from_file(path)
@@ -146,6 +149,24 @@ def spandrel_upscale(op: ops.SuperRes, path: Path, device: torch.device) -> Upsc
             return result.permute(0, 2, 3, 1).contiguous().cpu().numpy()
 
     return upscale
+
+
+def _realesrgan(op: ops.SuperRes, path: Path, device: torch.device) -> Upscale:
+    """The same through the original package."""
+    from swath.image_models import realesrgan_backend
+
+    try:
+        return realesrgan_backend.upscale(op, path, device)
+    except ImportError as error:
+        raise InputError(
+            f"{op.canonical()} needs the original package ({error}): pip install 'swath[realesrgan]' on Python 3.11 or "
+            "3.12, or leave `backend` out: spandrel gives the same pixels."
+        ) from error
+    except (KeyError, RuntimeError, OSError, ValueError, pickle.UnpicklingError) as error:
+        raise InputError(_file_problem(op, path, f"realesrgan cannot load it ({error!r})")) from error
+
+
+BACKENDS = {"spandrel": _spandrel, "realesrgan": _realesrgan}
 
 
 def _file_problem(op: ops.SuperRes, path: Path, reason: str) -> str:
