@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from swath import Backbone, Recipe, Sweep, asha, grid, losses, ops
+from swath import Backbone, Recipe, Sweep, asha, chains, grid, losses, ops
 from swath.smoke import smoke
 from swath.sweep import expand, grid_problems
 
@@ -55,3 +55,15 @@ def test_grids_within_values_survive(make_sweep: Callable[..., Sweep]) -> None:
     cells = expand(smoke(sweep))
     assert len(cells) == 2 * 2 * 2 * 2 * 2, "epochs collapse to one value, everything else stays"
     assert {op.size_px for c in cells for op in c.sweep.preprocess if isinstance(op, ops.Resize)} == {64}
+
+
+def test_images_are_reduced_before_super_resolution(make_sweep: Callable[..., Sweep]) -> None:
+    twice = ops.SuperRes(grid(2, 4), "compact")
+    sweep = make_sweep(preprocess=grid((), (ops.SuperRes(2), ops.Sharpen()), (ops.Sharpen(), twice)))
+    small = [chains.label(c.sweep.preprocess) for c in expand(smoke(sweep))]
+    assert small == [
+        "raw",
+        "shrink(32)|superres(x4plus,2)|sharpen",
+        "sharpen|shrink(16)|superres(compact,2)",
+        "sharpen|shrink(16)|superres(compact,4)",
+    ]

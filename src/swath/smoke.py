@@ -5,7 +5,7 @@ from typing import Any, cast
 
 from swath.asha import Asha
 from swath.chains import Chain
-from swath.ops import Resize
+from swath.ops import Op, Resize, Shrink, SuperRes
 from swath.recipe import Backbone, Recipe
 from swath.sweep import Grid, Sweep
 
@@ -33,6 +33,8 @@ TINY = (
 
 def smoke(sweep: Sweep) -> Sweep:
     """The sweep with tiny models from scratch, 64 px, 2 epochs, one seed and at most 400 training images.
+
+    Images are reduced before super-resolution, whose cost grows with their pixels.
 
     Every cell of the grid stays a cell, unless it differs from another only in what is shrunk (epochs, image_size).
     """
@@ -64,7 +66,17 @@ def _small_chain(chain: Any) -> Any:
         return replace(chain, train=_mapped(chain.train, _small_chain), test=_mapped(chain.test, _small_chain))
     if not isinstance(chain, tuple):
         return chain
-    return tuple(replace(op, size_px=IMAGE_SIZE) if isinstance(op, Resize) and op.size_px else op for op in chain)
+    return tuple(small for op in chain for small in _small_ops(op))
+
+
+def _small_ops(op: Any) -> tuple[Op, ...]:
+    """The op at the smoke's size; super-resolution is given so small an image that its result has that size."""
+    if isinstance(op, Resize) and op.size_px:
+        return (replace(op, size_px=IMAGE_SIZE),)
+    if isinstance(op, SuperRes):
+        scales: Any = cast(Any, op.scale).values if isinstance(op.scale, Grid) else (op.scale,)
+        return Shrink(IMAGE_SIZE // max((s for s in scales if s in (2, 4)), default=4)), op
+    return (op,)
 
 
 def _short(rule: Any) -> Any:
