@@ -4,7 +4,21 @@ from swath import losses, ops, tasks
 from swath.chains import chain
 from swath.cli import main
 from swath.recipe import Backbone, Recipe
-from swath.sweep import Sweep, asha, grid, holdout, kfold
+from swath.sweep import Sweep, asha, grid, holdout, kfold, union
 
-__all__ = ["Backbone", "Recipe", "Sweep", "asha", "chain", "grid", "holdout", "kfold", "losses", "main", "ops", "tasks"]
+__all__ = [
+    "Backbone",
+    "Recipe",
+    "Sweep",
+    "asha",
+    "chain",
+    "grid",
+    "holdout",
+    "kfold",
+    "losses",
+    "main",
+    "ops",
+    "tasks",
+    "union",
+]
 __version__ = "0.1.0"

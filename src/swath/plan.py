@@ -22,7 +22,7 @@ from swath.preprocess import cache as caches
 from swath.preprocess.cache import EntryPlan
 from swath.recipe import Backbone
 from swath.spec import TrialSpec
-from swath.sweep import Cell, Sweep, cell_problems, expand, grid_problems, label_problems
+from swath.sweep import Cell, Sweep, cell_problems, expand, grid_problems, label_problems, published_problems
 from swath.task import Task
 from swath.task_plan import TaskPlan, plan_task
 
@@ -194,7 +194,7 @@ def make_plan(sweep: Sweep, places: Places, threads: int = 1) -> Plan:
     problems = grid_problems(sweep)
     raise_if_any(problems)
     cells = expand(sweep)
-    problems += label_problems(cells)
+    problems += label_problems(cells) + published_problems(sweep, cells)
     problems += itertools.chain.from_iterable(cell_problems(cell) for cell in cells)
     problems += places.storage.problems()
     backbones = dict.fromkeys(c.backbone for c in cells if isinstance(c.sweep.backbone, Backbone | str))

@@ -7,9 +7,9 @@ from swath.asha import Asha
 from swath.chains import Chain
 from swath.ops import Op, Resize, Shrink, SuperRes
 from swath.recipe import Backbone, Recipe
-from swath.sweep import Grid, Sweep
+from swath.sweep import Grid, Sweep, expand, expanded
 
-EPOCHS, IMAGE_SIZE, TRAIN_IMAGES = 2, 64, 400
+EPOCHS, IMAGE_SIZE, TRAIN_IMAGES, TEST_IMAGES = 2, 64, 400, 100
 # timm's tiny architectures, by the families they stand for; a family met again takes the next free one.
 TINY = (
     "test_resnet",
@@ -32,21 +32,30 @@ TINY = (
 
 
 def smoke(sweep: Sweep) -> Sweep:
-    """The sweep with tiny models from scratch, 64 px, 2 epochs, one seed and at most 400 training images.
+    """The sweep with tiny models from scratch, 64 px, 2 epochs, one seed, and at most 400 training and 100 test images.
 
     Images are reduced before super-resolution, whose cost grows with their pixels.
 
     Every cell of the grid stays a cell, unless it differs from another only in what is shrunk (epochs, image_size).
     """
+    small = _small(sweep, {})
+    labels = {cell.label for cell in expand(small)}
+    return replace(small, published={c: scores for c, scores in sweep.published.items() if c in labels})
+
+
+def _small(sweep: Sweep, given: dict[Backbone, str]) -> Sweep:
+    """The sweep without a look at its cells; `given` remembers the tiny model of each backbone."""
     return replace(
         sweep,
         name=f"{sweep.name}-smoke",
-        backbone=_tiny(sweep.backbone),
+        backbone=_tiny(sweep.backbone, given),
         recipe=_mapped(sweep.recipe, _small_recipe),
         preprocess=_mapped(sweep.preprocess, _small_chain),
         seeds=sweep.seeds[:1],
         stop=sweep.stop and _mapped(sweep.stop, _short),
         max_train_images=min(sweep.max_train_images or TRAIN_IMAGES, TRAIN_IMAGES),
+        max_test_images=min(sweep.max_test_images or TEST_IMAGES, TEST_IMAGES),
+        members=tuple(_small(member, given) for member in sweep.members),
     )
 
 
@@ -83,22 +92,29 @@ def _short(rule: Any) -> Any:
     return replace(rule, grace_epochs=1) if isinstance(rule, Asha) else rule
 
 
-def _tiny(value: Any) -> Any:
-    """A tiny model for each backbone, of its family where there is one, different for different backbones."""
-    given: dict[Backbone, str] = {}
+def _tiny(value: Any, given: dict[Backbone, str]) -> Any:
+    """A tiny model for each backbone, of its family where there is one, different for different backbones.
+
+    Everything else that a backbone says (its stem, its head, ...) is a choice of its own, and stays, with its grids.
+    """
 
     def one(backbone: Any) -> Any:
         full = Backbone(backbone) if isinstance(backbone, str) else backbone
         if not isinstance(full, Backbone) or not isinstance(full.model, str):
             return backbone
-        start = Backbone(full.model, full.pretrained, full.weights)  # stem, pool and head are choices, and stay
+        start = Backbone(full.model, full.pretrained, full.weights)
         if start not in given:
             free = [t for t in TINY if t not in given.values()] or list(TINY)
             family = [t for t in free if t.removeprefix("test_") in full.model]
             given[start] = (family or free)[0]
         return replace(full, model=given[start], pretrained=False, weights="")
 
+    if isinstance(value, Grid):
+        return Grid(tuple(dict.fromkeys(_tiny(v, given) for v in value.values)))
+    if isinstance(value, Backbone) and any(isinstance(v, Grid) for v in (value.pretrained, value.weights)):
+        # The model alone stands in for where its weights come from: each combination becomes a level.
+        return _tiny(Grid(tuple(start for start, _ in expanded(value))), given)
     if isinstance(value, Backbone) and isinstance(cast(Any, value.model), Grid):
-        models: Any = Grid(tuple(one(m).model for m in cast(Any, value.model).values))
+        models: Any = Grid(tuple(one(replace(value, model=m)).model for m in cast(Any, value.model).values))
         return replace(value, model=models, pretrained=False, weights="")
-    return _mapped(value, one)
+    return one(value)

@@ -4,9 +4,9 @@ import dataclasses
 import itertools
 import re
 from collections import Counter
-from collections.abc import Iterator
-from dataclasses import dataclass, replace
-from typing import Any, TypeVar, cast
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, fields, replace
+from typing import Any, Literal, TypeVar, cast
 
 from swath import chains, losses, model_names
 from swath.asha import Asha
@@ -19,6 +19,9 @@ from swath.splits import Holdout, KFold, Split
 from swath.task import Task
 
 T = TypeVar("T")
+DESIGNS = ("grid", "star")
+SHARED = ("split", "seeds", "stop", "max_train_images", "max_test_images")
+"""Fields that decide which trials compare: a union has one value of each, and no grid stands on them."""
 
 
 @dataclass(frozen=True)
@@ -88,6 +91,13 @@ class Sweep:
         seeds: Training seeds, each a replicate of every cell.
         stop: The stopping rule, or None to train every cell to the end.
         max_train_images: Use at most this many training images (a fixed draw); 0 uses all.
+        max_test_images: Predict at most this many test images (the first ones); 0 predicts all.
+        design: `grid` crosses all grids; `star` has the baseline (the first value of every grid) and one change at a
+            time.
+        label: What reports call its cell, where a union's cells have names of their own ("A base"); with grids the
+            levels follow.
+        published: Scores on record, by cell label: one, or (public, private); shown beside the sweep's own.
+        members: Sweeps whose cells these are instead; see `union`.
     """
 
     name: str
@@ -100,6 +110,29 @@ class Sweep:
     seeds: tuple[int, ...] = (0,)
     stop: Asha | None = None
     max_train_images: int = 0
+    max_test_images: int = 0
+    design: Literal["grid", "star"] = "grid"
+    label: str = ""
+    published: Mapping[str, float | tuple[float, ...]] = field(default_factory=dict)
+    members: tuple["Sweep", ...] = ()
+
+
+def union(*sweeps: Sweep, name: str, published: Mapping[str, float | tuple[float, ...]] | None = None) -> Sweep:
+    """The cells of several sweeps as one sweep, where no product of grids can express them.
+
+    The first cell of the first sweep is the baseline. Factors are the settings in which the cells differ (task,
+    preprocess, backbone, loss and the fields of the recipe), so cells that differ in one setting only still form
+    matched pairs. A cell that several sweeps have is one cell.
+
+    Args:
+        sweeps: One or more; split, seeds, stop and the numbers of images must be the same in all.
+        name: Of the new sweep.
+        published: Scores on record, by cell label; () takes those of the sweeps.
+    """
+    kept = {label: score for sweep in sweeps for label, score in sweep.published.items()}
+    shared = {f: getattr(sweeps[0], f) for f in SHARED} if sweeps else {}
+    task = sweeps[0].task if sweeps else cast(Any, None)
+    return Sweep(name, task, **shared, published=kept if published is None else published, members=tuple(sweeps))
 
 
 @dataclass(frozen=True)
@@ -110,11 +143,13 @@ class Cell:
         factors: Factor name to the label of its level, in the sweep's order; only what a grid stands on.
         baseline: True for the cell made of each grid's first value.
         sweep: The sweep with this cell's values in place of the grids.
+        name: What to call it instead of its levels, "" for nothing.
     """
 
     factors: dict[str, str]
     baseline: bool
     sweep: Sweep
+    name: str = ""
 
     @property
     def backbone(self) -> Backbone:
@@ -124,7 +159,9 @@ class Cell:
 
     @property
     def label(self) -> str:
-        """The levels joined: `sharpen / resnet50 / bce`; the settings where there is no grid at all."""
+        """Its name, or the levels joined: `sharpen / resnet50 / bce`; the settings where there is no grid at all."""
+        if self.name:
+            return self.name
         if self.factors:
             return " / ".join(self.factors.values())
         levels = (self.sweep.preprocess, self.backbone, self.sweep.loss)
@@ -135,7 +172,54 @@ class Cell:
 
 def expand(sweep: Sweep) -> list[Cell]:
     """All cells of a sweep, the baseline first."""
-    return [Cell(_factors(levels), all(first for _, _, first in levels), one) for one, levels in _expanded(sweep, ())]
+    return _joined(sweep) if sweep.members else _cells(sweep)
+
+
+def _cells(sweep: Sweep) -> list[Cell]:
+    found = []
+    for one, levels in expanded(sweep, (), sweep.design == "star"):
+        changed = [level for level in levels if not level[2]]
+        name = _factors(levels).values() if sweep.design == "grid" else _star_name(changed)
+        named = bool(sweep.label) or sweep.design == "star"
+        found.append(
+            Cell(_factors(levels), not changed, one, " / ".join(filter(None, [sweep.label, *name])) if named else "")
+        )
+    return found
+
+
+def _star_name(changed: Sequence["_Level"]) -> list[str]:
+    return [f"{factor} {level}" for factor, level in _factors(list(changed)).items()] or ["baseline"]
+
+
+def _joined(sweep: Sweep) -> list[Cell]:
+    """The cells of a union's members, each once, with the settings they differ in as factors."""
+    found: dict[str, tuple[Cell, dict[str, str]]] = {}
+    for member in sweep.members:
+        own = replace(member, **{name: getattr(sweep, name) for name in ("name", *SHARED)})
+        for cell in expand(own):
+            settings = _settings(cell)
+            name = cell.name if own.label or own.members else ""
+            values = [cell.backbone if f == "backbone" else getattr(cell.sweep, f) for f in _SETTINGS]
+            found.setdefault(repr((name, values)), (replace(cell, name=name), settings))
+    names = dict.fromkeys(name for _, settings in found.values() for name in settings)
+    varied = [n for n in names if len({settings.get(n, "") for _, settings in found.values()}) > 1]
+    return [
+        replace(cell, factors={n: settings.get(n, "-") for n in varied}, baseline=at == 0)
+        for at, (cell, settings) in enumerate(found.values())
+    ]
+
+
+_SETTINGS = ("task", "preprocess", "backbone", "loss", "recipe")
+
+
+def _settings(cell: Cell) -> dict[str, str]:
+    """The level of everything in which cells of a union may differ: the recipe by its fields."""
+    levels = {"backbone": cell.backbone, **{n: getattr(cell.sweep, n) for n in ("task", "preprocess", "loss")}}
+    found = {name: _label((name,), levels[name]) for name in _SETTINGS if name in levels}
+    recipe = cell.sweep.recipe
+    if isinstance(recipe, Recipe):
+        found |= {f.name: _label(("recipe", f.name), getattr(recipe, f.name)) for f in fields(recipe)}
+    return found
 
 
 def label_problems(cells: list[Cell]) -> list[str]:
@@ -149,30 +233,48 @@ def label_problems(cells: list[Cell]) -> list[str]:
     ]
 
 
+def published_problems(sweep: Sweep, cells: list[Cell]) -> list[str]:
+    """A sentence for each published score whose cell the sweep does not have."""
+    labels = [cell.label for cell in cells]
+    return [unknown("cell in published", label, labels) for label in sweep.published if label not in labels]
+
+
 _Level = tuple[tuple[str, ...], Any, bool]
 
 
-def _expanded(value: Any, path: tuple[str, ...]) -> Iterator[tuple[Any, list[_Level]]]:
+def expanded(value: Any, path: tuple[str, ...] = (), star: bool = False) -> Iterator[tuple[Any, list[_Level]]]:
     """Every way to resolve the grids below `value`, with the level chosen at each outermost grid."""
     if isinstance(value, Grid):
         first = True
         for option in value.values:
-            for resolved, _ in _expanded(option, path):
+            for resolved, _ in expanded(option, path, star=False):
                 yield resolved, [(path, resolved, first)]
                 first = False
     elif dataclasses.is_dataclass(value) and not isinstance(value, type):
         names = [f.name for f in dataclasses.fields(value)]
-        parts = [list(_expanded(getattr(value, n), (*path, n))) for n in names]
-        for combination in itertools.product(*parts):
+        parts = [list(expanded(getattr(value, n), (*path, n), star)) for n in names]
+        for combination in _combinations(parts, star):
             changes = {n: v for n, (v, levels) in zip(names, combination, strict=True) if levels}
             levels = [level for _, below in combination for level in below]
             yield (replace(value, **changes) if changes else value), levels
     elif isinstance(value, tuple):
-        parts = [list(_expanded(v, path)) for v in value]
-        for combination in itertools.product(*parts):
+        parts = [list(expanded(v, path, star)) for v in value]
+        for combination in _combinations(parts, star):
             yield tuple(v for v, _ in combination), [level for _, below in combination for level in below]
     else:
         yield value, []
+
+
+def _combinations(parts: list[list[T]], star: bool) -> Iterator[tuple[T, ...]]:
+    """The product of the parts, or for a star the first of each, then one change at a time."""
+    if not star:
+        yield from itertools.product(*parts)
+        return
+    first = tuple(part[0] for part in parts)
+    yield first
+    for at, part in enumerate(parts):
+        for other in part[1:]:
+            yield (*first[:at], other, *first[at + 1 :])
 
 
 def _factors(levels: list[_Level]) -> dict[str, str]:
@@ -197,6 +299,8 @@ def _label(path: tuple[str, ...], level: Any) -> str:
         return level.label
     if isinstance(level, Description):
         return level.canonical()
+    if isinstance(level, tuple):
+        return "+".join(_label(path, item) for item in level) or "none"
     return f"{level:g}" if isinstance(level, float) else str(level)
 
 
@@ -210,14 +314,52 @@ def grid_problems(sweep: Sweep) -> list[str]:
         found.append(f"seeds={seeds!r}: give a tuple of one or more whole numbers from 0 to 2**32 - 1, as (0, 1, 2).")
     elif len(set(seeds)) != len(seeds):
         found.append(f"seeds={seeds!r}: a seed twice is the same trial twice; give different ones.")
-    limit = sweep.max_train_images
-    if not isinstance(limit, Grid) and (not isinstance(limit, int) or limit < 0):
-        found.append(f"max_train_images={limit!r}: give a whole number of images, or 0 for all.")
+    for name in ("max_train_images", "max_test_images"):
+        limit = getattr(sweep, name)
+        if not isinstance(limit, Grid) and (not isinstance(limit, int) or limit < 0):
+            found.append(f"{name}={limit!r}: give a whole number of images, or 0 for all.")
+    if sweep.design not in DESIGNS:
+        found.append(unknown("design", sweep.design, DESIGNS))
+    found += _published_problems(sweep)
+    return found + (_member_problems(sweep) if sweep.members else _misplaced_grids(sweep))
+
+
+def _published_problems(sweep: Sweep) -> list[str]:
+    found = []
+    for label, scores in sweep.published.items() if isinstance(sweep.published, Mapping) else [("", None)]:
+        values = scores if isinstance(scores, tuple) else (scores,)
+        if not all(isinstance(v, int | float) and 0 <= v <= 1 for v in values) or not 1 <= len(values) <= 2:
+            found.append(
+                f"published={{{label!r}: {scores!r}}}: give cell labels with one score or (public, private), each from "
+                "0 to 1."
+            )
+    return found
+
+
+def _member_problems(sweep: Sweep) -> list[str]:
+    """What is wrong with the members, and settings that a union has only one of."""
+    found = []
+    for member in sweep.members:
+        if not isinstance(member, Sweep):
+            found.append(f"union {sweep.name!r}: {member!r} is no Sweep.")
+            continue
+        found += grid_problems(replace(member, name=sweep.name))
+        odd = [f for f in SHARED if getattr(member, f) != getattr(sweep.members[0], f)]
+        if odd:
+            found.append(
+                f"union {sweep.name!r}: {member.name!r} differs from {sweep.members[0].name!r} in {', '.join(odd)}, "
+                "which are the same for all cells of a sweep. Make them equal, or run two sweeps."
+            )
+    return found
+
+
+def _misplaced_grids(sweep: Sweep) -> list[str]:
+    found = []
     for path, values in _grids(sweep, ()):
         if not values:
             found.append(f"the grid on {'.'.join(path)} is empty: give it at least one value.")
             continue
-        if path[0] in ("name", "seeds", "split", "stop", "max_train_images"):
+        if path[0] in ("name", "design", "label", "published", *SHARED):
             found.append(f"a grid cannot stand on {path[0]}: it decides which cells compare, not what a cell is.")
         repeated = sorted({str(v) for i, v in enumerate(values) if v in values[:i]})
         if repeated:

@@ -89,13 +89,15 @@ def plan_task(task: Task, sweep: Sweep, memory: Path, notes: list[str]) -> TaskP
         spread = _spread(images.rows, images.targets)
         keep[train] = stratified_half(spread[train], groups[train], sweep.max_train_images / len(train), 0)
         notes.append(f"{task.label}: {keep[train].sum():,} of {len(train):,} training images are used.")
+    if sweep.max_test_images > 0:
+        keep[np.flatnonzero(split == "test")[sweep.max_test_images :]] = False
     rows = pd.DataFrame({"id": images.rows["id"], "split": split, "group": groups, "bad": [i.problem for i in infos]})[
         keep
     ].reset_index(drop=True)
     targets = images.targets[keep]
     digests = tuple(i.digest for i, k in zip(infos, keep, strict=True) if k)
     paths = tuple(images.rows["path"][keep])
-    record = TaskRecord(task.label, task.kind, task.metric, images.labels, rows, targets, _submission(task))
+    record = TaskRecord(task.label, task.kind, task.metric, images.labels, rows, targets, _submission(task, rows))
     note = bad_image_note(record)
     if note:
         notes.append(note)
@@ -136,9 +138,12 @@ def _spread(rows: pd.DataFrame, targets: NDArray[np.uint8]) -> NDArray[np.uint8]
     return np.hstack([targets, pd.get_dummies(rows["stratum"]).to_numpy(np.uint8)])
 
 
-def _submission(task: Task) -> dict[str, Any] | None:
+def _submission(task: Task, rows: pd.DataFrame) -> dict[str, Any] | None:
+    """The form of a submission, without the test images that are not used."""
     form = task.images.submission
-    return form and {"id_column": form.id_column, "ids": list(form.ids), "columns": list(form.columns)}
+    used = set(rows["id"])
+    ids = [i for i in form.ids if i in used] if form else []
+    return form and {"id_column": form.id_column, "ids": ids, "columns": list(form.columns)}
 
 
 def _groups(rows: pd.DataFrame, digests: list[str]) -> NDArray[np.int64]:

@@ -94,6 +94,8 @@ def write_records(plan: Plan) -> None:
             "rule": rule_of(stop),
             "seeds": plan.sweep.seeds,
             "notes": plan.notes,
+            "named": any(t.cell.name for t in plan.trials),
+            "published": {label: _scores(scores) for label, scores in plan.sweep.published.items()},
             "trials": [
                 {
                     "fingerprint": t.spec.fingerprint,
@@ -110,6 +112,10 @@ def write_records(plan: Plan) -> None:
             ],
         },
     )
+
+
+def _scores(published: float | tuple[float, ...]) -> list[float]:
+    return list(published) if isinstance(published, tuple) else [published]
 
 
 def _run_wave(

@@ -50,7 +50,8 @@ def read_results(storage: Storage, name: str) -> Results:
         own = [(trial, ids) for trial, ids in read if trial.data == task["data"]]
         if own:
             levels = next((t["factors"] for t in sweep["trials"] if t["baseline"]), {})
-            tasks.append(_task_results(storage, label, task["data"], sweep["split"], levels, own))
+            found = _task_results(storage, label, task["data"], sweep["split"], levels, own)
+            tasks.append(replace(found, named=sweep.get("named", False)))
     return Results(storage, sweep, tuple(tasks))
 
 

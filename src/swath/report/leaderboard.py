@@ -12,6 +12,7 @@ from swath.report.analysis import Analysis
 from swath.report.ensemble_sections import calibration_section, ensembles_section, thresholds_section
 from swath.report.markdown import code, count, escape, file_part, interval_text, points_text, score_text, wrapped
 from swath.report.mixing import BEST, SINGLE
+from swath.report.published import published_section
 from swath.report.results import Results
 from swath.report.sections import FACTORS_NOTE, factor_section, per_label_section, ranking_section
 from swath.report.settings import settings_section
@@ -87,6 +88,7 @@ def _task_sections(results: Results, analysis: Analysis, files: Pictures, mark: 
     parts = []
     if analysis.cells:
         parts += [f"{mark} Ranking", *ranking_section(analysis)]
+    parts += published_section(results, analysis, mark)
     if "curves" in files:
         parts.append(_picture("Learning curves", files["curves"]))
     if analysis.factors:

@@ -103,6 +103,7 @@ class TaskResults:
         trials: In the sweep's order.
         validation: Fold to the record's row numbers of the images its trials are scored on.
         notes: What a reader should know of the predictions.
+        named: True where cells have names of their own, which say more than their levels.
     """
 
     label: str
@@ -113,6 +114,7 @@ class TaskResults:
     trials: tuple[TrialResult, ...]
     validation: dict[int, NDArray[np.int64]]
     notes: tuple[str, ...]
+    named: bool = False
 
     @cached_property
     def factors(self) -> dict[str, tuple[str, ...]]:

@@ -25,11 +25,12 @@ _FEW_POSITIVES = 10
 def ranking_section(analysis: Analysis) -> list[str]:
     """Finished cells, best first, and what the numbers are."""
     task, cells = analysis.task, analysis.cells
-    names = list(task.factors) or ["cell"]
+    by_level = task.factors and not task.named
+    names = list(task.factors) if by_level else ["cell"]
     rows = [
         [
             str(rank),
-            *(escape(cell.factors.get(name, "-") if task.factors else cell.cell) for name in names),
+            *(escape(cell.factors.get(name, "-") if by_level else cell.cell) for name in names),
             score_text(cell.score),
             interval_text(cell.low, cell.high),
             _seeds(cell),
