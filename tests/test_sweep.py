@@ -295,8 +295,8 @@ def test_problems_inside_a_chain_of_two_halves_are_found() -> None:
         "test=both: Both is for training images only",
     )
     check(
-        problems(preprocess=chain(train=(ops.Resize(96),)), recipe=Recipe(image_size=64)),
-        r"preprocess=train resize\(size_px=96\), test raw gives images of 96 px, Recipe\(image_size=64\)",
+        problems(preprocess=chain(train=(ops.Resize(48),)), recipe=Recipe(image_size=64)),
+        r"preprocess=train resize\(size_px=48\), test raw gives images of 48 px, Recipe\(image_size=64\)",
     )
 
 
@@ -340,7 +340,7 @@ def test_values_out_of_range_come_all_at_once() -> None:
             task=tasks.SyntheticBirds(species=40, train=3),
             preprocess=grid((ops.Grayscale(2),), (ops.Resize(3),), (ops.Resize(5000, "cubc", "strech"),)),  # type: ignore[arg-type]
             loss=grid(Focal(-1.0, 2.0), Asymmetric(-1.0, float("nan"), 1.0)),
-            recipe=Recipe(0, 1, "sgd", 0.0, -1.0, 8),  # type: ignore[arg-type]
+            recipe=Recipe(0, 1, "sdg", 0.0, -1.0, 8),  # type: ignore[arg-type]
             split=holdout(1.5),
             stop=asha(0, 1, "all"),
         ),
@@ -359,7 +359,7 @@ def test_values_out_of_range_come_all_at_once() -> None:
         r"Recipe\(epochs=0\): allowed is a whole number from 1 to 100000",
         r"Recipe\(batch_size=1\): allowed is a whole number from 2 to 65536",
         r"Recipe\(image_size=8\): allowed is a whole number from 16 to 2048",
-        r"unknown optimizer 'sgd'.* Allowed: adam, adamw",
+        r"unknown optimizer 'sdg'.* Allowed: adam, adamw, sgd",
         r"Recipe\(lr=0.0\): allowed is above 0 and at most 10",
         r"Recipe\(weight_decay=-1.0\): allowed is 0 or more",
         r"holdout\(1.5\): give the share that validates, above 0 and below 1",

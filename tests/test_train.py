@@ -15,13 +15,13 @@ from torch import Tensor, nn
 from swath import losses, metrics
 from swath.backbones import Model, build
 from swath.contents import file_digest
-from swath.criteria import criterion
+from swath.criteria import Criterion, criterion, smoothed
 from swath.dataset import Part, in_order, shuffled
 from swath.ops import Resize
 from swath.paths import Storage
 from swath.preprocess.cache import EntryPlan, build_shard, finish, open_entry
 from swath.recipe import Backbone, Recipe
-from swath.train import DivergedError, EpochResult, Trainer
+from swath.train import DivergedError, EpochResult, Objective, Trainer
 
 SIZE, TRAIN, VAL = 32, 48, 24
 RECIPE = Recipe(epochs=6, batch_size=8, optimizer="adamw", lr=3e-3, image_size=SIZE)
@@ -70,8 +70,17 @@ def small(seed: int = 0) -> Model:
     return Model(net, (0.5, 0.5, 0.5), (0.25, 0.25, 0.25))
 
 
+def score(logits: np.ndarray, targets: np.ndarray) -> float:
+    return metrics.score("map", "multilabel", targets, metrics.probabilities(logits, "sigmoid"))
+
+
+def objective(function: Criterion, smoothing: float = 0.0, linear: bool = True) -> Objective:
+    return Objective(function, smoothed(function, smoothing, "multilabel"), linear, score)
+
+
 def trainer(model: Model, recipe: Recipe = RECIPE, seed: int = 0, loss: losses.Loss | None = None) -> Trainer:
-    return Trainer(model, criterion(loss or losses.BCE()), recipe, seed, torch.device("cpu"))
+    function = objective(criterion(loss or losses.BCE()), recipe.label_smoothing)
+    return Trainer(model, function, recipe, seed, torch.device("cpu"))
 
 
 @pytest.mark.parametrize("loss", [losses.BCE(), losses.Focal(), losses.Asymmetric()], ids=losses.Loss.canonical)
@@ -125,7 +134,7 @@ def test_the_training_loss_is_the_mean_over_images_not_over_batches(parts: tuple
             seen.append((value.item(), len(logits)))
         return value
 
-    (result,) = Trainer(tiny(), noted, recipe, 0, torch.device("cpu")).run(*parts)
+    (result,) = Trainer(tiny(), objective(noted), recipe, 0, torch.device("cpu")).run(*parts)
     assert [n for _, n in seen] == [20, 20, 8]
     assert result.train_loss == pytest.approx(sum(v * n for v, n in seen) / TRAIN)
     assert result.train_loss != pytest.approx(np.mean([v for v, _ in seen]), abs=1e-4)
@@ -221,7 +230,7 @@ def test_a_loss_that_is_no_number_names_epoch_and_step(parts: tuple[Part, Part],
         calls += logits.requires_grad
         return logits.mean() * (value if calls == 9 and logits.requires_grad else 1)  # six steps an epoch
 
-    one = Trainer(small(), broken, RECIPE, 0, torch.device("cpu"))
+    one = Trainer(small(), objective(broken), RECIPE, 0, torch.device("cpu"))
     epochs = one.run(*parts)
     assert next(epochs).epoch == 1
     before = copy.deepcopy(one.net.state_dict())
@@ -236,7 +245,7 @@ def test_an_epoch_whose_last_step_breaks_the_model_is_no_result(parts: tuple[Par
     def infinite_slope(logits: Tensor, targets: Tensor) -> Tensor:
         return torch.sqrt((logits * 0).abs()).mean()  # a finite value with a gradient that is none
 
-    one = Trainer(small(), infinite_slope, replace(RECIPE, batch_size=TRAIN), 0, torch.device("cpu"))
+    one = Trainer(small(), objective(infinite_slope), replace(RECIPE, batch_size=TRAIN), 0, torch.device("cpu"))
     with pytest.raises(DivergedError, match=r"logits are not all finite after epoch 1: .*Lower the learning rate"):
         next(one.run(*parts))
 

@@ -1,6 +1,6 @@
 """swath: hyperparameter and ablation sweeps for image classification on Ray."""
 
-from swath import losses, ops, tasks
+from swath import augment, losses, mix, ops, schedules, tasks
 from swath.chains import chain
 from swath.cli import main
 from swath.recipe import Backbone, Recipe
@@ -11,13 +11,16 @@ __all__ = [
     "Recipe",
     "Sweep",
     "asha",
+    "augment",
     "chain",
     "grid",
     "holdout",
     "kfold",
     "losses",
     "main",
+    "mix",
     "ops",
+    "schedules",
     "tasks",
     "union",
 ]

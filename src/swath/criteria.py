@@ -23,6 +23,21 @@ def criterion(loss: losses.Loss) -> Criterion:
     return CRITERIA[loss.name](loss)
 
 
+def smoothed(function: Criterion, amount: float, kind: str) -> Criterion:
+    """The criterion of targets that are moved by `amount` towards one half or, single-label, 1 / classes.
+
+    Szegedy et al. 2016 (arXiv 1512.00567), section 7.
+    """
+    if not amount:
+        return function
+
+    def of_smoothed(logits: Tensor, targets: Tensor) -> Tensor:
+        centre = 0.5 if kind == "multilabel" else 1 / targets.shape[1]
+        return function(logits, (1 - amount) * targets + amount * centre)
+
+    return of_smoothed
+
+
 @CRITERIA.register("bce")
 def _bce(loss: losses.BCE) -> Criterion:
     return binary_cross_entropy_with_logits

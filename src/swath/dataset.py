@@ -1,6 +1,6 @@
 """Cached shards to batches. The order of images follows from (seed, epoch), so a resumed trial sees the same ones."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
 import numpy as np
@@ -9,6 +9,8 @@ from numpy.typing import NDArray
 from swath.preprocess.cache import CachedImages
 
 Batch = tuple[NDArray[np.uint8], NDArray[np.float32]]
+Change = Callable[[NDArray[np.uint8], NDArray[np.int64]], NDArray[np.uint8]]
+"""Images [B, S, S, C] and their positions in the part to changed images."""
 
 
 @dataclass(frozen=True)
@@ -35,17 +37,31 @@ class Part:
         return self.images.take(self.rows[positions]), self.targets[positions].astype(np.float32)
 
 
-def shuffled(part: Part, batch_size: int, seed: int, epoch: int) -> Iterator[Batch]:
+def shuffled(part: Part, batch_size: int, seed: int, epoch: int, change: Change | None = None) -> Iterator[Batch]:
     """Every image once, in an order that depends on (seed, epoch) only.
+
+    Args:
+        part: The images.
+        batch_size: Of a batch, see `chunks`.
+        seed: Training seed.
+        epoch: From 1.
+        change: What becomes of the images.
+    """
+    order = np.random.default_rng([seed, epoch]).permutation(len(part))
+    for start, end in chunks(len(order), batch_size):
+        images, targets = part.batch(order[start:end])
+        yield (images if change is None else change(images, order[start:end])), targets
+
+
+def chunks(images: int, size: int) -> list[tuple[int, int]]:
+    """First and last (exclusive) position of each batch.
 
     A last batch of a single image joins the one before it: batch normalisation cannot train on one image.
     """
-    order = np.random.default_rng([seed, epoch]).permutation(len(part))
-    starts = list(range(0, len(order), batch_size))
-    if len(starts) > 1 and len(order) - starts[-1] == 1:
+    starts = list(range(0, images, size))
+    if len(starts) > 1 and images - starts[-1] == 1:
         starts.pop()
-    for start, end in zip(starts, [*starts[1:], len(order)], strict=True):
-        yield part.batch(order[start:end])
+    return list(zip(starts, [*starts[1:], images], strict=True))
 
 
 def in_order(part: Part, batch_size: int) -> Iterator[Batch]:

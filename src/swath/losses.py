@@ -20,6 +20,8 @@ class Loss(Description):
     """
 
     kinds: ClassVar[tuple[str, ...]] = ("multilabel", "multiclass")
+    linear: ClassVar[bool] = True
+    """Linear in the targets: the loss of mixed targets is the mixture of the losses."""
 
     def link(self, kind: str) -> str:
         """How logits become probabilities: `sigmoid` or `normalised_sigmoid`."""

@@ -4,10 +4,17 @@ import math
 from dataclasses import dataclass
 from typing import ClassVar, Literal
 
+from swath.augment import Augmentation, augment_problems
 from swath.description import Description
+from swath.mix import Mix, mix_problems
+from swath.ranges import choice, number, whole
 from swath.registry import unknown
+from swath.schedules import Constant, Schedule, schedule_problems
 
-OPTIMIZERS = ("adam", "adamw")
+OPTIMIZERS = ("adam", "adamw", "sgd")
+PRECISIONS = ("fp32", "bf16", "fp16")
+DECAYED = ("all", "matrices")
+TTA = ("none", "flip", "d4")
 STEMS = ("adapt", "reinit")
 POOLS = ("default", "mean", "max", "first_token")
 HEADS = ("linear", "stacked")
@@ -16,38 +23,86 @@ HF = "hf:"
 
 @dataclass(frozen=True)
 class Recipe(Description):
-    """Training settings.
+    """Training settings. Every field below `image_size` is neutral by default.
 
     Attributes:
         epochs: Passes over the training images, 1 or more.
-        batch_size: Images per step, 2 or more.
-        optimizer: `adam` (weight decay as an L2 term) or `adamw` (decoupled).
-        lr: Learning rate, above 0 and at most 10.
+        batch_size: Images per pass through the model, 2 or more; a step sees `accumulation` times as many.
+        optimizer: `adam` (weight decay as an L2 term), `adamw` (decoupled) or `sgd` (Nesterov, see `momentum`).
+        lr: Learning rate, above 0 and at most 10; the highest one where a schedule changes it.
         weight_decay: 0 or more, finite.
         image_size: Side of the square the model sees, in pixels, 16 to 2048.
+        momentum: Of sgd, 0 to 0.999.
+        decayed: Weight decay acts on `all` parameters, or on `matrices` only: not on biases and normalisation.
+        layer_decay: Learning rate factor from each layer to the one before it, above 0 to 1; 1 trains all layers alike
+            (timm's `param_groups_layer_decay`; BEiT used 0.65 to 0.9).
+        schedule: One of `swath.schedules`.
+        accumulation: Batches whose gradients make one step, 1 to 1024. Equal to one batch of that size, up to float
+            order and batch statistics.
+        clip_norm: Largest norm of a step's gradient, above 0; 0 clips nothing.
+        precision: `fp32`, or autocast to `bf16`, or to `fp16` with scaled losses. Losses are fp32 always.
+        channels_last: Weights in the memory format that tensor cores like.
+        ema_decay: Decay per step of an exponential moving average of the weights, which then validates and predicts;
+            0 for none, below 1. It warms up (timm's ModelEmaV3), so that short trainings can use it.
+        label_smoothing: Targets move by this share towards one half (multi-label) or 1 / number of labels (single
+            label), 0 up to, but not including, 1; training only.
+        augment: Augmentations of `swath.augment`, in order.
+        mix: Mixes of `swath.mix`; each batch draws one.
+        tta: Test-time augmentation: the logits are means over the image and its mirror image (`flip`) or all eight
+            symmetries of the square (`d4`). Used for the predictions that are kept of the last epoch, not for those
+            of the epochs before.
+        tta_sizes: Sides in pixels that the whole image is resized to, 16 to 2048; the logits are means over these,
+            too. () for `image_size` alone. Needs a model that takes any size.
     """
 
     name: ClassVar[str] = "recipe"
     epochs: int = 20
     batch_size: int = 32
-    optimizer: Literal["adam", "adamw"] = "adam"
+    optimizer: Literal["adam", "adamw", "sgd"] = "adam"
     lr: float = 3e-4
     weight_decay: float = 0.0
     image_size: int = 224
+    momentum: float = 0.9
+    decayed: Literal["all", "matrices"] = "all"
+    layer_decay: float = 1.0
+    schedule: Schedule = Constant()
+    accumulation: int = 1
+    clip_norm: float = 0.0
+    precision: Literal["fp32", "bf16", "fp16"] = "fp32"
+    channels_last: bool = False
+    ema_decay: float = 0.0
+    label_smoothing: float = 0.0
+    augment: tuple[Augmentation, ...] = ()
+    mix: tuple[Mix, ...] = ()
+    tta: Literal["none", "flip", "d4"] = "none"
+    tta_sizes: tuple[int, ...] = ()
 
     def problems(self) -> list[str]:
         found = []
         for field, low, high in (("epochs", 1, 100_000), ("batch_size", 2, 65_536), ("image_size", 16, 2048)):
-            value = getattr(self, field)
-            if not isinstance(value, int) or isinstance(value, bool) or not low <= value <= high:
-                found.append(f"Recipe({field}={value!r}): allowed is a whole number from {low} to {high}.")
+            found += whole(self, field, low, high)
         if self.optimizer not in OPTIMIZERS:
             found.append(unknown("optimizer", self.optimizer, OPTIMIZERS))
         if not (isinstance(self.lr, int | float) and 0 < self.lr <= 10):
             found.append(f"Recipe(lr={self.lr!r}): allowed is above 0 and at most 10.")
         if not (isinstance(self.weight_decay, int | float) and 0 <= self.weight_decay < math.inf):
             found.append(f"Recipe(weight_decay={self.weight_decay!r}): allowed is 0 or more.")
-        return found
+        found += [*number(self, "momentum", 0, 0.999), *number(self, "layer_decay", 0.01, 1)]
+        found += [*whole(self, "accumulation", 1, 1024), *number(self, "clip_norm", 0, math.inf)]
+        found += [*number(self, "ema_decay", 0, 0.999999), *number(self, "label_smoothing", 0, 0.999)]
+        for field, allowed in (("decayed", DECAYED), ("precision", PRECISIONS), ("tta", TTA)):
+            found += choice(self, field, allowed)
+        if not isinstance(self.channels_last, bool):
+            found.append(f"Recipe(channels_last={self.channels_last!r}): allowed is True or False.")
+        found += schedule_problems(self.schedule, self.epochs)
+        return found + augment_problems(self.augment) + mix_problems(self.mix) + self._tta_problems()
+
+    def _tta_problems(self) -> list[str]:
+        sizes = self.tta_sizes
+        given = sizes if isinstance(sizes, tuple) else (None,)
+        if all(isinstance(s, int) and 16 <= s <= 2048 for s in given) and len(set(given)) == len(given):
+            return []
+        return [f"Recipe(tta_sizes={sizes!r}): give a tuple of different whole numbers from 16 to 2048, or ()."]
 
 
 @dataclass(frozen=True)

@@ -7,6 +7,7 @@ from swath.asha import Asha
 from swath.chains import Chain
 from swath.ops import Op, Resize, Shrink, SuperRes
 from swath.recipe import Backbone, Recipe
+from swath.schedules import Cosine
 from swath.sweep import Grid, Sweep, expand, expanded
 
 EPOCHS, IMAGE_SIZE, TRAIN_IMAGES, TEST_IMAGES = 2, 64, 400, 100
@@ -67,7 +68,21 @@ def _mapped(value: Any, change: Any) -> Any:
 
 
 def _small_recipe(recipe: Any) -> Any:
-    return replace(recipe, epochs=EPOCHS, image_size=IMAGE_SIZE) if isinstance(recipe, Recipe) else recipe
+    """Two epochs at 64 px, with what is measured in epochs or pixels in proportion; what is off stays off."""
+    if not isinstance(recipe, Recipe):
+        return recipe
+    sizes = cast(Any, recipe.tta_sizes)
+    return replace(
+        recipe,
+        epochs=EPOCHS,
+        image_size=IMAGE_SIZE,
+        schedule=_mapped(recipe.schedule, _short_warmup),
+        tta_sizes=_mapped(sizes, lambda given: tuple(IMAGE_SIZE + 32 * i for i in range(len(given)))),
+    )
+
+
+def _short_warmup(schedule: Any) -> Any:
+    return replace(schedule, warmup_epochs=1) if isinstance(schedule, Cosine) and schedule.warmup_epochs else schedule
 
 
 def _small_chain(chain: Any) -> Any:

@@ -402,12 +402,14 @@ def cell_problems(cell: Cell) -> list[str]:
 
 
 def _size_problems(sweep: Sweep) -> list[str]:
-    """A sentence when the chain gives images of another size than the recipe says the model sees."""
+    """A sentence when the chain gives smaller images than the recipe says the model sees; larger ones are cropped."""
     wanted = sweep.recipe.image_size
     return [
         f"preprocess={chains.label(sweep.preprocess)} gives images of {size} px, Recipe(image_size={wanted!r}) says "
-        "the model sees another size: leave size_px out of Resize, or make the two equal."
-        for size in sorted(chains.sizes_px(sweep.preprocess, wanted) - {wanted})
+        "the model sees larger ones: leave size_px out of Resize, or make it as large or larger (then random crops "
+        "have room, and validation takes the centre)."
+        for size in sorted(chains.sizes_px(sweep.preprocess, wanted))
+        if isinstance(wanted, int) and size < wanted
     ]
 
 

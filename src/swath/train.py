@@ -4,22 +4,46 @@ import math
 import resource
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from timm.utils.model_ema import ModelEmaV3
 from torch import Tensor
 
+from swath.augmenter import Augmenter, centre
 from swath.backbones import Model
 from swath.criteria import Criterion
-from swath.dataset import Batch, Part, in_order, shuffled
+from swath.dataset import Batch, Part, chunks, in_order, shuffled
 from swath.errors import SwathError
+from swath.mixer import Mixed, mixed
+from swath.optimizers import LearningRate, optimizer
 from swath.recipe import Recipe
+from swath.views import mean_logits
 
-OPTIMIZERS = {"adam": torch.optim.Adam, "adamw": torch.optim.AdamW}
+AUTOCAST = {"bf16": torch.bfloat16, "fp16": torch.float16}
+Score = Callable[[NDArray[np.float16], NDArray[np.uint8]], float]
+"""The task's metric of logits and targets."""
+
+
+@dataclass(frozen=True)
+class Objective:
+    """What is minimised, and what is measured.
+
+    Attributes:
+        loss: Of (logits, targets), on validation images.
+        training_loss: Likewise on training images: with smoothed labels, say.
+        linear: The training loss is linear in the targets, so a mixture of losses is the loss of the mixed targets.
+        score: The task's metric; higher is better.
+    """
+
+    loss: Criterion
+    training_loss: Criterion
+    linear: bool
+    score: Score
 
 
 class DivergedError(SwathError):
@@ -34,7 +58,7 @@ class EpochResult:
         epoch: From 1.
         train_loss: Mean over the epoch's images, while training.
         val_loss: Mean over the validation images.
-        val_logits: float16 [N, C], in the validation part's order.
+        val_logits: float16 [N, C], in the validation part's order, without test-time augmentation.
         lr: Learning rate of the epoch's last step.
         seconds: Wall time, training and validation.
         images_per_s: Training images over training time.
@@ -56,34 +80,51 @@ class Trainer:
 
     Args:
         model: The network and its normalisation.
-        criterion: Loss of (logits, targets).
+        objective: What is minimised, and what is measured.
         recipe: Settings.
         seed: With the epoch number it decides the order of images and every draw in the epoch.
         device: Where to train.
     """
 
-    def __init__(self, model: Model, criterion: Criterion, recipe: Recipe, seed: int, device: torch.device) -> None:
+    def __init__(self, model: Model, objective: Objective, recipe: Recipe, seed: int, device: torch.device) -> None:
         self.net = model.net.to(device)
-        self.criterion = criterion
+        if recipe.channels_last:
+            self.net = self.net.to(memory_format=torch.channels_last)  # pyright: ignore[reportCallIssue]
+        self.objective = objective
         self.recipe = recipe
         self.seed = seed
         self.device = device
-        self.optimizer = OPTIMIZERS[recipe.optimizer](
-            self.net.parameters(), lr=recipe.lr, weight_decay=recipe.weight_decay
-        )
+        self.optimizer = optimizer(self.net, recipe)
+        self.learning_rate = LearningRate(self.optimizer, recipe)
+        self.ema = ModelEmaV3(self.net, decay=recipe.ema_decay, use_warmup=True) if recipe.ema_decay else None
+        self._scaler = torch.amp.GradScaler(device.type, enabled=recipe.precision == "fp16")
         self._mean = torch.tensor(model.mean, device=device).view(1, -1, 1, 1) * 255
         self._std = torch.tensor(model.std, device=device).view(1, -1, 1, 1) * 255
         self.epoch = 0
+        self.steps = 0
 
     def state(self) -> dict[str, Any]:
         """Everything the next epoch depends on."""
-        return {"epoch": self.epoch, "net": self.net.state_dict(), "optimizer": self.optimizer.state_dict()}
+        return {
+            "epoch": self.epoch,
+            "steps": self.steps,
+            "net": self.net.state_dict(),
+            "optimizer": self.optimizer.state_dict(),
+            "learning_rate": self.learning_rate.state(),
+            "scaler": self._scaler.state_dict(),
+            "ema": self.ema.module.state_dict() if self.ema else {},
+        }
 
     def load(self, state: dict[str, Any]) -> None:
         """Go on from a saved state."""
         self.net.load_state_dict(state["net"])
         self.optimizer.load_state_dict(state["optimizer"])
+        self.learning_rate.load(state["learning_rate"])
+        self._scaler.load_state_dict(state["scaler"])
+        if self.ema:
+            self.ema.module.load_state_dict(state["ema"])
         self.epoch = state["epoch"]
+        self.steps = state["steps"]
 
     def run(self, train: Part, val: Part) -> Iterator[EpochResult]:
         """Train from the next epoch to the recipe's last, yielding after each.
@@ -92,10 +133,11 @@ class Trainer:
             DivergedError: The loss is not finite, or what the model makes of the validation images is not; names
                 the epoch, and the step.
         """
+        augmenter = Augmenter(self.recipe.augment, self.recipe.image_size, len(train), self.seed)
         while self.epoch < self.recipe.epochs:
             started = time.perf_counter()
             self.epoch += 1
-            train_loss = self._train_epoch(train)
+            train_loss = self._train_epoch(train, augmenter)
             trained = time.perf_counter() - started
             logits = self.predict(val)
             if not torch.isfinite(logits).all():
@@ -103,45 +145,90 @@ class Trainer:
                     f"the validation logits are not all finite after epoch {self.epoch}: its last step broke the "
                     f"model. Lower the learning rate (lr={self.recipe.lr:g})."
                 )
+            val_loss, kept = self._loss(logits, val), logits.numpy().astype(np.float16)
+            lr = self.learning_rate.value
+            if self.learning_rate.watches:
+                by_score = self.learning_rate.watches == "score"
+                self.learning_rate.after_epoch(self.objective.score(kept, val.targets) if by_score else val_loss)
             yield EpochResult(
                 epoch=self.epoch,
                 train_loss=train_loss,
-                val_loss=self._loss(logits, val),
-                val_logits=logits.numpy().astype(np.float16),
-                lr=self.optimizer.param_groups[0]["lr"],
+                val_loss=val_loss,
+                val_logits=kept,
+                lr=lr,
                 seconds=time.perf_counter() - started,
                 images_per_s=len(train) / trained,
                 peak_memory_bytes=self._peak_memory_bytes(),
             )
 
-    def _train_epoch(self, part: Part) -> float:
+    def _train_epoch(self, part: Part, augmenter: Augmenter) -> float:
         torch.manual_seed(int(np.random.SeedSequence([self.seed, self.epoch]).generate_state(1)[0]))
         self.net.train()
+        size = self.recipe.batch_size * self.recipe.accumulation
+        steps = len(chunks(len(part), size))
         total = 0.0
-        for step, batch in enumerate(shuffled(part, self.recipe.batch_size, self.seed, self.epoch), start=1):
+        batches = shuffled(part, size, self.seed, self.epoch, augmenter.of_epoch(self.epoch))
+        for step, batch in enumerate(batches, start=1):
+            self.learning_rate.before_step(self.steps, steps)
             images, targets = self._inputs(batch)
-            loss = self.criterion(self.net(images), targets)
-            value = loss.item()
-            if not math.isfinite(value):
-                raise DivergedError(
-                    f"the training loss is {value} at epoch {self.epoch}, step {step}. "
-                    f"Lower the learning rate (lr={self.recipe.lr:g}) or check the targets."
-                )
-            self.optimizer.zero_grad(set_to_none=True)
-            loss.backward()
-            self.optimizer.step()
-            total += value * len(images)
+            mixture = mixed(self.recipe.mix, images, targets, self.seed, self.epoch, step)
+            total += self._step(mixture, step) * len(images)
         return total / len(part)
 
+    def _step(self, batch: Mixed, step: int) -> float:
+        """One step of the optimizer; the mean loss of the batch."""
+        self.optimizer.zero_grad(set_to_none=True)
+        total = 0.0
+        for start, end in chunks(len(batch), self.recipe.batch_size):
+            loss = self._training_loss(batch.part(start, end)) * ((end - start) / len(batch))
+            total += loss.item()
+            if not math.isfinite(total):
+                raise DivergedError(
+                    f"the training loss is {total} at epoch {self.epoch}, step {step}. "
+                    f"Lower the learning rate (lr={self.recipe.lr:g}) or check the targets."
+                )
+            self._scaler.scale(loss).backward()
+        if self.recipe.clip_norm:
+            self._scaler.unscale_(self.optimizer)
+            torch.nn.utils.clip_grad_norm_(self.net.parameters(), self.recipe.clip_norm)
+        self._scaler.step(self.optimizer)
+        self._scaler.update()
+        self.steps += 1
+        if self.ema:
+            self.ema.update(self.net, step=self.steps)
+        return total
+
+    def _training_loss(self, batch: Mixed) -> Tensor:
+        """Labels of a mixture count by their share: share L(a) + (1 - share) L(b)."""
+        with self._autocast():
+            logits = self.net(batch.images)
+        logits, loss = logits.float(), self.objective.training_loss
+        if batch.others is None:
+            return loss(logits, batch.targets)
+        share = batch.share
+        if self.objective.linear:
+            return loss(logits, share * batch.targets + (1 - share) * batch.others)
+        return share * loss(logits, batch.targets) + (1 - share) * loss(logits, batch.others)
+
     @torch.inference_mode()
-    def predict(self, part: Part) -> Tensor:
-        """Logits float32 [N, C] on the CPU, in the part's order."""
-        self.net.eval()
-        batches = in_order(part, max(self.recipe.batch_size, 32))
-        return torch.cat([self.net(self._inputs(batch)[0]).float().cpu() for batch in batches])
+    def predict(self, part: Part, tta: bool = False) -> Tensor:
+        """Logits float32 [N, C] on the CPU, in the part's order; with `tta` those of the recipe's augmented views."""
+        net = self.ema.module if self.ema else self.net
+        net.eval()
+        mode, sizes = (self.recipe.tta, self.recipe.tta_sizes) if tta else ("none", ())
+        found = []
+        for images, targets in in_order(part, max(self.recipe.batch_size, 32)):
+            whole = images if sizes else centre(images, self.recipe.image_size)
+            with self._autocast():
+                found.append(mean_logits(net, self._inputs((whole, targets))[0], mode, sizes).cpu())
+        return torch.cat(found)
 
     def _loss(self, logits: Tensor, part: Part) -> float:
-        return float(self.criterion(logits, torch.from_numpy(part.targets.astype(np.float32))))
+        return float(self.objective.loss(logits, torch.from_numpy(part.targets.astype(np.float32))))
+
+    def _autocast(self) -> torch.autocast:
+        kind = AUTOCAST.get(self.recipe.precision)
+        return torch.autocast(self.device.type, dtype=kind, enabled=kind is not None)
 
     def _inputs(self, batch: Batch) -> tuple[Tensor, Tensor]:
         images = torch.from_numpy(batch[0]).to(self.device, non_blocking=True)

@@ -16,9 +16,10 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import torch
+from numpy.typing import NDArray
 
 from swath import backbones, metrics, predictions
-from swath.criteria import criterion
+from swath.criteria import criterion, smoothed
 from swath.dataset import Part
 from swath.errors import InputError
 from swath.paths import Storage
@@ -26,7 +27,7 @@ from swath.predictions import LEASE_TIMEOUT_S, Trial, outcome_of
 from swath.preprocess.cache import open_entry
 from swath.recipe import Backbone
 from swath.spec import TrialSpec
-from swath.train import EpochResult, Trainer
+from swath.train import EpochResult, Objective, Trainer
 from swath.trial_job import Job, Report
 
 
@@ -112,24 +113,47 @@ def _epochs(job: Job, trial: Trial) -> Iterator[Report]:
         yield Report(trial.fingerprint, trainer.epoch, rows[-1]["score"], "RUNNING", repeated=True)
     for result in trainer.run(parts["train"], parts["val"]):
         rows.append(_row(spec, result, parts["val"], attempt, trainer.device))
-        final = result.epoch == spec.recipe.epochs
-        if final or result.epoch in job.keep_epochs:
+        if result.epoch == spec.recipe.epochs:
+            yield _completed(job, trial, trainer, parts, rows, result)
+            return
+        if result.epoch in job.keep_epochs:
             trial.write_logits(f"val/{result.epoch}", parts["val"].ids, result.val_logits)
         trial.write_metrics(pd.DataFrame(rows))
-        if final:
-            if "test" in parts:
-                trial.write_logits("test", parts["test"].ids, trainer.predict(parts["test"]).numpy())
-            trial.finish(outcome_of("COMPLETE", pd.DataFrame(rows), commit=job.commit))
-        else:
-            trial.write_checkpoint(_saved(trainer))
-        yield Report(trial.fingerprint, result.epoch, rows[-1]["score"], "COMPLETE" if final else "RUNNING")
+        trial.write_checkpoint(_saved(trainer))
+        yield Report(trial.fingerprint, result.epoch, rows[-1]["score"], "RUNNING")
+
+
+def _completed(
+    job: Job, trial: Trial, trainer: Trainer, parts: dict[str, Part], rows: list[dict[str, Any]], last: EpochResult
+) -> Report:
+    """Keep the final predictions, and the score of the validation images among them."""
+    val, spec = parts["val"], job.spec
+    augmented = spec.recipe.tta != "none" or spec.recipe.tta_sizes
+    kept = trainer.predict(val, tta=True).numpy().astype(np.float16) if augmented else last.val_logits
+    trial.write_logits(f"val/{last.epoch}", val.ids, kept)
+    trial.write_metrics(pd.DataFrame(rows))
+    if "test" in parts:
+        trial.write_logits("test", parts["test"].ids, trainer.predict(parts["test"], tta=True).numpy())
+    score = _scores(spec, kept, val.targets)[spec.metric]
+    trial.finish(replace(outcome_of("COMPLETE", pd.DataFrame(rows), commit=job.commit), score=score))
+    return Report(trial.fingerprint, last.epoch, score, "COMPLETE")
 
 
 def _new_trainer(job: Job, classes: int) -> Trainer:
     spec = job.spec
     backbone = replace(spec.backbone, weights=job.weights_file)
     model = backbones.build(backbone, classes, spec.in_chans, spec.recipe.image_size, spec.seed, check=False)
-    return Trainer(model, criterion(spec.loss), spec.recipe, spec.seed, _device())
+    return Trainer(model, _objective(spec), spec.recipe, spec.seed, _device())
+
+
+def _objective(spec: TrialSpec) -> Objective:
+    loss = criterion(spec.loss)
+    return Objective(
+        loss=loss,
+        training_loss=smoothed(loss, spec.recipe.label_smoothing, spec.kind),
+        linear=spec.loss.linear,
+        score=lambda logits, targets: _scores(spec, logits, targets)[spec.metric],
+    )
 
 
 def _parts(job: Job) -> dict[str, Part]:
@@ -184,9 +208,8 @@ def _saved(trainer: Trainer) -> bytes:
 
 
 def _row(spec: TrialSpec, result: EpochResult, val: Part, attempt: int, device: torch.device) -> dict[str, Any]:
-    """The epoch's row of metrics.parquet. Scores are computed from the float16 logits that are kept."""
-    p = metrics.probabilities(result.val_logits, spec.link)
-    scores = {m: metrics.score(m, spec.kind, val.targets, p) for m in metrics.METRICS}
+    """The epoch's row of metrics.parquet; its scores are without test-time augmentation."""
+    scores = _scores(spec, result.val_logits, val.targets)
     return {
         "epoch": result.epoch,
         "train_loss": result.train_loss,
@@ -201,6 +224,12 @@ def _row(spec: TrialSpec, result: EpochResult, val: Part, attempt: int, device: 
         "device": torch.cuda.get_device_name(device) if device.type == "cuda" else "cpu",
         "host": socket.gethostname(),
     }
+
+
+def _scores(spec: TrialSpec, logits: NDArray[np.float16], targets: NDArray[np.uint8]) -> dict[str, float]:
+    """Every metric, computed from float16 logits: those that are kept."""
+    p = metrics.probabilities(logits, spec.link)
+    return {m: metrics.score(m, spec.kind, targets, p) for m in metrics.METRICS}
 
 
 def _device() -> torch.device:

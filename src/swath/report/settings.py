@@ -1,17 +1,21 @@
 """What was held fixed: data, split, rule, the settings no factor varies, versions and machines."""
 
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Iterable
 from typing import Any
 
 import numpy as np
 
+from swath.description import to_json
 from swath.metrics import METRIC_TITLES
+from swath.recipe import Recipe
 from swath.report.markdown import code, count, duration, escape, shortened
 from swath.report.results import Results, TaskResults
 
 _BAD_SHOWN = 20
 _LABELS_SHOWN = 100
+_NEUTRAL = defaultdict(lambda: None, to_json(Recipe()))
+_ALWAYS_SHOWN = ("epochs", "batch_size", "optimizer", "lr", "weight_decay", "image_size")
 
 
 def settings_section(results: Results, task: TaskResults) -> str:
@@ -88,7 +92,11 @@ def _shared_settings(task: TaskResults) -> dict[str, str]:
     found: dict[str, str] = {}
     recipes = [spec["recipe"] for spec in specs]
     fields = [f for f in recipes[0] if f not in ("name", "version")]
-    same = [f"{f} {_value(recipes[0][f])}" for f in fields if _all_equal(r.get(f) for r in recipes)]
+    same = [
+        f"{f} {_value(recipes[0][f])}"
+        for f in fields
+        if _all_equal(r.get(f) for r in recipes) and (f in _ALWAYS_SHOWN or recipes[0][f] != _NEUTRAL[f])
+    ]
     found["Recipe"] = ", ".join(same)
     for name in ("preprocess", "backbone", "loss", "threads"):
         values = [spec[name] for spec in specs]
