@@ -26,7 +26,7 @@ def test_a_report_is_a_folder_of_files(scenes: Study, tmp_path):
     assert path == tmp_path / "reports" / "study" / "leaderboard.md"
     names = {p.name for p in path.parent.iterdir()}
     pictures = {"curves.png", "factors.png", "ensembles.png", "reliability.png"}
-    assert names == {"leaderboard.md", "leaderboard.csv", "ensembles.json", *pictures}
+    assert names == {"leaderboard.md", "leaderboard.csv", "ensembles.json", "report.json", "index.html", *pictures}
     for picture in pictures:
         assert png_size((path.parent / picture).read_bytes())[0] == 1200
         assert f"]({picture})" in path.read_text()
@@ -86,7 +86,8 @@ def test_nothing_to_draw_draws_nothing(tmp_path):
     study = write_study(Storage(str(tmp_path / "store")), [FakeTask()], {"scenes": [FakeTrial(state=None)]})
     assert curves(study.read().tasks[0]) is None
     path = write_report(study.storage, "study", tmp_path / "out")
-    assert {p.name for p in path.parent.iterdir()} == {"leaderboard.md", "leaderboard.csv", "ensembles.json"}
+    names = {p.name for p in path.parent.iterdir()}
+    assert names == {"leaderboard.md", "leaderboard.csv", "ensembles.json", "report.json", "index.html"}
     assert json.loads((path.parent / "ensembles.json").read_text()) == {}
 
 

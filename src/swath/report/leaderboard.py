@@ -42,7 +42,7 @@ def leaderboard(results: Results, analyses: Sequence[Analysis], pictures: Sequen
         if several:
             parts.append(f"## Task {escape(analysis.task.label)}")
         parts += _task_sections(results, analysis, files, "###" if several else "##")
-    parts += _closing(results, several)
+    parts += _closing(results)
     return "\n\n".join(wrapped(part) for part in parts if part) + "\n"
 
 
@@ -123,19 +123,27 @@ def _storage_option(storage: Storage) -> str:
     return f" --storage {shlex.quote(re.sub(r'//[^/@]*@', '//', storage.root))}"
 
 
-def _closing(results: Results, several: bool) -> list[str]:
+def commands(results: Results) -> list[str]:
+    """The commands that make this report, and submissions, again."""
     storage = _storage_option(results.storage)
-    commands = [f"swath report {results.name}{storage}"]
+    found = [f"swath report {results.name}{storage}"]
+    several = len(results.tasks) > 1
     for task in results.tasks:
         if task.record.submission and task.counts()["COMPLETE"]:
             which = f" --task {shlex.quote(task.label)}" if several else ""
             out = f"submission-{file_part(task.label)}.csv" if several else "submission.csv"
-            commands.append(f"swath predict {results.name}{storage} --ensemble {BEST}{which} --out {out}")
+            found.append(f"swath predict {results.name}{storage} --ensemble {BEST}{which} --out {out}")
+    return found
+
+
+def _closing(results: Results) -> list[str]:
     return [
         "## Files",
+        "- [index.html](index.html): the same and more as a page: sort, filter, curves, mistakes\n"
+        "- [report.json](report.json): every number of it\n"
         "- [leaderboard.csv](leaderboard.csv): one row per trial\n"
         "- [ensembles.json](ensembles.json): members, weights and cross-fitted score of every ensemble;\n"
         "  `swath predict --ensemble ensembles.json:NAME` applies them",
         "## How to reproduce",
-        "```\n" + "\n".join(commands) + "\n```",
+        "```\n" + "\n".join(commands(results)) + "\n```",
     ]

@@ -22,6 +22,11 @@ def code(text: str) -> str:
     return f"`{' '.join(text.split()).replace('`', chr(39))}`"
 
 
+def plain_text(text: str) -> str:
+    """A sentence without the marks of Markdown."""
+    return re.sub(r"\\([\\|<*`])", r"\1", re.sub(r"(?<!\\)(\*\*|`)", "", text))
+
+
 def table(headers: Sequence[str], rows: Sequence[Sequence[str]], align: str) -> str:
     """A table with columns aligned in the source, too.
 

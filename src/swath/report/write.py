@@ -14,6 +14,8 @@ from swath.report.collect import read_results
 from swath.report.curves import curves
 from swath.report.leaderboard import leaderboard
 from swath.report.markdown import file_part
+from swath.report.numbers import numbers
+from swath.report.page import page
 from swath.report.results import Results
 from swath.report.states import states_sentence
 from swath.report.trial_table import trial_table
@@ -41,6 +43,9 @@ def write_results(results: Results, out: Path) -> Path:
     pictures = [_write_pictures(analysis, out, len(analyses) > 1) for analysis in analyses]
     write_atomic(out / "leaderboard.csv", trial_table(analyses).to_csv(index=False, lineterminator="\n").encode())
     write_atomic(out / "ensembles.json", json.dumps(_ensembles(analyses), indent=1, ensure_ascii=False).encode())
+    found = numbers(results, analyses)
+    write_atomic(out / "report.json", json.dumps(found, indent=1, ensure_ascii=False, allow_nan=False).encode())
+    write_atomic(out / "index.html", page(found).encode())
     path = out / "leaderboard.md"
     write_atomic(path, leaderboard(results, analyses, pictures).encode())
     return path

@@ -1,0 +1,216 @@
+"""report.json: every number of a report, for programs and for the page. Plain JSON; what is not known is null."""
+
+import math
+from collections.abc import Sequence
+from dataclasses import fields, is_dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from sklearn.metrics import precision_recall_curve
+
+from swath import metrics
+from swath.metrics import METRIC_TITLES
+from swath.report.analysis import Analysis
+from swath.report.cells import CellResult, Floats, label_scores, positives
+from swath.report.ensemble import Ensemble
+from swath.report.leaderboard import commands, headline
+from swath.report.markdown import plain_text
+from swath.report.results import Results, TrialResult
+from swath.report.states import last_line
+
+_CURVE_POINTS = 80
+_MISTAKES = 24
+
+
+def numbers(results: Results, analyses: Sequence[Analysis]) -> dict[str, Any]:
+    """The content of report.json.
+
+    Args:
+        results: The sweep.
+        analyses: One per task.
+    """
+    sweep = results.sweep
+    return json_value(
+        {
+            "sweep": results.name,
+            "split": sweep["split"],
+            "rule": sweep["rule"],
+            "seeds": sweep["seeds"],
+            "notes": [*sweep["notes"], *(note for a in analyses for note in a.task.notes)],
+            "counts": {state: n for state, n in results.counts().items() if n},
+            "commands": commands(results),
+            "made_by": "made by swath from the store of the sweep",
+            "tasks": [_task(analysis) for analysis in analyses],
+        }
+    )
+
+
+def json_value(value: Any) -> Any:
+    """A tree of dataclasses, arrays and numbers as JSON values; NaN and infinities are null."""
+    if is_dataclass(value) and not isinstance(value, type):
+        return {f.name: json_value(getattr(value, f.name)) for f in fields(value)}
+    if isinstance(value, dict):
+        return {str(k): json_value(v) for k, v in value.items()}
+    if isinstance(value, np.ndarray):
+        return json_value(value.tolist())
+    if isinstance(value, list | tuple | frozenset):
+        return [json_value(v) for v in value]
+    if isinstance(value, np.generic):
+        return json_value(value.item())
+    if isinstance(value, float) and not math.isfinite(value):
+        return None
+    return value
+
+
+def _task(analysis: Analysis) -> dict[str, Any]:
+    task = analysis.task
+    record = task.record
+    return {
+        "label": task.label,
+        "kind": record.kind,
+        "metric": record.metric,
+        "metric_title": METRIC_TITLES[record.metric],
+        "labels": record.labels,
+        "data": task.data,
+        "validation_images": sum(len(rows) for rows in task.validation.values()),
+        "headline": [plain_text(line) for line in headline(analysis).splitlines()],
+        "factors": task.factors,
+        "cells": [_cell(cell) for cell in analysis.cells],
+        "trials": [_trial(analysis, trial) for trial in task.trials],
+        "ensembles": [_ensemble(e) for e in analysis.ensembles],
+        "diversity": analysis.diversity,
+        "calibration": analysis.calibration,
+        "thresholds": _f1(analysis),
+        **(_of_best_cell(analysis) if analysis.cells else {"per_label": [], "mistakes": []}),
+    }
+
+
+def _cell(cell: CellResult) -> dict[str, Any]:
+    trials = cell.trials
+    return {
+        **{f.name: getattr(cell, f.name) for f in fields(cell) if f.name not in ("runs", "seeds_planned")},
+        "seeds": len(cell.runs),
+        "seeds_planned": cell.seeds_planned,
+        "parameters": _last(trials[0], "parameters"),
+        "ms_per_image": float(np.mean([_last(t, "ms_per_image") for t in trials])),
+        "trials": [t.fingerprint for t in trials],
+    }
+
+
+def _last(trial: TrialResult, column: str) -> float:
+    """A column of the trial's last epoch; NaN where it has none."""
+    rows = trial.metrics
+    return float(rows[column].iloc[-1]) if column in rows and len(rows) else float("nan")
+
+
+def _trial(analysis: Analysis, trial: TrialResult) -> dict[str, Any]:
+    rows = trial.metrics
+    outcome = trial.outcome
+    score = analysis.task.score(trial)
+    names = ("epoch", "score", "train_loss", "val_loss", "lr")
+    per_epoch = float(rows["seconds"].median()) if len(rows) else float("nan")
+    why = trial.problem or last_line(outcome)
+    if trial.state == "STOPPED" and outcome:
+        why = f"not among the best at its rung after {outcome.epochs} epochs; {outcome.rule}"
+    return {
+        **{n: getattr(trial, n) for n in ("fingerprint", "cell", "factors", "baseline", "seed", "fold", "state")},
+        **{n: getattr(trial, n) for n in ("epochs", "epochs_planned", "rungs", "device_s", "at_work")},
+        "score": score if math.isfinite(score) else _last(trial, "score"),
+        "scores": trial.scores,
+        "why": why,
+        "device": outcome.device if outcome else "",
+        "host": outcome.host if outcome else "",
+        "images_per_s": _last(trial, "images_per_s"),
+        "left_s": per_epoch * (trial.epochs_planned - trial.epochs),
+        "curve": {n: rows[n].to_numpy(np.float64) if n in rows else [] for n in names},
+    }
+
+
+def _ensemble(e: Ensemble) -> dict[str, Any]:
+    gain, low, high = (100 * x for x in e.gain)
+    return {
+        **{n: getattr(e, n) for n in ("name", "size", "average", "score", "low", "high", "naive", "part_sizes")},
+        "gain": gain,
+        "gain_low": low,
+        "gain_high": high,
+        "members": [
+            {"cell": run.cell, "seed": run.seed, "weight": weight, "trials": run.fingerprints}
+            for run, weight in zip(e.members, e.weights, strict=True)
+        ],
+    }
+
+
+def _f1(analysis: Analysis) -> dict[str, Any] | None:
+    found = analysis.thresholds
+    if found is None:
+        return None
+    return {n: getattr(found, n) for n in ("before", "after", "naive", "pooled")}
+
+
+def _of_best_cell(analysis: Analysis) -> dict[str, Any]:
+    """Labels, curves, confusion and mistakes of the best cell: the mean of its seeds on each fold."""
+    task, best = analysis.task, analysis.cells[0]
+    p = np.mean([run.probabilities for run in best.runs], axis=0)
+    rows = np.concatenate([task.validation[f] for f in sorted(task.validation)])
+    targets = task.record.targets[rows]
+    found: dict[str, Any] = {
+        "per_label": _labels(analysis),
+        "precision_recall": [
+            {"label": label, **_precision_recall(targets[:, c], p[:, c])}
+            for c, label in enumerate(task.record.labels)
+            if targets[:, c].any()
+        ],
+        "mistakes": _mistakes(task.record.labels, task.record.rows["id"].to_numpy()[rows], targets, p),
+    }
+    if task.record.kind == "multiclass":
+        hard = metrics.decisions(p, "multiclass")
+        counts = targets.T.astype(np.int64) @ hard.astype(np.int64)
+        found["confusion"] = counts / np.maximum(counts.sum(axis=1, keepdims=True), 1)
+    return found
+
+
+def _labels(analysis: Analysis) -> list[dict[str, Any]]:
+    task, found = analysis.task, analysis.thresholds
+    missing = np.full(len(task.record.labels), np.nan)
+    best = label_scores(task, analysis.cells[0])
+    base = label_scores(task, analysis.baseline) if analysis.baseline else missing
+    columns = (positives(task), best, base, found.values if found else missing, found.moved if found else missing)
+    names = ("positives", "best", "baseline", "threshold", "moved")
+    table = [
+        {"label": label, **dict(zip(names, values, strict=True))}
+        for label, *values in zip(task.record.labels, *columns, strict=True)
+    ]
+    for row in table:
+        row["moved"] = 100 * row["moved"]
+    return table
+
+
+def _precision_recall(y: NDArray[np.uint8], p: Floats) -> dict[str, Any]:
+    """The curve at about `_CURVE_POINTS` of its points, evenly along it."""
+    precision, recall, _ = precision_recall_curve(y, p)
+    keep = np.unique(np.linspace(0, len(recall) - 1, _CURVE_POINTS).astype(int))
+    return {"recall": np.round(recall[keep][::-1], 4), "precision": np.round(precision[keep][::-1], 4)}
+
+
+def _mistakes(
+    labels: tuple[str, ...], ids: NDArray[np.str_], targets: NDArray[np.uint8], p: Floats
+) -> list[dict[str, Any]]:
+    """The images with the largest negative log-likelihood summed over labels, and where it comes from."""
+    q = np.clip(p, 1e-7, 1 - 1e-7)
+    loss = -np.where(targets > 0, np.log(q), np.log1p(-q)).sum(axis=1)
+    found = []
+    for row in np.argsort(-loss, kind="stable")[:_MISTAKES]:
+        missed = [c for c in np.flatnonzero(targets[row]) if p[row, c] < 0.5]
+        wrong = [c for c in np.flatnonzero(targets[row] == 0) if p[row, c] > 0.5]
+        found.append(
+            {
+                "id": str(ids[row]),
+                "loss": loss[row],
+                "truth": [labels[c] for c in np.flatnonzero(targets[row])],
+                "missed": [{"label": labels[c], "p": p[row, c]} for c in missed],
+                "wrong": [{"label": labels[c], "p": p[row, c]} for c in wrong],
+                "picture": None,
+            }
+        )
+    return found
