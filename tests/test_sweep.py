@@ -365,7 +365,7 @@ def test_values_out_of_range_come_all_at_once() -> None:
         r"holdout\(1.5\): give the share that validates, above 0 and below 1",
         r"asha\(grace_epochs=0\): allowed is a whole number of 1 or more",
         r"asha\(reduction=1\): allowed is a whole number of 2 or more",
-        r"unknown exempt of asha 'all'.* Allowed: baseline, none",
+        r"unknown exempt of asha 'all'.* Allowed: baseline, first_seed, none",
     )
 
 

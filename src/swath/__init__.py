@@ -4,7 +4,7 @@ from swath import augment, losses, mix, ops, schedules, tasks
 from swath.chains import chain
 from swath.cli import main
 from swath.recipe import Backbone, Recipe
-from swath.sweep import Sweep, asha, grid, holdout, kfold, union
+from swath.sweep import Sweep, asha, grid, holdout, kfold, two_phase, union
 
 __all__ = [
     "Backbone",
@@ -22,6 +22,7 @@ __all__ = [
     "ops",
     "schedules",
     "tasks",
+    "two_phase",
     "union",
 ]
 __version__ = "0.1.0"

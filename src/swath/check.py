@@ -22,9 +22,11 @@ def headline(plan: Plan) -> str:
 def _headline(plan: Plan) -> list[str]:
     cells = len({t.cell.label for t in plan.trials})
     states = Counter(o.state for o in plan.outcomes.values())
+    more = plan.at_most_later()
+    later = f", then at most {more} in the second phase" if more else ""
     return [
-        f"sweep {plan.sweep.name}: {cells} cells, {len(plan.trials)} trials: {states['COMPLETE']} done, "
-        f"{states['STOPPED']} stopped, {states['FAILED']} failed, {len(plan.lacking())} to run"
+        f"sweep {plan.sweep.name}: {cells} cells, {len(plan.listed())} trials: {states['COMPLETE']} done, "
+        f"{states['STOPPED']} stopped, {states['FAILED']} failed, {len(plan.lacking())} to run{later}"
     ]
 
 

@@ -4,18 +4,22 @@ Every problem is found here, before anything is started, and raised at once.
 """
 
 import itertools
+import math
 import subprocess
-from collections.abc import Callable, Sequence
+from collections import Counter
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
 from pathlib import Path
+from statistics import fmean
 from typing import TypeVar
 
 from swath import model_names, predictions
-from swath.asha import Asha, Stratum
-from swath.chains import Preprocess, finished
+from swath.asha import Asha, Stratum, TwoPhase
+from swath.chains import Preprocess, finished, for_train
 from swath.errors import InputError, raise_if_any
 from swath.model_names import Start
+from swath.ops import Both
 from swath.paths import Storage, node_cache_folder
 from swath.predictions import Outcome, Trial
 from swath.preprocess import cache as caches
@@ -69,12 +73,31 @@ class PlannedTrial:
         spec: Everything that decides the result.
         entries: Its cache entries by part.
         weights_file: File or folder the backbone starts from, or "".
+        phase: 1, or 2 for one that runs, or not, by what phase 1 found.
+        exempt: True when the stopping rule cannot end it.
     """
 
     cell: Cell
     spec: TrialSpec
     entries: dict[str, EntryPlan]
     weights_file: str
+    phase: int = 1
+    exempt: bool = True
+
+    @property
+    def passes(self) -> int:
+        """How often an epoch sees each training image: 2 with `Both()`."""
+        return 1 + any(isinstance(op, Both) for op in for_train(self.spec.preprocess))
+
+    @property
+    def final(self) -> bool:
+        """True when it ran to the end, if it ran, for no score of its own: what final estimates may rest on."""
+        return self.exempt and (self.phase == 2 or not isinstance(self.cell.sweep.stop, TwoPhase))
+
+    def rungs(self) -> dict[int, int]:
+        """Rungs of the sweep's rule by the epoch at which this trial meets them."""
+        stop = self.cell.sweep.stop
+        return stop.rungs(self.spec.recipe.epochs, self.passes) if stop else {}
 
     @property
     def label(self) -> str:
@@ -136,34 +159,45 @@ class Plan:
     def lacking(self, retry_failed: bool = False) -> list[PlannedTrial]:
         """Trials the store does not have: not final, or stopped under another rule, or failed and to be retried.
 
-        In a stopped sweep with several seeds the further seeds of a cell are wanted only while its first seed may
-        still survive, or has.
+        The second phase has its say in it: see `listed`, and of a cell's further seeds those are wanted whose first
+        seed may still survive, or has.
         """
-        return [t for t in self.trials if not self._has(t, retry_failed) and self._is_wanted(t)]
+        return [t for t in self.listed() if not self._has(t, retry_failed) and self._is_wanted(t)]
 
-    def is_further_seed(self, trial: PlannedTrial) -> bool:
-        """True for a trial of the second wave: first seeds compete, the further seeds of survivors never stop."""
-        return self.sweep.stop is not None and trial.spec.seed != self.sweep.seeds[0]
+    def listed(self) -> list[PlannedTrial]:
+        """The trials that belong to the sweep. Of a two-phase sweep's second phase: the chosen cells', once chosen."""
+        stop = self.sweep.stop
+        if not isinstance(stop, TwoPhase):
+            return self.trials
+        first = [t for t in self.trials if t.phase == 1]
+        chosen = second_phase(first, self.outcomes, stop.top) if all(self._has(t, False) for t in first) else set()
+        return [t for t in self.trials if t.phase == 1 or t.cell.label in chosen]
+
+    def at_most_later(self) -> int:
+        """How many trials the second phase of a two-phase sweep will add at most; 0 once it is known."""
+        stop, listed = self.sweep.stop, self.listed()
+        if not isinstance(stop, TwoPhase) or any(t.phase == 2 for t in listed):
+            return 0
+        cells = {t.cell.label: t.stratum[:2] for t in listed}
+        chosen = sum(min(stop.top, n) for n in Counter(cells.values()).values())
+        return min(len(cells), chosen + 1) * len(stop.seeds) * self.sweep.split.folds
 
     def _is_wanted(self, trial: PlannedTrial) -> bool:
-        if not self.is_further_seed(trial) or trial.cell.baseline:
+        if trial.phase == 1 or trial.cell.baseline or isinstance(self.sweep.stop, TwoPhase):
             return True
-        spec = replace(trial.spec, seed=self.sweep.seeds[0])
-        first = replace(trial, spec=spec)
-        outcome = self.outcomes.get(spec.fingerprint)
-        return outcome is None or outcome.state == "COMPLETE" or not self._has(first, retry_failed=False)
-
-    def never_stops(self, trial: PlannedTrial) -> bool:
-        """True for further seeds, and for the baseline where the rule exempts it."""
-        exempt = self.sweep.stop is not None and self.sweep.stop.exempt == "baseline"
-        return self.is_further_seed(trial) or (exempt and trial.cell.baseline)
+        for fold in range(self.sweep.split.folds):
+            first = replace(trial, spec=replace(trial.spec, seed=self.sweep.seeds[0], fold=fold), phase=1, exempt=False)
+            outcome = self.outcomes.get(first.spec.fingerprint)
+            if outcome and outcome.state != "COMPLETE" and self._has(first, retry_failed=False):
+                return False
+        return True
 
     def _has(self, trial: PlannedTrial, retry_failed: bool) -> bool:
         outcome = self.outcomes.get(trial.spec.fingerprint)
         if outcome is None:
             return False
         if outcome.state == "STOPPED":
-            return outcome.rule == rule_of(self.sweep.stop) and not self.never_stops(trial)
+            return outcome.rule == rule_of(self.sweep.stop) and not trial.exempt
         return outcome.state == "COMPLETE" or not retry_failed
 
     def refresh(self, trials: Sequence[PlannedTrial] | None = None) -> None:
@@ -177,7 +211,26 @@ class Plan:
 
 def rule_of(stop: Asha | None) -> str:
     """The stopping rule as stored with a stopped trial; "" for none."""
-    return stop.canonical() if stop else ""
+    return stop.rule if stop else ""
+
+
+def second_phase(first: Sequence[PlannedTrial], outcomes: Mapping[str, Outcome], top: int) -> set[str]:
+    """Labels of the best cells of each stratum, over all folds and seeds of the first phase, and of the baseline.
+
+    Cells that got further come first, then those that scored higher where they got; failed ones are out.
+    """
+    cells: dict[tuple[str, str], dict[str, list[tuple[float, float]]]] = {}
+    for trial in first:
+        outcome = outcomes[trial.spec.fingerprint]
+        failed = outcome.state == "FAILED" or outcome.score is None or math.isnan(outcome.score)
+        reached = (-1.0, 0.0) if failed else (outcome.epochs / trial.spec.recipe.epochs, outcome.score or 0.0)
+        cells.setdefault(trial.stratum[:2], {}).setdefault(trial.cell.label, []).append(reached)
+    chosen = {t.cell.label for t in first if t.cell.baseline}
+    for stratum in cells.values():
+        means = {label: tuple(map(fmean, zip(*reached, strict=True))) for label, reached in stratum.items()}
+        sound = [label for label, reached in stratum.items() if min(reached)[0] >= 0]
+        chosen |= set(sorted(sound, key=lambda label: means[label], reverse=True)[:top])
+    return chosen
 
 
 def make_plan(sweep: Sweep, places: Places, threads: int = 1) -> Plan:
@@ -220,8 +273,9 @@ def make_plan(sweep: Sweep, places: Places, threads: int = 1) -> Plan:
             _spec(cell, tasks[cell.sweep.task], fold, seed, threads, started_from[cell.backbone]),
             chains[cell.sweep.task, _chain(cell)],
             started_from[cell.backbone].path,
+            *(sweep.stop.role(seed, sweep.seeds[0], cell.baseline) if sweep.stop else (1, True)),
         )
-        for seed in sweep.seeds
+        for seed in (*sweep.seeds, *(sweep.stop.later_seeds if sweep.stop else ()))
         for cell in cells
         for fold in range(sweep.split.folds)
     ]

@@ -3,7 +3,7 @@
 from dataclasses import replace
 from typing import Any, cast
 
-from swath.asha import Asha
+from swath.asha import Asha, TwoPhase
 from swath.chains import Chain
 from swath.ops import Op, Resize, Shrink, SuperRes
 from swath.recipe import Backbone, Recipe
@@ -104,6 +104,8 @@ def _small_ops(op: Any) -> tuple[Op, ...]:
 
 
 def _short(rule: Any) -> Any:
+    if isinstance(rule, TwoPhase):
+        rule = replace(rule, seeds=rule.seeds[:1])
     return replace(rule, grace_epochs=1) if isinstance(rule, Asha) else rule
 
 

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field, fields, replace
 from typing import Any, Literal, TypeVar, cast
 
 from swath import chains, losses, model_names
-from swath.asha import Asha
+from swath.asha import Asha, TwoPhase
 from swath.chains import Chain, Preprocess
 from swath.description import Description
 from swath.losses import BCE, Loss
@@ -52,6 +52,17 @@ def kfold(k: int = 5, seed: int = 0) -> KFold:
 def asha(grace_epochs: int = 3, reduction: int = 3, exempt: str = "none") -> Asha:
     """Stop hopeless trials early; see `swath.asha.Asha`."""
     return Asha(grace_epochs, reduction, cast(Any, exempt))
+
+
+def two_phase(
+    top: int = 6,
+    seeds: tuple[int, ...] = (101, 102, 103),
+    grace_epochs: int = 3,
+    reduction: int = 3,
+    exempt: str = "none",
+) -> TwoPhase:
+    """ASHA over the grid, then the best cells with fresh seeds to the end; see `swath.asha.TwoPhase`."""
+    return TwoPhase(grace_epochs, reduction, cast(Any, exempt), top, seeds)
 
 
 @dataclass(frozen=True)
@@ -309,11 +320,10 @@ def grid_problems(sweep: Sweep) -> list[str]:
     found = []
     if not isinstance(sweep.name, str) or not re.fullmatch(r"[A-Za-z0-9][\w.-]{0,99}", sweep.name):
         found.append(f"sweep name {sweep.name!r}: use letters, digits, '_', '-' and '.', at most 100.")
-    seeds = sweep.seeds
-    if not isinstance(seeds, tuple) or not seeds or not all(isinstance(s, int) and 0 <= s < 2**32 for s in seeds):
-        found.append(f"seeds={seeds!r}: give a tuple of one or more whole numbers from 0 to 2**32 - 1, as (0, 1, 2).")
-    elif len(set(seeds)) != len(seeds):
-        found.append(f"seeds={seeds!r}: a seed twice is the same trial twice; give different ones.")
+    found += _seed_problems("seeds", sweep.seeds)
+    if isinstance(sweep.stop, TwoPhase) and not isinstance(cast(Any, sweep.stop.seeds), Grid):
+        again = _seed_problems("seeds of two_phase", sweep.stop.seeds)
+        found += again or _seeds_met_again(sweep.seeds, sweep.stop.seeds)
     for name in ("max_train_images", "max_test_images"):
         limit = getattr(sweep, name)
         if not isinstance(limit, Grid) and (not isinstance(limit, int) or limit < 0):
@@ -322,6 +332,24 @@ def grid_problems(sweep: Sweep) -> list[str]:
         found.append(unknown("design", sweep.design, DESIGNS))
     found += _published_problems(sweep)
     return found + (_member_problems(sweep) if sweep.members else _misplaced_grids(sweep))
+
+
+def _seed_problems(name: str, seeds: Any) -> list[str]:
+    if not isinstance(seeds, tuple) or not seeds or not all(isinstance(s, int) and 0 <= s < 2**32 for s in seeds):
+        return [f"{name}={seeds!r}: give a tuple of one or more whole numbers from 0 to 2**32 - 1, as (0, 1, 2)."]
+    if len(set(seeds)) != len(seeds):
+        return [f"{name}={seeds!r}: a seed twice is the same trial twice; give different ones."]
+    return []
+
+
+def _seeds_met_again(first: Any, second: tuple[int, ...]) -> list[str]:
+    both = sorted(set(second) & set(first)) if isinstance(first, tuple) else []
+    if not both:
+        return []
+    return [
+        f"two_phase(seeds={second!r}) has the sweep's own {both}: what was chosen by a seed is not estimated by it. "
+        "Give seeds that the first phase does not use."
+    ]
 
 
 def _published_problems(sweep: Sweep) -> list[str]:

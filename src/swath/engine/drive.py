@@ -41,9 +41,10 @@ def run(plan: Plan, engine: Engine, say: Callable[[str], None], retry_failed: bo
     _build_caches(plan, engine, say, retry_failed)
     write_records(plan)
     ran: set[str] = set()
-    for further in (False, True):
-        wave = [t for t in plan.trials if plan.is_further_seed(t) == further]
+    for phase in (1, 2):
+        wave = [t for t in plan.trials if t.phase == phase]
         ran |= _run_wave(plan, engine, say, wave, retry_failed)
+        write_records(plan)  # the first phase decides who is in the second
     return len(ran)
 
 
@@ -92,6 +93,7 @@ def write_records(plan: Plan) -> None:
             ],
             "split": plan.sweep.split.canonical(),
             "rule": rule_of(stop),
+            "stop": stop.canonical() if stop else "",
             "seeds": plan.sweep.seeds,
             "notes": plan.notes,
             "named": any(t.cell.name for t in plan.trials),
@@ -106,9 +108,13 @@ def write_records(plan: Plan) -> None:
                     "fold": t.spec.fold,
                     "seed": t.spec.seed,
                     "epochs": t.spec.recipe.epochs,
-                    "rungs": stop.rungs(t.spec.recipe.epochs) if stop else [],
+                    "rungs": list(t.rungs()),
+                    "phase": t.phase,
+                    "exempt": t.exempt,
+                    "final": t.final,
+                    "passes": t.passes * t.spec.recipe.epochs,
                 }
-                for t in plan.trials
+                for t in plan.listed()
             ],
         },
     )

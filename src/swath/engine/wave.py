@@ -31,7 +31,7 @@ class Wave:
         self.elsewhere: set[str] = set()
         self._plan = plan
         self._trials = {t.spec.fingerprint: t for t in ours}
-        stop = None if plan.is_further_seed(ours[0]) else plan.sweep.stop
+        stop = None if ours[0].phase == 2 else plan.sweep.stop
         looked_at = wave if stop else ours
         tables = {
             t.spec.fingerprint: table for t, table in zip(looked_at, plan.read(looked_at, Trial.metrics), strict=True)
@@ -53,7 +53,7 @@ class Wave:
         engine.train([self._job(t) for t in self._trials.values()], self)
 
     def _job(self, trial: PlannedTrial) -> Job:
-        places, stop = self._plan.places, self._plan.sweep.stop
+        places = self._plan.places
         return Job(
             spec=trial.spec,
             storage=places.storage.root,
@@ -61,7 +61,7 @@ class Wave:
             local_cache=str(places.local_cache or ""),
             entries={part: entry.key for part, entry in trial.entries.items()},
             weights_file=trial.weights_file,
-            keep_epochs=stop.rungs(trial.spec.recipe.epochs) if stop else (),
+            keep_epochs=tuple(trial.rungs()),
             seen=self._plan.outcomes.get(trial.spec.fingerprint),
             commit=self._plan.commit,
         )
@@ -89,11 +89,11 @@ class Wave:
         return False
 
     def _goes_on(self, trial: PlannedTrial, report: Report) -> bool:
-        rungs = self._rungs
-        if rungs is None or report.epoch not in rungs.rule.rungs(trial.spec.recipe.epochs):
+        rung = trial.rungs().get(report.epoch)
+        if self._rungs is None or rung is None:
             return True
-        rungs.record(trial.stratum, report.fingerprint, report.epoch, report.score)
-        return self._plan.never_stops(trial) or rungs.goes_on(trial.stratum, report.fingerprint, report.epoch)
+        self._rungs.record(trial.stratum, report.fingerprint, rung, report.score)
+        return trial.exempt or self._rungs.goes_on(trial.stratum, report.fingerprint, rung)
 
     def crashed(self, fingerprint: str, error: str) -> None:
         """Give a trial whose process was lost its final state."""
@@ -119,7 +119,8 @@ def _rungs(wave: Sequence[PlannedTrial], tables: dict[str, pd.DataFrame], rule: 
     for trial in wave:
         table = tables[trial.spec.fingerprint]
         if not table.empty:
-            at_rungs = table[table["epoch"].isin(rule.rungs(trial.spec.recipe.epochs))]
-            for epoch, score in zip(at_rungs["epoch"].tolist(), at_rungs["score"].tolist(), strict=True):
-                rungs.record(trial.stratum, trial.spec.fingerprint, epoch, score)
+            at = trial.rungs()
+            for epoch, score in zip(table["epoch"].tolist(), table["score"].tolist(), strict=True):
+                if epoch in at:
+                    rungs.record(trial.stratum, trial.spec.fingerprint, at[epoch], score)
     return rungs

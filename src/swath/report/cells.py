@@ -37,6 +37,11 @@ class Run:
         return self.trials[0].seed
 
     @property
+    def final(self) -> bool:
+        """False for a run that might have been stopped by its own score: where there are others, they alone count."""
+        return all(t.final for t in self.trials)
+
+    @property
     def fingerprints(self) -> tuple[str, ...]:
         """Of its trials."""
         return tuple(t.fingerprint for t in self.trials)
@@ -56,7 +61,7 @@ class CellResult:
         factors: Factor name to level.
         baseline: True for the task's baseline cell.
         runs: Its finished seeds.
-        seeds_planned: Seeds the sweep lists for it.
+        seeds_planned: Seeds the sweep lists for it, of the kind that count (see `Run.final`).
         score: Mean over the runs.
         sd: Standard deviation of the score over the runs; None for one run.
         low: Lower end of the 95 % bootstrap interval of the score over validation images; see `_interval`.
@@ -115,6 +120,7 @@ def cell_results(task: TaskResults, top: int | None = None) -> list[CellResult]:
     by_cell: dict[str, list[Run]] = {}
     for run in finished_runs(task):
         by_cell.setdefault(run.cell, []).append(run)
+    by_cell = {cell: [run for run in runs if run.final] or runs for cell, runs in by_cell.items()}
     ranked = sorted(by_cell.values(), key=lambda runs: rank_key(float(np.mean([run.score for run in runs]))))
     return [_cell(task, runs) for runs in ranked[:top]]
 
@@ -130,7 +136,7 @@ def _cell(task: TaskResults, runs: list[Run]) -> CellResult:
         factors=runs[0].trials[0].factors,
         baseline=label == task.baseline_cell,
         runs=tuple(runs),
-        seeds_planned=len({t.seed for t in own}),
+        seeds_planned=len({t.seed for t in own if t.final or not runs[0].final}),
         score=score,
         sd=float(np.std(scores, ddof=1)) if len(runs) > 1 else None,
         low=low,

@@ -82,6 +82,7 @@ def _read_trial(storage: Storage, entry: dict[str, Any]) -> tuple[TrialResult, N
         storage=storage,
         val_logits=logits,
         scores={},
+        **{k: entry[k] for k in ("phase", "exempt", "final", "passes") if k in entry},
     )
     return trial, ids
 

@@ -42,6 +42,10 @@ class TrialResult:
         val_logits: float16 [N, C] at its last epoch, in the order of the task's `validation[fold]`; None unless
             COMPLETE or STOPPED.
         scores: `map` and `macro_f1` of those logits.
+        phase: 1, or 2 for one that ran by what phase 1 found.
+        exempt: True when the stopping rule could not end it.
+        final: True when final estimates may rest on it: it ran to the end for no score of its own.
+        passes: Passes over the training images in all: its epochs, or twice as many with `Both()`.
     """
 
     fingerprint: str
@@ -62,6 +66,10 @@ class TrialResult:
     storage: Storage
     val_logits: NDArray[np.float16] | None
     scores: dict[str, float]
+    phase: int = 1
+    exempt: bool = True
+    final: bool = True
+    passes: int = 0
 
     @property
     def epochs(self) -> int:

@@ -139,7 +139,9 @@ def _given_up(results: Results, task: TaskResults, trial: TrialResult) -> bool:
     first = results.sweep["seeds"][0]
     if not results.sweep["rule"] or trial.seed == first or trial.baseline:
         return False
-    same = (t for t in task.trials if (t.cell, t.fold, t.seed) == (trial.cell, trial.fold, first))
+    if "first_seed" in results.sweep["rule"] or results.sweep.get("stop", "").startswith("two_phase"):
+        return False  # there all seeds compete, or those of the second phase are listed once they are wanted
+    same = (t for t in task.trials if (t.cell, t.seed) == (trial.cell, first))
     return any(t.state in ("STOPPED", "FAILED") for t in same)
 
 
