@@ -22,6 +22,7 @@ USAGE = """swath: ablation and hyperparameter sweeps for image classification.
 
   swath check  SCRIPT [its options]   everything that can go wrong, before any GPU time is spent; cost estimate
   swath run    SCRIPT [its options]   the same as `python SCRIPT`
+  swath audit  SCRIPT [its options]   duplicates, labels, images, train against test: what is wrong with the data
   swath report NAME                   leaderboard, ensembles and pictures of a sweep, from the store
   swath predict NAME --out FILE       a submission file from an ensemble of the sweep's trials
   swath list                          the sweeps in a store
@@ -57,7 +58,7 @@ def main(sweep_function: SweepFunction, argv: Sequence[str] | None = None) -> No
 def command(argv: Sequence[str] | None = None) -> None:
     """The `swath` command."""
     words = list(sys.argv[1:] if argv is None else argv)
-    commands = {"check": _check, "run": _run, "report": _report, "predict": _predict, "list": _list}
+    commands = {"check": _check, "run": _run, "audit": _audit, "report": _report, "predict": _predict, "list": _list}
     if not words or words[0] not in commands:
         asked_for_help = not words or words[0] in ("-h", "--help", "help")
         print(USAGE, file=sys.stdout if asked_for_help else sys.stderr)
@@ -241,6 +242,20 @@ def _check(argv: list[str]) -> None:
 
 def _run(argv: list[str]) -> None:
     _run_function(_load(_script(argv)), argv[1:])
+
+
+def _audit(argv: list[str]) -> None:
+    sweep, options = _parsed(_load(_script(argv)), argv[1:])
+    from swath.audit.command import audit_sweep
+    from swath.audit.write import terminal
+    from swath.plan import Places
+
+    places = Places.of(absolute(options.storage, "--storage"))
+    raise_if_any([*grid_problems(sweep), *places.storage.problems()])
+    out = _report_folder(options.out, sweep.name, places.storage)
+    for found, folder in audit_sweep(sweep, places.storage, places.memory, out, _say):
+        print(terminal(found))
+        print(f"audit: {folder}/audit.md")
 
 
 def _script(argv: list[str]) -> str:

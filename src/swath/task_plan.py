@@ -7,13 +7,12 @@ from typing import Any
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
-from scipy.sparse import coo_matrix
-from scipy.sparse.csgraph import connected_components
 
 from swath import contents
 from swath.chains import Ops, Preprocess, for_test, for_train
 from swath.description import digest
 from swath.errors import InputError
+from swath.groups import joined
 from swath.predictions import TaskRecord
 from swath.preprocess.cache import EntryPlan
 from swath.splits import Split, stratified_half
@@ -80,7 +79,8 @@ def plan_task(task: Task, sweep: Sweep, memory: Path, notes: list[str]) -> TaskP
     if not all(map(str.strip, images.rows["path"])):
         raise InputError(f"task {task.label}: {(images.rows['path'] == '').sum()} rows have no image path.")
     infos = contents.inspect(images.rows["path"].tolist(), memory)
-    groups = _groups(images.rows, [i.digest for i in infos])
+    own = [images.rows["group"].tolist()] if "group" in images.rows else []
+    groups = joined([i.digest for i in infos], *own)
     split = images.rows["split"].to_numpy()
     train = np.flatnonzero(split == "train")
     keep = np.ones(len(split), bool)
@@ -144,20 +144,6 @@ def _submission(task: Task, rows: pd.DataFrame) -> dict[str, Any] | None:
     used = set(rows["id"])
     ids = [i for i in form.ids if i in used] if form else []
     return form and {"id_column": form.id_column, "ids": ids, "columns": list(form.columns)}
-
-
-def _groups(rows: pd.DataFrame, digests: list[str]) -> NDArray[np.int64]:
-    """Group index of each row: rows joined by the task's own groups, or by identical files."""
-    n = len(rows)
-    links: list[NDArray[np.int64]] = [pd.factorize(pd.Series([d or f"row {i}" for i, d in enumerate(digests)]))[0]]
-    if "group" in rows:
-        own = [g or f"row {i}" for i, g in enumerate(rows["group"])]
-        links.append(pd.factorize(pd.Series(own))[0])
-    offsets = np.cumsum([n, *(link.max() + 1 for link in links)])
-    heads = np.concatenate([link + offset for link, offset in zip(links, offsets, strict=False)])
-    tails = np.tile(np.arange(n), len(links))
-    graph = coo_matrix((np.ones(len(heads), np.int8), (heads, tails)), shape=(offsets[-1], offsets[-1]))
-    return connected_components(graph, directed=False)[1][:n].astype(np.int64)
 
 
 def bad_image_note(record: TaskRecord) -> str:

@@ -4,6 +4,7 @@ from swath.registry import missing_attribute
 from swath.task import Task
 from swath.tasks.dacon import DaconBirds, DaconSatellite
 from swath.tasks.folder import ImageFolder
+from swath.tasks.grouped import Grouped
 from swath.tasks.mlrsnet import MLRSNet
 from swath.tasks.synthetic import SyntheticBirds, SyntheticSatellite
 from swath.tasks.table import Csv
@@ -16,6 +17,7 @@ TASKS: dict[str, type[Task]] = {
     "UCMerced": UCMerced,
     "ImageFolder": ImageFolder,
     "Csv": Csv,
+    "Grouped": Grouped,
     "SyntheticSatellite": SyntheticSatellite,
     "SyntheticBirds": SyntheticBirds,
 }
@@ -25,6 +27,7 @@ __all__ = [
     "Csv",
     "DaconBirds",
     "DaconSatellite",
+    "Grouped",
     "ImageFolder",
     "MLRSNet",
     "SyntheticBirds",
