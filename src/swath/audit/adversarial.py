@@ -68,7 +68,7 @@ def tell_apart(subject: Subject, groups: NDArray[np.int64], seed: int = 0) -> Ad
     rows = np.concatenate([train, test])
     x = feature_matrix([subject.looks[row] for row in rows])
     is_test = np.repeat([0, 1], [len(train), len(test)])
-    model = HistGradientBoostingClassifier(max_iter=100, learning_rate=0.1, max_leaf_nodes=15, random_state=seed)
+    model = HistGradientBoostingClassifier(max_iter=60, learning_rate=0.1, max_leaf_nodes=15, random_state=seed)
     folds = StratifiedGroupKFold(_FOLDS, shuffle=True, random_state=seed)
     with threadpool_limits(1):  # beside other work on the machine its threads wait for each other, 50 times as long
         predicted = cross_val_predict(model, x, is_test, groups=groups[rows], cv=folds, method="predict_proba")
