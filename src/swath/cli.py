@@ -25,6 +25,7 @@ USAGE = """swath: ablation and hyperparameter sweeps for image classification.
   swath audit  SCRIPT [its options]   duplicates, labels, images, train against test: what is wrong with the data
   swath report NAME                   leaderboard, ensembles and pictures of a sweep, from the store
   swath predict NAME --out FILE       a submission file from an ensemble of the sweep's trials
+  swath dashboard NAME                the report as a live page of a running or finished sweep
   swath list                          the sweeps in a store
 
 Every command explains itself with --help."""
@@ -58,7 +59,15 @@ def main(sweep_function: SweepFunction, argv: Sequence[str] | None = None) -> No
 def command(argv: Sequence[str] | None = None) -> None:
     """The `swath` command."""
     words = list(sys.argv[1:] if argv is None else argv)
-    commands = {"check": _check, "run": _run, "audit": _audit, "report": _report, "predict": _predict, "list": _list}
+    commands = {
+        "check": _check,
+        "run": _run,
+        "audit": _audit,
+        "report": _report,
+        "predict": _predict,
+        "dashboard": _dashboard,
+        "list": _list,
+    }
     if not words or words[0] not in commands:
         asked_for_help = not words or words[0] in ("-h", "--help", "help")
         print(USAGE, file=sys.stdout if asked_for_help else sys.stderr)
@@ -298,6 +307,17 @@ def _predict(argv: list[str]) -> None:
 
     path = predict(_opened(values), values.name, values.ensemble, absolute(values.out, "--out"), values.task)
     print(f"submission: {path}")
+
+
+def _dashboard(argv: list[str]) -> None:
+    parser = _reader("dashboard", "The report as a page that follows a running sweep.")
+    parser.add_argument("name", help="name of the sweep")
+    parser.add_argument("--host", default="127.0.0.1", help="address to listen on; the default is this machine only")
+    parser.add_argument("--port", type=int, default=8277, help="port to listen on; 0 takes a free one")
+    values = parser.parse_args(argv)
+    from swath.dashboard import Board, serve
+
+    serve(Board(_opened(values), values.name), values.host, values.port, print)
 
 
 def _list(argv: list[str]) -> None:

@@ -24,12 +24,13 @@ _READERS = 16
 _SHARED_IMAGES = 0.9  # trials of one fold differ by single bad images; less in common is a damaged store
 
 
-def read_results(storage: Storage, name: str) -> Results:
+def read_results(storage: Storage, name: str, predictions_too: bool = True) -> Results:
     """Read a sweep, finished or not.
 
     Args:
         storage: The store.
         name: The sweep's name.
+        predictions_too: False reads states and epochs only, which is quick; no trial has scores then.
 
     Raises:
         InputError: The store has no sweep of that name.
@@ -42,7 +43,7 @@ def read_results(storage: Storage, name: str) -> Results:
             raise InputError(f"there are no sweeps in {storage.root}, so none called {name!r}. Give --storage.")
         raise InputError(f"{unknown('sweep', name, names)} These are the sweeps in {storage.root}; see --storage.")
     with ThreadPoolExecutor(_READERS) as pool:
-        read = list(pool.map(lambda entry: _read_trial(storage, entry), sweep["trials"]))
+        read = list(pool.map(lambda entry: _read_trial(storage, entry, predictions_too), sweep["trials"]))
     labels = Counter(t["label"] for t in sweep["tasks"])
     tasks = []
     for task in sweep["tasks"]:
@@ -55,7 +56,9 @@ def read_results(storage: Storage, name: str) -> Results:
     return Results(storage, sweep, tuple(tasks))
 
 
-def _read_trial(storage: Storage, entry: dict[str, Any]) -> tuple[TrialResult, NDArray[np.str_] | None]:
+def _read_trial(
+    storage: Storage, entry: dict[str, Any], predictions_too: bool
+) -> tuple[TrialResult, NDArray[np.str_] | None]:
     """The trial with its logits as stored, and their ids."""
     handle = Trial(storage, entry["fingerprint"])
     outcome, rows = handle.outcome(), handle.metrics()
@@ -63,7 +66,7 @@ def _read_trial(storage: Storage, entry: dict[str, Any]) -> tuple[TrialResult, N
     begun = storage.exists(trial_key(handle.fingerprint, "spec.json"))
     state: State = outcome.state if outcome else "UNFINISHED" if leased or len(rows) else "NOT RUN"
     ids, logits, problem = None, None, ""
-    if outcome and state in ("COMPLETE", "STOPPED"):
+    if predictions_too and outcome and state in ("COMPLETE", "STOPPED"):
         try:
             ids, logits = handle.logits(f"val/{outcome.epochs}")
         except (FileNotFoundError, KeyError, ValueError, EOFError, zipfile.BadZipFile) as error:

@@ -1,0 +1,133 @@
+import asyncio
+import json
+import threading
+import time
+import urllib.error
+import urllib.request
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+
+import pytest
+from browser import open_page
+from fake_store import FakeTask, FakeTrial, write_study, write_trial
+
+from swath import dashboard
+from swath.dashboard import Board, live, serve
+from swath.errors import InputError
+from swath.paths import Storage
+
+TASK = FakeTask()
+
+
+@pytest.fixture
+def storage(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Storage:
+    """Two trials done, one running, one to come."""
+    monkeypatch.setattr(dashboard, "FRESH_S", 0.05)
+    storage = Storage(str(tmp_path))
+    states = ["COMPLETE", "COMPLETE", "RUNNING", None]
+    trials = [FakeTrial(seed=seed, state=state, quality=1 + seed / 4) for seed, state in enumerate(states)]
+    write_study(storage, [TASK], {"scenes": trials}, rule="")
+    return storage
+
+
+@contextmanager
+def served(storage: Storage) -> Iterator[str]:
+    """The dashboard on a free port of the loopback; its address."""
+    lines: list[str] = []
+    said = threading.Event()
+    loop: list[asyncio.AbstractEventLoop] = []
+    task: list[asyncio.Task] = []
+
+    async def run() -> None:
+        loop.append(asyncio.get_running_loop())
+        task.append(asyncio.current_task())  # type: ignore[arg-type]
+        await dashboard._serve(Board(storage, "study"), "127.0.0.1", 0, lambda s: (lines.append(s), said.set()))
+
+    def thread_main() -> None:
+        with suppress(asyncio.CancelledError):
+            asyncio.run(run())
+
+    thread = threading.Thread(target=thread_main)
+    thread.start()
+    assert said.wait(30)
+    try:
+        yield lines[0].split()[1]
+    finally:
+        loop[0].call_soon_threadsafe(task[0].cancel)
+        thread.join(30)
+
+
+def read(url: str, etag: str = "") -> tuple[int, dict, str]:
+    request = urllib.request.Request(f"{url}/report.json", headers={"If-None-Match": etag} if etag else {})
+    try:
+        with urllib.request.urlopen(request) as answer:
+            return answer.status, json.load(answer), answer.headers["ETag"]
+    except urllib.error.HTTPError as error:
+        return error.code, {}, ""
+
+
+def eventually(check, seconds: float = 30):
+    end = time.monotonic() + seconds
+    while not (found := check()):
+        assert time.monotonic() < end, "it did not happen"
+        time.sleep(0.1)
+    return found
+
+
+def test_numbers_follow_the_store(storage: Storage):
+    with served(storage) as url:
+        first = eventually(lambda: (n := read(url)[1])["tasks"][0]["cells"] and n)
+        assert first["counts"] == {"COMPLETE": 2, "UNFINISHED": 1, "NOT RUN": 1}
+        assert first["tasks"][0]["cells"][0]["seeds"] == 2
+        assert first["live"]["epochs_left"] == 2 + 4
+        running = next(t for t in first["tasks"][0]["trials"] if t["state"] == "UNFINISHED")
+        assert running["epochs"] == 2
+        assert running["left_s"] == 20.0
+        write_trial(storage, TASK, FakeTrial(seed=2, quality=1.5))
+        later = eventually(lambda: (n := read(url)[1])["tasks"][0]["cells"][0]["seeds"] == 3 and n)
+        assert later["counts"] == {"COMPLETE": 3, "NOT RUN": 1}
+
+
+def test_the_page_updates_without_being_loaded_again(storage: Storage):
+    with (
+        served(storage) as url,
+        open_page(url, script="window.SWATH_EVERY_MS = 150") as (shown, errors, requests),
+    ):
+        shown.wait_for_selector("#ranking-0", timeout=30_000)
+        shown.wait_for_function("document.querySelector('#states-summary').innerText.includes('2 complete')")
+        assert "2 of 4" in shown.locator("#running").locator("xpath=following-sibling::*").nth(1).inner_text()
+        shown.fill("#filter-0", "raw")
+        write_trial(storage, TASK, FakeTrial(seed=2, quality=1.5))
+        shown.wait_for_function(
+            "document.querySelector('#states-summary').innerText.includes('3 complete')", timeout=30_000
+        )
+        shown.wait_for_function("document.querySelector('#ranking-0 tbody').innerText.includes('3 of 4')")
+        assert shown.input_value("#filter-0") == "raw"
+        assert shown.evaluate("document.activeElement.id") == "filter-0"
+        assert errors == []
+        assert all(request.startswith(url) for request in requests)
+        assert sum(request.rstrip("/") == url for request in requests) == 1
+
+
+def test_an_unknown_sweep_is_an_error_before_anything_is_served(storage: Storage):
+    with pytest.raises(InputError, match="study"):
+        serve(Board(storage, "studies"), "127.0.0.1", 0, print)
+
+
+def test_time_left_divides_the_epochs_among_what_runs():
+    def trial(state, epochs, at_work="", left=0.0):
+        return {"state": state, "epochs": epochs, "epochs_planned": 10, "at_work": at_work, "left_s": left} | {
+            "images_per_s": 30.0
+        }
+
+    trials = [
+        trial("COMPLETE", 10),
+        trial("UNFINISHED", 4, "host:1", 60.0),
+        trial("UNFINISHED", 8, "host:2", 20.0),
+        trial("NOT RUN", 0),
+    ]
+    found = live({"tasks": [{"trials": trials}]}, {})
+    assert found["images_per_s"] == 60
+    assert found["epochs_left"] == 6 + 2 + 10
+    assert found["left_s"] == pytest.approx(18 * 10 / 2)
