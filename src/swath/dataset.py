@@ -32,12 +32,24 @@ class Part:
     def __len__(self) -> int:
         return len(self.rows)
 
+    def between(self, start: int, end: int) -> "Part":
+        """Some consecutive images of the part."""
+        at = slice(start, end)
+        return Part(self.images, self.rows[at], self.ids[at], self.targets[at])
+
     def batch(self, positions: NDArray[np.int64]) -> Batch:
         """Images uint8 [B, S, S, C] and targets float32 [B, classes]."""
         return self.images.take(self.rows[positions]), self.targets[positions].astype(np.float32)
 
 
-def shuffled(part: Part, batch_size: int, seed: int, epoch: int, change: Change | None = None) -> Iterator[Batch]:
+def shuffled(
+    part: Part,
+    batch_size: int,
+    seed: int,
+    epoch: int,
+    change: Change | None = None,
+    needed: Callable[[NDArray[np.int64]], NDArray[np.int64]] | None = None,
+) -> Iterator[Batch]:
     """Every image once, in an order that depends on (seed, epoch) only.
 
     Args:
@@ -46,11 +58,13 @@ def shuffled(part: Part, batch_size: int, seed: int, epoch: int, change: Change 
         seed: Training seed.
         epoch: From 1.
         change: What becomes of the images.
+        needed: Which of a batch's positions in the part are wanted; None takes them all.
     """
     order = np.random.default_rng([seed, epoch]).permutation(len(part))
     for start, end in chunks(len(order), batch_size):
-        images, targets = part.batch(order[start:end])
-        yield (images if change is None else change(images, order[start:end])), targets
+        positions = order[start:end] if needed is None else needed(order[start:end])
+        images, targets = part.batch(positions)
+        yield (images if change is None else change(images, positions)), targets
 
 
 def chunks(images: int, size: int) -> list[tuple[int, int]]:

@@ -179,6 +179,16 @@ class Storage:
         return shutil.disk_usage(folder).free
 
 
+class ReadOnly(Storage):
+    """A store that keeps nothing: for the workers of a trial that leave writing to the first one."""
+
+    def write(self, key: str, data: bytes) -> None:
+        """Nothing."""
+
+    def delete(self, key: str) -> None:
+        """Nothing."""
+
+
 def node_cache_folder() -> Path:
     """Default node-local cache folder when the storage is no folder: below the system's temporary folder."""
     return Path(tempfile.gettempdir()) / f"swath-cache-{os.getuid()}"

@@ -22,9 +22,11 @@ from swath.errors import SwathError
 from swath.mixer import Mixed, mixed
 from swath.optimizers import LearningRate, optimizer
 from swath.recipe import Recipe
+from swath.team import Share, Team
 from swath.views import mean_logits
 
 AUTOCAST = {"bf16": torch.bfloat16, "fp16": torch.float16}
+ALONE = Team()
 Score = Callable[[NDArray[np.float16], NDArray[np.uint8]], float]
 """The task's metric of logits and targets."""
 
@@ -84,9 +86,18 @@ class Trainer:
         recipe: Settings.
         seed: With the epoch number it decides the order of images and every draw in the epoch.
         device: Where to train.
+        team: The workers that train this model together, each with a trainer of its own that is given the same.
     """
 
-    def __init__(self, model: Model, objective: Objective, recipe: Recipe, seed: int, device: torch.device) -> None:
+    def __init__(
+        self,
+        model: Model,
+        objective: Objective,
+        recipe: Recipe,
+        seed: int,
+        device: torch.device,
+        team: Team = ALONE,
+    ) -> None:
         self.net = model.net.to(device)
         if recipe.channels_last:
             self.net = self.net.to(memory_format=torch.channels_last)  # pyright: ignore[reportCallIssue]
@@ -94,6 +105,7 @@ class Trainer:
         self.recipe = recipe
         self.seed = seed
         self.device = device
+        self.team = team
         self.optimizer = optimizer(self.net, recipe)
         self.learning_rate = LearningRate(self.optimizer, recipe)
         self.ema = ModelEmaV3(self.net, decay=recipe.ema_decay, use_warmup=True) if recipe.ema_decay else None
@@ -162,32 +174,59 @@ class Trainer:
             )
 
     def _train_epoch(self, part: Part, augmenter: Augmenter) -> float:
-        torch.manual_seed(int(np.random.SeedSequence([self.seed, self.epoch]).generate_state(1)[0]))
+        # Each worker draws its own dropout masks; with one worker they are drawn for the whole batch.
+        entropy = [self.seed, self.epoch, *([self.team.rank] if self.team.rank else [])]
+        torch.manual_seed(int(np.random.SeedSequence(entropy).generate_state(1)[0]))
         self.net.train()
         size = self.recipe.batch_size * self.recipe.accumulation
-        steps = len(chunks(len(part), size))
+        steps = chunks(len(part), size)
         total = 0.0
-        batches = shuffled(part, size, self.seed, self.epoch, augmenter.of_epoch(self.epoch))
-        for step, batch in enumerate(batches, start=1):
-            self.learning_rate.before_step(self.steps, steps)
+        batches = shuffled(part, size, self.seed, self.epoch, augmenter.of_epoch(self.epoch), self._needed)
+        for step, (batch, (start, end)) in enumerate(zip(batches, steps, strict=True), start=1):
+            self.learning_rate.before_step(self.steps, len(steps))
             images, targets = self._inputs(batch)
             mixture = mixed(self.recipe.mix, images, targets, self.seed, self.epoch, step)
-            total += self._step(mixture, step) * len(images)
+            total += self._step(mixture, end - start, step) * (end - start)
         return total / len(part)
 
-    def _step(self, batch: Mixed, step: int) -> float:
-        """One step of the optimizer; the mean loss of the batch."""
+    def _shares(self, images: int) -> list[Share]:
+        """This worker's share of each pass through the model, for a step of so many images."""
+        return [self.team.share(start, end) for start, end in chunks(images, self.recipe.batch_size)]
+
+    @property
+    def _has_whole_steps(self) -> bool:
+        return self.team.size == 1 or bool(self.recipe.mix)
+
+    def _needed(self, positions: NDArray[np.int64]) -> NDArray[np.int64]:
+        """The images of a step that this worker must have: its shares, or all where any two may be mixed."""
+        if self._has_whole_steps:
+            return positions
+        return np.concatenate([positions[s.start : s.end] for s in self._shares(len(positions))])
+
+    def _step(self, batch: Mixed, images: int, step: int) -> float:
+        """One step of the optimizer; the mean loss of its images.
+
+        Args:
+            batch: What `_needed` chose.
+            images: Number of images in the step, of all workers.
+            step: From 1.
+        """
         self.optimizer.zero_grad(set_to_none=True)
-        total = 0.0
-        for start, end in chunks(len(batch), self.recipe.batch_size):
-            loss = self._training_loss(batch.part(start, end)) * ((end - start) / len(batch))
+        behind, total = 0, 0.0
+        for share in self._shares(images):
+            start = share.start if self._has_whole_steps else behind
+            behind += len(share)
+            with self.team.batch_statistics(share.counts):
+                loss = self._training_loss(batch.part(start, start + len(share)))
+            loss = loss * (len(share) / images if share.counts else 0.0)
             total += loss.item()
-            if not math.isfinite(total):
-                raise DivergedError(
-                    f"the training loss is {total} at epoch {self.epoch}, step {step}. "
-                    f"Lower the learning rate (lr={self.recipe.lr:g}) or check the targets."
-                )
             self._scaler.scale(loss).backward()
+        total = self.team.sum_gradients(self.net.parameters(), total)
+        if not math.isfinite(total):
+            raise DivergedError(
+                f"the training loss is {total} at epoch {self.epoch}, step {step}. "
+                f"Lower the learning rate (lr={self.recipe.lr:g}) or check the targets."
+            )
         if self.recipe.clip_norm:
             self._scaler.unscale_(self.optimizer)
             torch.nn.utils.clip_grad_norm_(self.net.parameters(), self.recipe.clip_norm)
@@ -212,16 +251,20 @@ class Trainer:
 
     @torch.inference_mode()
     def predict(self, part: Part, tta: bool = False) -> Tensor:
-        """Logits float32 [N, C] on the CPU, in the part's order; with `tta` those of the recipe's augmented views."""
+        """Logits float32 [N, C] on the CPU, in the part's order; with `tta` those of the recipe's augmented views.
+
+        Each worker computes its share, and all have all of them.
+        """
         net = self.ema.module if self.ema else self.net
         net.eval()
         mode, sizes = (self.recipe.tta, self.recipe.tta_sizes) if tta else ("none", ())
         found = []
-        for images, targets in in_order(part, max(self.recipe.batch_size, 32)):
+        mine = self.team.share(0, len(part))
+        for images, targets in in_order(part.between(mine.start, mine.end), max(self.recipe.batch_size, 32)):
             whole = images if sizes else centre(images, self.recipe.image_size)
             with self._autocast():
                 found.append(mean_logits(net, self._inputs((whole, targets))[0], mode, sizes).cpu())
-        return torch.cat(found)
+        return self.team.gathered(torch.cat(found), len(part), self.device)
 
     def _loss(self, logits: Tensor, part: Part) -> float:
         return float(self.objective.loss(logits, torch.from_numpy(part.targets.astype(np.float32))))

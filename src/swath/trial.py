@@ -8,7 +8,7 @@ import socket
 import sys
 import threading
 import traceback
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -22,17 +22,26 @@ from swath import backbones, metrics, predictions
 from swath.criteria import criterion, smoothed
 from swath.dataset import Part
 from swath.errors import InputError
-from swath.paths import Storage
+from swath.paths import ReadOnly, Storage
 from swath.predictions import LEASE_TIMEOUT_S, Trial, outcome_of
 from swath.preprocess.cache import open_entry
 from swath.recipe import Backbone
 from swath.spec import TrialSpec
-from swath.train import EpochResult, Objective, Trainer
+from swath.team import Team
+from swath.train import ALONE, EpochResult, Objective, Trainer
 from swath.trial_job import Job, Report
 
 
-def run_trial(job: Job, report: Callable[[Report], None]) -> None:
+def run_trial(
+    job: Job, report: Callable[[Report], None], epochs: Callable[[Job], Generator[Report]] | None = None
+) -> None:
     """Train a trial from its last checkpoint, or from the start, to its end.
+
+    Args:
+        job: The trial.
+        report: Hears of each epoch.
+        epochs: Trains and yields a report after each epoch; None trains in this process. Several workers train
+            elsewhere, while the lease, and the word on a failure, stay with this process.
 
     Never raises for a failing trial: the error goes to the store and the report. `report` may raise a
     BaseException that is no Exception to stop the trial; the caller then writes its final state. Trains nothing when
@@ -48,9 +57,10 @@ def run_trial(job: Job, report: Callable[[Report], None]) -> None:
     with _heartbeat(trial):
         last = Report(trial.fingerprint, 0, float("nan"), "RUNNING")
         try:
-            for last in _epochs(job, trial):
-                if last.state == "RUNNING":
-                    report(last)
+            with contextlib.closing((epochs or trial_epochs)(job)) as reports:
+                for last in reports:
+                    if last.state == "RUNNING":
+                        report(last)
         except Exception as error:
             text = "".join(traceback.format_exception(error))[-4000:]
             outcome = outcome_of("FAILED", trial.metrics(), error=text, commit=job.commit)
@@ -84,7 +94,7 @@ def probe_backbone(backbone: Backbone) -> str:
 
 
 @contextlib.contextmanager
-def _heartbeat(trial: Trial) -> Iterator[None]:
+def _heartbeat(trial: Trial) -> Generator[None]:
     """Renew the lease from a thread while the block runs, and give it up after."""
     ended = threading.Event()
 
@@ -103,11 +113,27 @@ def _heartbeat(trial: Trial) -> Iterator[None]:
         trial.release()
 
 
-def _epochs(job: Job, trial: Trial) -> Iterator[Report]:
+def train_in_team(job: Job, team: Team, tell: Callable[[Report], bool]) -> None:
+    """What each worker of a trial does; the first one writes to the store.
+
+    Args:
+        job: The trial.
+        team: This worker's view of all of them.
+        tell: Called on the first worker after each epoch; False stops all of them.
+    """
+    with contextlib.closing(trial_epochs(job, team)) as reports:
+        for report in reports:
+            if not team.agreed(tell(report) if team.rank == 0 else True, _device()):
+                return
+
+
+def trial_epochs(job: Job, team: Team = ALONE) -> Generator[Report]:
+    """Train to the end, keeping in the store what must be kept before each report."""
     spec = job.spec
+    trial = Trial((ReadOnly if team.rank else Storage)(job.storage), spec.fingerprint)
     torch.set_num_threads(spec.threads)
     parts = _parts(job)
-    trainer, rows, attempt = _resumed(job, trial, parts)
+    trainer, rows, attempt = _resumed(job, trial, parts, team)
     if trainer.epoch in job.keep_epochs:
         # Killed after its checkpoint and before the driver's decision: the rung is still to be judged.
         yield Report(trial.fingerprint, trainer.epoch, rows[-1]["score"], "RUNNING", repeated=True)
@@ -139,11 +165,11 @@ def _completed(
     return Report(trial.fingerprint, last.epoch, score, "COMPLETE")
 
 
-def _new_trainer(job: Job, classes: int) -> Trainer:
+def _new_trainer(job: Job, classes: int, team: Team) -> Trainer:
     spec = job.spec
     backbone = replace(spec.backbone, weights=job.weights_file)
     model = backbones.build(backbone, classes, spec.in_chans, spec.recipe.image_size, spec.seed, check=False)
-    return Trainer(model, _objective(spec), spec.recipe, spec.seed, _device())
+    return Trainer(model, _objective(spec), spec.recipe, spec.seed, _device(), team)
 
 
 def _objective(spec: TrialSpec) -> Objective:
@@ -182,13 +208,13 @@ def _row_in_part(split: np.ndarray, part: str) -> np.ndarray:
     return np.cumsum(split == part) - 1
 
 
-def _resumed(job: Job, trial: Trial, parts: dict[str, Part]) -> tuple[Trainer, list[dict[str, Any]], int]:
+def _resumed(job: Job, trial: Trial, parts: dict[str, Part], team: Team) -> tuple[Trainer, list[dict[str, Any]], int]:
     """The trainer as its checkpoint left it, the rows of the epochs behind it, and the number of this attempt.
 
     A checkpoint that cannot be loaded (cut short by a power failure, written by another version) costs its epochs.
     """
     classes = parts["train"].targets.shape[1]
-    trainer = _new_trainer(job, classes)
+    trainer = _new_trainer(job, classes, team)
     rows = trial.metrics()
     attempt = 1 if rows.empty else int(rows["attempt"].max()) + 1
     saved = trial.checkpoint()
@@ -197,7 +223,7 @@ def _resumed(job: Job, trial: Trial, parts: dict[str, Part]) -> tuple[Trainer, l
     try:
         trainer.load(torch.load(io.BytesIO(saved), map_location=trainer.device, weights_only=True))
     except Exception:
-        return _new_trainer(job, classes), [], attempt
+        return _new_trainer(job, classes, team), [], attempt
     return trainer, rows[rows["epoch"] <= trainer.epoch].to_dict("records"), attempt  # type: ignore[return-value]
 
 
