@@ -4,9 +4,9 @@ import re
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
-from swath.audit.findings import Audit
+from swath.audit.findings import Audit, kept_place
 from swath.audit.run import audit, subject_of
-from swath.audit.write import draw, kept_place, write_audit
+from swath.audit.write import draw, write_audit
 from swath.errors import InputError, raise_if_any
 from swath.paths import Storage
 from swath.sweep import Sweep, expand, grid_problems

@@ -4,6 +4,8 @@ import json
 from dataclasses import asdict, dataclass, fields
 from typing import Any, Literal
 
+from swath.paths import Storage, task_key
+
 Severity = Literal["serious", "warning", "note"]
 SEVERITIES: tuple[Severity, ...] = ("serious", "warning", "note")
 EXAMPLES = 12
@@ -70,6 +72,17 @@ class Audit:
     def json(self) -> bytes:
         """As kept in audit.json."""
         return json.dumps(asdict(self), indent=1, ensure_ascii=False).encode()
+
+
+def kept_place(storage: Storage, data: str) -> Storage:
+    """Where the store keeps the audit of a task's data."""
+    return storage.child(task_key(data, "audit"))
+
+
+def read_audit(storage: Storage, data: str) -> Audit | None:
+    """The kept audit of a task's data, or None."""
+    raw = kept_place(storage, data).read_or_none("audit.json")
+    return None if raw is None else from_json(raw)
 
 
 def from_json(data: bytes) -> Audit:

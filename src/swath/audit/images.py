@@ -142,5 +142,5 @@ def _finding(
             [f"{subject.ids[r]} ({', '.join(filter(None, (subject.part(r), remark(r))))})" for r in rows[:EXAMPLES]]
         ),
         flagged=ids if flag else (),
-        show=tuple(ids[i : i + 6] for i in range(0, min(len(ids), 24), 6)),
+        show=tuple(ids[i : i + 6] for i in range(0, min(len(ids), 12), 6)),
     )

@@ -5,12 +5,10 @@ from dataclasses import replace
 
 import pandas as pd
 
-from swath.audit.findings import SEVERITIES, Audit, Finding, from_json
+from swath.audit.findings import SEVERITIES, Audit, Finding
 from swath.audit.pictures import contact_sheet
 from swath.audit.subject import Subject
-from swath.paths import Storage, task_key
-
-_FOLDER = "audit"
+from swath.paths import Storage
 
 
 def draw(audit: Audit, subject: Subject) -> tuple[Audit, dict[str, bytes]]:
@@ -47,17 +45,6 @@ def write_audit(place: Storage, audit: Audit, pictures: dict[str, bytes]) -> Non
     place.write("groups.csv", _groups_csv(audit))
     place.write("audit.md", markdown(audit).encode())
     place.write("audit.json", audit.json())
-
-
-def kept_place(storage: Storage, data: str) -> Storage:
-    """Where the store keeps the audit of a task's data."""
-    return storage.child(task_key(data, _FOLDER))
-
-
-def read_audit(storage: Storage, data: str) -> Audit | None:
-    """The kept audit of a task's data, or None."""
-    raw = kept_place(storage, data).read_or_none("audit.json")
-    return None if raw is None else from_json(raw)
 
 
 def _groups_csv(audit: Audit) -> bytes:

@@ -9,6 +9,7 @@ from pathlib import Path
 from swath.metrics import METRIC_TITLES
 from swath.paths import Storage
 from swath.report.analysis import Analysis
+from swath.report.audit_section import audit_section
 from swath.report.ensemble_sections import calibration_section, ensembles_section, thresholds_section
 from swath.report.markdown import code, count, escape, file_part, interval_text, points_text, score_text, wrapped
 from swath.report.mixing import BEST, SINGLE
@@ -108,6 +109,7 @@ def _task_sections(results: Results, analysis: Analysis, files: Pictures, mark: 
     parts += state_sections(results, analysis.task, mark)
     if analysis.cells:
         parts += [f"{mark} Per label", *per_label_section(analysis)]
+    parts += audit_section(results.storage, analysis, mark)
     return [*parts, f"{mark} Data and settings", settings_section(results, analysis.task)]
 
 
