@@ -19,11 +19,12 @@ import pytest
 
 from swath import predictions
 from swath.errors import StoreError
+from swath.lease import LEASE_TIMEOUT_S, Owner
 from swath.losses import BCE
 from swath.metrics import probabilities
 from swath.ops import Resize
 from swath.paths import Storage
-from swath.predictions import LEASE_TIMEOUT_S, Outcome, Owner, TaskRecord, Trial
+from swath.predictions import Outcome, TaskRecord, Trial
 from swath.recipe import Backbone, Recipe
 from swath.spec import TrialSpec
 from swath.splits import Holdout

@@ -42,6 +42,12 @@ def file_digest(path: str | Path) -> str:
         return hashlib.file_digest(file, lambda: hashlib.blake2b(digest_size=16)).hexdigest()
 
 
+def file_sha256(path: str | Path) -> str:
+    """SHA-256 over a file's content, 64 hex digits: what releases of weight files publish."""
+    with Path(path).open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
 def inspect(paths: Sequence[str], memory: Path) -> list[FileInfo]:
     """Stat every file and hash those not seen before in this state.
 

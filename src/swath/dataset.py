@@ -6,7 +6,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from swath.preprocess.cache import CachedImages
+from swath.preprocess.cache import Images
 
 Batch = tuple[NDArray[np.uint8], NDArray[np.float32]]
 Change = Callable[[NDArray[np.uint8], NDArray[np.int64]], NDArray[np.uint8]]
@@ -18,13 +18,13 @@ class Part:
     """The images of one part of a trial's data.
 
     Attributes:
-        images: The cache entry they are in.
+        images: The cache entry they are in, or several joined.
         rows: [N] their rows in the entry.
         ids: [N] their ids.
         targets: uint8 [N, C].
     """
 
-    images: CachedImages
+    images: Images
     rows: NDArray[np.int64]
     ids: NDArray[np.str_]
     targets: NDArray[np.uint8]

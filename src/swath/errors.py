@@ -33,6 +33,10 @@ class StoreError(SwathError):
     """The store holds something unreadable, or cannot be reached."""
 
 
+class DamagedError(StoreError):
+    """A cached object is not what was built. It no longer counts as built, so building again makes it good."""
+
+
 def raise_if_any(problems: Iterable[str]) -> None:
     """Raise one InputError that lists all problems; return quietly when there are none."""
     found = tuple(problems)

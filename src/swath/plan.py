@@ -16,6 +16,7 @@ from typing import TypeVar
 
 from swath import model_names, predictions
 from swath.asha import Asha, Stratum, TwoPhase
+from swath.chain_plan import ChainPlan, chain_problems_on, plan_chain, reads_hires
 from swath.chains import Preprocess, finished, for_train
 from swath.errors import InputError, raise_if_any
 from swath.model_names import Start
@@ -137,10 +138,13 @@ class Plan:
         """The distinct cache entries of all trials."""
         return list({e.key: e for t in self.trials for e in t.entries.values()}.values())
 
+    def entries_needed(self, retry_failed: bool = False) -> list[EntryPlan]:
+        """The entries that lacking trials need."""
+        return list({e.key: e for t in self.lacking(retry_failed) for e in t.entries.values()}.values())
+
     def entries_to_build(self, retry_failed: bool = False) -> list[EntryPlan]:
-        """The entries that lacking trials need and that are not finished."""
-        wanted = {e.key: e for t in self.lacking(retry_failed) for e in t.entries.values()}
-        return [e for e in wanted.values() if not caches.is_built(self.places.cache, e.key)]
+        """Those that are not finished."""
+        return [e for e in self.entries_needed(retry_failed) if not caches.is_built(self.places.cache, e.key)]
 
     def bytes_to_build(self) -> int:
         """Size of the shards that are still to be built."""
@@ -261,23 +265,25 @@ def make_plan(sweep: Sweep, places: Places, threads: int = 1) -> Plan:
         except InputError as error:
             problems += error.problems
     raise_if_any(problems)
-    chains = {
-        (task, chain): planned.entries(chain)
-        for task, planned in tasks.items()
-        for chain in dict.fromkeys(_chain(c) for c in cells if c.sweep.task == task)
-    }
+    used = list(dict.fromkeys((c.sweep.task, _chain(c)) for c in cells))
+    for task in {task for task, chain in used if reads_hires(chain)}:
+        tasks[task] = tasks[task].with_hires(places.memory)
+    raise_if_any(p for task, chain in used for p in chain_problems_on(tasks[task], chain))
+    folds = range(sweep.split.folds)
+    chains = {(task, chain, fold): plan_chain(tasks[task], chain, fold) for task, chain in used for fold in folds}
     started_from = {backbone: model_names.start(backbone) for backbone in backbones}
     trials = [
         PlannedTrial(
             cell,
-            _spec(cell, tasks[cell.sweep.task], fold, seed, threads, started_from[cell.backbone]),
-            chains[cell.sweep.task, _chain(cell)],
+            _spec(cell, tasks[cell.sweep.task], prepared, fold, seed, threads, started_from[cell.backbone]),
+            prepared.entries,
             started_from[cell.backbone].path,
             *(sweep.stop.role(seed, sweep.seeds[0], cell.baseline) if sweep.stop else (1, True)),
         )
         for seed in (*sweep.seeds, *(sweep.stop.later_seeds if sweep.stop else ()))
         for cell in cells
-        for fold in range(sweep.split.folds)
+        for fold in folds
+        for prepared in (chains[cell.sweep.task, _chain(cell), fold],)
     ]
     plan = Plan(sweep, places, list(tasks.values()), trials, notes=notes)
     plan.refresh()
@@ -306,7 +312,9 @@ def _chain(cell: Cell) -> Preprocess:
     return finished(cell.sweep.preprocess, cell.sweep.recipe.image_size)
 
 
-def _spec(cell: Cell, task: TaskPlan, fold: int, seed: int, threads: int, start: Start) -> TrialSpec:
+def _spec(
+    cell: Cell, task: TaskPlan, prepared: ChainPlan, fold: int, seed: int, threads: int, start: Start
+) -> TrialSpec:
     return TrialSpec(
         task=task.record.label,
         kind=task.record.kind,
@@ -314,13 +322,15 @@ def _spec(cell: Cell, task: TaskPlan, fold: int, seed: int, threads: int, start:
         data=task.data,
         split=cell.sweep.split,
         fold=fold,
-        preprocess=_chain(cell),
+        preprocess=prepared.preprocess,
         backbone=start.backbone,
         weights=start.weights,
         loss=cell.sweep.loss,
         recipe=cell.sweep.recipe,
         threads=threads,
         seed=seed,
+        op_weights=prepared.op_weights,
+        hires=prepared.hires,
     )
 
 

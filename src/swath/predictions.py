@@ -7,25 +7,20 @@ All objects are written whole (`Storage.write`), so the same code works on a fol
 import importlib.metadata
 import io
 import json
-import os
-import socket
-import time
 from dataclasses import asdict, dataclass, fields
 from typing import Any, Literal
 
 import numpy as np
 import pandas as pd
-import psutil
 from numpy.typing import NDArray
 
 from swath.errors import StoreError
+from swath.lease import Lease
 from swath.paths import Storage, sweep_key, task_key, trial_key
 from swath.spec import TrialSpec
 
 State = Literal["COMPLETE", "STOPPED", "FAILED"]
 VERSIONED = ("torch", "timm", "numpy", "opencv-python-headless", "ray")
-LEASE_TIMEOUT_S = 90.0
-"""A lease whose heartbeat is older than this belongs to a lost process."""
 
 
 @dataclass(frozen=True)
@@ -81,29 +76,6 @@ def _version(package: str) -> str:
         return ""
 
 
-@dataclass(frozen=True)
-class Owner:
-    """A process, told apart from another that later has the same number."""
-
-    host: str
-    pid: int
-    started: float
-
-    @staticmethod
-    def this_process() -> "Owner":
-        """The process that asks."""
-        return Owner(socket.gethostname(), os.getpid(), round(psutil.Process().create_time(), 2))
-
-    def gone(self) -> bool:
-        """True when the process certainly runs no more; only a process of this host can be known to be gone."""
-        if self.host != socket.gethostname():
-            return False
-        try:
-            return abs(psutil.Process(self.pid).create_time() - self.started) > 1
-        except psutil.NoSuchProcess:
-            return True
-
-
 class Trial:
     """One trial's objects in the store.
 
@@ -115,6 +87,7 @@ class Trial:
     def __init__(self, storage: Storage, fingerprint: str) -> None:
         self.storage = storage
         self.fingerprint = fingerprint
+        self.lease = Lease(storage, self._key("lease.json"))
 
     def _key(self, name: str = "") -> str:
         return trial_key(self.fingerprint, name)
@@ -139,28 +112,15 @@ class Trial:
 
     def heartbeat(self) -> None:
         """Say that this process is at work on the trial."""
-        lease = {**asdict(Owner.this_process()), "heartbeat": time.time()}
-        self.storage.write(self._key("lease.json"), _dumps(lease))
+        self.lease.heartbeat()
 
     def leased_elsewhere(self) -> str:
         """The other process that is at work on the trial, as `host:pid`; "" when there is none."""
-        owner, heartbeat = self._lease()
-        late = time.time() - heartbeat > LEASE_TIMEOUT_S
-        if owner is None or late or owner.gone() or owner == Owner.this_process():
-            return ""
-        return f"{owner.host}:{owner.pid}"
-
-    def _lease(self) -> tuple[Owner | None, float]:
-        data = self.storage.read_or_none(self._key("lease.json"))
-        if data is None:
-            return None, 0.0
-        lease = _loads(data, self._key("lease.json"))
-        return Owner(lease["host"], lease["pid"], lease["started"]), lease["heartbeat"]
+        return self.lease.elsewhere()
 
     def release(self) -> None:
         """Give up the lease, if it is this process's."""
-        if self._lease()[0] == Owner.this_process():
-            self.storage.delete(self._key("lease.json"))
+        self.lease.release()
 
     def metrics(self) -> pd.DataFrame:
         """One row per epoch, in order; empty before the first."""

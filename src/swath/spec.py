@@ -35,6 +35,8 @@ class TrialSpec:
         recipe: The training settings.
         threads: CPU threads of the trial; results differ in the last bits between thread counts.
         seed: Training seed.
+        op_weights: SHA-256 of the model file of each op of the chain; () when none has any.
+        hires: Hash over the high-resolution images, where the chain reads them, else "".
     """
 
     task: str
@@ -50,6 +52,8 @@ class TrialSpec:
     recipe: Recipe
     threads: int
     seed: int
+    op_weights: tuple[str, ...] = ()
+    hires: str = ""
 
     @property
     def link(self) -> str:
@@ -77,6 +81,7 @@ class TrialSpec:
         return form
 
     def _form(self, described: Callable[[Any], Any]) -> dict[str, Any]:
+        later = {"op_weights": list(self.op_weights), "hires": self.hires}
         return {
             "schema": SCHEMA,
             "stages": STAGES,
@@ -94,4 +99,5 @@ class TrialSpec:
             "threads": self.threads,
             "seed": self.seed,
             "link": self.link,
+            **{name: value for name, value in later.items() if value},
         }

@@ -1,6 +1,6 @@
 """A task as a sweep will use it: rows read, files looked at, groups formed, images divided, the data fingerprint."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -9,12 +9,10 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from swath import contents
-from swath.chains import Ops, Preprocess, for_test, for_train
 from swath.description import digest
 from swath.errors import InputError
 from swath.groups import joined
 from swath.predictions import TaskRecord
-from swath.preprocess.cache import EntryPlan
 from swath.splits import Split, stratified_half
 from swath.sweep import Sweep
 from swath.task import Task
@@ -33,6 +31,8 @@ class TaskPlan:
         paths: Image file of each row of the record.
         digests: Content hash of each row's file.
         folds: Fold that validates on each row, -1 for none.
+        hires_paths: High-resolution version of each row's image, "" where it has none.
+        hires_digests: Content hash of each of them; empty until a chain reads them.
     """
 
     task: Task
@@ -41,26 +41,26 @@ class TaskPlan:
     paths: tuple[str, ...]
     digests: tuple[str, ...]
     folds: NDArray[np.int64]
+    hires_paths: tuple[str, ...] = ()
+    hires_digests: tuple[str, ...] = ()
 
-    def entries(self, preprocess: Preprocess) -> dict[str, EntryPlan]:
-        """The cache entries of a preprocessing.
+    @property
+    def fold_count(self) -> int:
+        """Number of folds of the split."""
+        return int(self.folds.max()) + 1
 
-        `train` holds the training rows through the train chain, `val` the same rows through the test chain (the same
-        entry when the chains are equal), and `test`, where there are test images, those.
-        """
-        entries = {
-            "train": self._entry("train", for_train(preprocess)),
-            "val": self._entry("train", for_test(preprocess)),
-            "test": self._entry("test", for_test(preprocess)),
-        }
-        return {part: entry for part, entry in entries.items() if entry.ids}
-
-    def _entry(self, part: str, chain: Ops) -> EntryPlan:
-        rows = np.flatnonzero(self.record.rows["split"] == part)
-        ids = self.record.rows["id"].to_numpy()[rows]
-        return EntryPlan(
-            part, chain, tuple(self.paths[i] for i in rows), tuple(ids), tuple(self.digests[i] for i in rows)
+    def with_hires(self, memory: Path) -> "TaskPlan":
+        """The same with the high-resolution images looked at; a damaged one makes its row a bad image."""
+        here = [i for i, path in enumerate(self.hires_paths) if path]
+        infos = contents.inspect([self.hires_paths[i] for i in here], memory)
+        digests = [""] * len(self.paths)
+        for i, info in zip(here, infos, strict=True):
+            digests[i] = info.digest
+        ids = self.record.rows["id"].to_numpy()
+        self.record.leave_out(
+            {ids[i]: f"high-resolution version {x.problem}" for i, x in zip(here, infos, strict=True) if x.problem}
         )
+        return replace(self, hires_digests=tuple(digests))
 
 
 def plan_task(task: Task, sweep: Sweep, memory: Path, notes: list[str]) -> TaskPlan:
@@ -117,7 +117,8 @@ def plan_task(task: Task, sweep: Sweep, memory: Path, notes: list[str]) -> TaskP
             *strata,
         ]
     )
-    return TaskPlan(task, record, data, paths, digests, folds)
+    hires = images.rows["hires_path"][keep] if "hires_path" in images.rows else [""] * len(rows)
+    return TaskPlan(task, record, data, paths, digests, folds, tuple(hires))
 
 
 def _check_divisible(task: Task, groups: NDArray[np.int64], parts: int) -> None:

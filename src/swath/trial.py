@@ -6,7 +6,6 @@ import gc
 import io
 import socket
 import sys
-import threading
 import traceback
 from collections.abc import Callable, Generator
 from dataclasses import replace
@@ -21,10 +20,10 @@ from numpy.typing import NDArray
 from swath import backbones, metrics, predictions
 from swath.criteria import criterion, smoothed
 from swath.dataset import Part
-from swath.errors import InputError
+from swath.errors import DamagedError, InputError
 from swath.paths import ReadOnly, Storage
-from swath.predictions import LEASE_TIMEOUT_S, Trial, outcome_of
-from swath.preprocess.cache import open_entry
+from swath.predictions import Trial, outcome_of
+from swath.preprocess.cache import JoinedImages, open_entry
 from swath.recipe import Backbone
 from swath.spec import TrialSpec
 from swath.team import Team
@@ -54,13 +53,15 @@ def run_trial(
         report(Report(trial.fingerprint, 0, float("nan"), "ELSEWHERE"))
         return
     trial.begin(job.spec)
-    with _heartbeat(trial):
+    with trial.lease.kept():
         last = Report(trial.fingerprint, 0, float("nan"), "RUNNING")
         try:
             with contextlib.closing((epochs or trial_epochs)(job)) as reports:
                 for last in reports:
                     if last.state == "RUNNING":
                         report(last)
+        except DamagedError:
+            return  # without a word: the driver builds the cache entry again and starts the trial anew
         except Exception as error:
             text = "".join(traceback.format_exception(error))[-4000:]
             outcome = outcome_of("FAILED", trial.metrics(), error=text, commit=job.commit)
@@ -91,26 +92,6 @@ def probe_backbone(backbone: Backbone) -> str:
     except InputError as error:
         return str(error)
     return ""
-
-
-@contextlib.contextmanager
-def _heartbeat(trial: Trial) -> Generator[None]:
-    """Renew the lease from a thread while the block runs, and give it up after."""
-    ended = threading.Event()
-
-    def beat() -> None:
-        while not ended.wait(LEASE_TIMEOUT_S / 4):
-            with contextlib.suppress(OSError):  # a storage that is away for a moment must not end the training
-                trial.heartbeat()
-
-    thread = threading.Thread(target=beat, daemon=True)
-    thread.start()
-    try:
-        yield
-    finally:
-        ended.set()
-        thread.join()
-        trial.release()
 
 
 def train_in_team(job: Job, team: Team, tell: Callable[[Report], bool]) -> None:
@@ -189,23 +170,24 @@ def _parts(job: Job) -> dict[str, Part]:
     folds = predictions.read_folds(storage, spec.data, spec.split.canonical())
     local = Path(job.local_cache) if job.local_cache else None
     opened = {key: open_entry(Storage(job.cache), key, local) for key in set(job.entries.values())}
-    ids, split = record.rows["id"].to_numpy(str), record.rows["split"].to_numpy()
+    ids = record.rows["id"].to_numpy(str)
 
-    def part(name: str, rows: np.ndarray) -> Part:
-        in_entry = _row_in_part(split, "test" if name == "test" else "train")
-        return Part(opened[job.entries[name]], in_entry[rows], ids[rows], record.targets[rows])
+    def part(rows: np.ndarray, *names: str) -> Part:
+        """The rows as they are in each of these entries, one after the other."""
+        entries = [opened[job.entries[name]] for name in names]
+        starts = np.cumsum([0, *map(len, entries)])
+        at = [start + entry.rows_of(ids[rows]) for start, entry in zip(starts, entries, strict=False)]
+        again = np.tile(rows, len(entries))
+        images = entries[0] if len(entries) == 1 else JoinedImages(*entries)
+        return Part(images, np.concatenate(at), ids[again], record.targets[again])
 
     train = record.part("train")
     validates = folds[train] == spec.fold
-    parts = {"train": part("train", train[~validates]), "val": part("val", train[validates])}
+    trained_on = [name for name in ("train", "train_hires") if name in job.entries]
+    parts = {"train": part(train[~validates], *trained_on), "val": part(train[validates], "val")}
     if "test" in job.entries and len(record.part("test")):
-        parts["test"] = part("test", record.part("test"))
+        parts["test"] = part(record.part("test"), "test")
     return parts
-
-
-def _row_in_part(split: np.ndarray, part: str) -> np.ndarray:
-    """For each table row its row in the part's cache entry."""
-    return np.cumsum(split == part) - 1
 
 
 def _resumed(job: Job, trial: Trial, parts: dict[str, Part], team: Team) -> tuple[Trainer, list[dict[str, Any]], int]:

@@ -15,8 +15,8 @@ class Job:
         storage: Root of the store.
         cache: Root of the preprocess cache.
         local_cache: Node-local folder for copies of cache entries; "" maps them where they are.
-        entries: Key of the cache entry of each part: `train` (training rows through the train chain), `val` (training
-            rows through the test chain) and, where there are test images, `test`.
+        entries: Key of the cache entry of each part: `train` (training rows through the train chain), with `Both` also
+            `train_hires`, `val` (training rows through the test chain) and, where there are test images, `test`.
         weights_file: File or folder the backbone starts from, or "".
         keep_epochs: Rung epochs, whose validation predictions are kept.
         seen: The final state that the driver found and means to replace, or None.

@@ -1,4 +1,8 @@
 import json
+import os
+import re
+import subprocess
+import sys
 import zlib
 from collections.abc import Callable
 from dataclasses import replace
@@ -10,15 +14,17 @@ import pytest
 from PIL import Image
 
 from swath.contents import file_digest
-from swath.errors import StoreError
+from swath.errors import DamagedError, StoreError
 from swath.ops import Grayscale, Op, Resize, Sharpen
 from swath.paths import Storage
 from swath.preprocess import cache as cache_module
+from swath.preprocess import objects
 from swath.preprocess.apply import apply, read_image
 from swath.preprocess.cache import (
     EntryPlan,
     bad_images,
     build_shard,
+    drop_damaged,
     finish,
     is_built,
     missing_shards,
@@ -216,7 +222,8 @@ def test_the_receipt_tells_what_was_written(tmp_path: Path, make_plan: Planner) 
     data = cache.read(f"{plan.key}/shard-00003.npy")
     manifest = json.loads(cache.read(f"{plan.key}/manifest.json"))
     assert manifest["shards"][3] == {"name": "shard-00003", "rows": 2, "crc32": zlib.crc32(data), "bytes": len(data)}
-    assert (manifest["images"], manifest["image_shape"], manifest["bad"]) == (50, [12, 12, 3], {})
+    assert (manifest["image_shape"], manifest["bad"], manifest["notes"]) == ([12, 12, 3], {}, {})
+    assert manifest["ids"] == list(plan.ids)
 
 
 def test_a_local_copy_is_fetched_once_and_serves_without_the_source(
@@ -239,11 +246,109 @@ def test_a_damaged_shard_is_refused_and_leaves_no_finished_copy(
     key = f"{plan.key}/shard-00002.npy"
     good = storage.read(key)
     storage.write(key, good[:-1] + bytes([good[-1] ^ 1]))
-    with pytest.raises(StoreError, match=rf"shard-00002 of cache entry {plan.key} in .* is damaged; delete the entry"):
+    with pytest.raises(DamagedError, match=rf"shard-00002.npy of cache entry {plan.key} in .* is not what was built"):
         open_entry(storage, plan.key, local)
     assert not is_built(Storage(str(local)), plan.key)
-    storage.write(key, good)
+    assert not is_built(storage, plan.key)
+    assert missing_shards(storage, plan) == [2]
+    assert build(storage, plan) == {}
+    assert storage.read(key) == good
     assert len(open_entry(storage, plan.key, local)) == IMAGES
+
+
+def test_a_damaged_local_copy_is_fetched_again(storage: Storage, make_plan: Planner, tmp_path: Path) -> None:
+    plan, local = make_plan(), tmp_path / "local"
+    build(storage, plan)
+    first = open_entry(storage, plan.key, local).take(range(IMAGES))
+    flip(local / plan.key / "shard-00001.npy")
+    (local / plan.key / "shard-00003.npy").write_bytes(b"")
+    np.testing.assert_array_equal(open_entry(storage, plan.key, local).take(range(IMAGES)), first)
+
+
+def flip(path: Path) -> None:
+    """One bit in the middle of a file."""
+    data = bytearray(path.read_bytes())
+    data[len(data) // 2] ^= 4
+    path.write_bytes(bytes(data))
+
+
+@pytest.mark.parametrize("harm", ["flipped", "cut short", "gone"])
+def test_a_shard_that_is_mapped_in_place_is_checked_and_built_again(
+    tmp_path: Path, make_plan: Planner, harm: str
+) -> None:
+    plan, cache = make_plan(Sharpen()), Storage(str(tmp_path))
+    build(cache, plan)
+    shard = tmp_path / plan.key / "shard-00001.npy"
+    first, good = open_entry(cache, plan.key, None).take(range(IMAGES)), shard.read_bytes()
+    if harm == "flipped":
+        flip(shard)
+    elif harm == "gone":
+        shard.unlink()
+    else:
+        shard.write_bytes(good[:-1])
+    with pytest.raises(DamagedError, match=r"shard-00001\.npy"):
+        open_entry(cache, plan.key, None)
+    assert missing_shards(cache, plan) == [1]
+    build(cache, plan)
+    assert shard.read_bytes() == good
+    np.testing.assert_array_equal(open_entry(cache, plan.key, None).take(range(IMAGES)), first)
+
+
+def test_a_sound_shard_is_read_once_and_then_known_by_its_size_and_times(
+    tmp_path: Path, make_plan: Planner, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    plan, cache = make_plan(), Storage(str(tmp_path))
+    build(cache, plan)
+    read: list[str] = []
+    real = objects._crc32
+    monkeypatch.setattr(objects, "_crc32", lambda path: read.append(path.name) or real(path))
+    assert drop_damaged(cache, plan.key) == []
+    assert sorted(read) == [f"shard-{i:05d}.npy" for i in range(4)]
+    open_entry(cache, plan.key, None)
+    assert len(read) == 4
+    os.utime(tmp_path / plan.key / "shard-00002.npy")
+    open_entry(cache, plan.key, None)
+    assert read[4:] == ["shard-00002.npy"]
+
+
+def test_a_full_disk_is_said_and_leaves_nothing_that_counts(folder: Path, make_plan: Planner, tmp_path: Path) -> None:
+    """A real file system of 64 kB: the first shards fit, the others do not."""
+    script = """
+import json, sys
+from pathlib import Path
+from swath.contents import file_digest
+from swath.errors import DamagedError, StoreError
+from swath.ops import Resize
+from swath.paths import Storage
+from swath.preprocess import cache as caches
+
+caches.SHARD_BYTES = 1
+paths = tuple(sys.argv[2:])
+plan = caches.EntryPlan("train", (Resize(24),), paths, paths, tuple(map(file_digest, paths)))
+cache = Storage(sys.argv[1])
+try:
+    for number in caches.missing_shards(cache, plan):
+        caches.build_shard(cache, plan, number)
+except StoreError as error:
+    print(error)
+here = Path(sys.argv[1], plan.key)
+print(json.dumps([caches.missing_shards(cache, plan), sorted(p.name for p in here.iterdir())]))
+"""
+    place = tmp_path / "small"
+    place.mkdir()
+    # As root of a user namespace of its own a process may mount; there is no other way to a full disk in a test.
+    inside = f'mount -t tmpfs -o size=64k tmpfs {place} && exec {sys.executable} -c "$0" {place} "$@"'
+    command = ["unshare", "--user", "--map-root-user", "--mount", "sh", "-c", inside, script, *make_plan().paths]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    if "mount" in done.stderr or "unshare" in done.stderr:
+        pytest.skip(f"this machine lets nobody mount a file system: {done.stderr.strip()}")
+    message, state = done.stdout.splitlines()
+    assert re.search(r"the disk of .*small is full: .*shard-0000\d.npy \([\d,]+ bytes\) was not written", message)
+    assert "swath cache rm" in message
+    missing, there = json.loads(state)
+    assert 0 < len(missing) < 4
+    assert missing == list(range(4 - len(missing), 4))
+    assert there == [f"shard-{i:05d}.{end}" for i in range(4 - len(missing)) for end in ("json", "npy")]
 
 
 def test_sixteen_bit_and_turned_images_reach_the_cache_as_read(tmp_path: Path) -> None:

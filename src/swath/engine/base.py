@@ -4,7 +4,7 @@ from collections.abc import Callable, Sequence
 from typing import Protocol
 
 from swath.paths import Storage
-from swath.preprocess.cache import EntryPlan
+from swath.preprocess.sources import Models
 from swath.recipe import Backbone
 from swath.trial_job import Job, Report
 
@@ -25,11 +25,29 @@ class Listener(Protocol):
         ...
 
 
-class Engine(Protocol):
-    """Builds cache entries, probes weights, trains."""
+class Work(Protocol):
+    """Objects of the cache that are to be built, in numbered pieces; plain data that travels to workers."""
 
-    def build(self, cache: Storage, entry: EntryPlan, shards: Sequence[int], built: Callable[[int], None]) -> None:
-        """Build the given shards of an entry; `built` hears the number of images of each."""
+    @property
+    def needs_model(self) -> bool:
+        """True if a worker must load a model, and may use a GPU."""
+        ...
+
+    def build(self, cache: Storage, number: int, models: Models) -> int:
+        """Build one piece; its number of images."""
+        ...
+
+
+class Engine(Protocol):
+    """Builds what the cache lacks, probes weights, trains."""
+
+    def build(self, cache: Storage, work: Work, numbers: Sequence[int], built: Callable[[int], None]) -> None:
+        """Build the given pieces; `built` hears the number of images of each.
+
+        Raises:
+            StoreError: A piece could not be built; the others are built all the same.
+            DamagedError: What a piece starts from is damaged and must be built again first.
+        """
         ...
 
     def probe(self, backbones: Sequence[Backbone]) -> list[str]:

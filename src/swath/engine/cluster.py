@@ -5,10 +5,9 @@ import os
 from collections.abc import Callable, Mapping, Sequence
 from types import TracebackType
 
-from swath.engine.base import Listener
+from swath.engine.base import Listener, Work
 from swath.errors import InputError
 from swath.paths import Storage
-from swath.preprocess.cache import EntryPlan
 from swath.recipe import Backbone
 from swath.sweep import Resources
 from swath.trial_job import Job
@@ -68,10 +67,10 @@ class RayEngine:
             )
         return {"cpu": float(asked.cpus), "gpu": float(gpus)}
 
-    def build(self, cache: Storage, entry: EntryPlan, shards: Sequence[int], built: Callable[[int], None]) -> None:
+    def build(self, cache: Storage, work: Work, numbers: Sequence[int], built: Callable[[int], None]) -> None:
         from swath.engine import data
 
-        data.build(cache, entry, shards, built)
+        data.build(cache, work, numbers, built)
 
     def probe(self, backbones: Sequence[Backbone]) -> list[str]:
         import ray

@@ -1,43 +1,81 @@
-"""Cache entries built by Ray Data: a row of its input is a shard, written by the worker that builds it."""
+"""The cache built by Ray Data: a row of its input is a shard or a pack, written by the worker that builds it."""
 
 import logging
-from collections.abc import Callable, Sequence
-from typing import Any
+from collections.abc import Callable, Iterable, Sequence
+from typing import Any, cast
 
 import ray.data
 
-from swath.errors import StoreError, SwathError
+from swath.engine.base import Work
+from swath.engine.models import LoadedModels
+from swath.errors import DamagedError, StoreError, SwathError
 from swath.paths import Storage
-from swath.preprocess.cache import EntryPlan, build_shard
 
 BLOCKS_PER_CPU = 8
 """Shards are handed out in about so many blocks for each CPU. A block is a task, and the driver's work for a task is
 worth dozens of images: on two cores one shard a block built 0.64 of this rate (bench/cache_build.py)."""
 
 
-def build(cache: Storage, entry: EntryPlan, shards: Sequence[int], built: Callable[[int], None]) -> None:
-    """Build shards on all CPUs of the cluster; only counts come back to the driver.
+def build(cache: Storage, work: Work, numbers: Sequence[int], built: Callable[[int], None]) -> None:
+    """Build pieces on the whole cluster; only counts come back to the driver.
+
+    Shards are tasks, one for each CPU. Work that needs a model runs on a pool of actors that load it once: one for each
+    GPU where there are any, else one for each CPU.
 
     Raises:
-        StoreError: An image changed or went away; the other shards are built all the same.
+        StoreError: A piece could not be built; the other pieces are built all the same.
     """
-    root = cache.root
-
-    def build_one(row: dict[str, Any]) -> dict[str, Any]:
-        try:
-            return {"images": build_shard(Storage(root), entry, int(row["shard"])), "problem": ""}
-        except SwathError as error:  # as a value: raised, it would reach the driver inside three wrappers
-            return {"images": 0, "problem": str(error)}
-
     ray.data.DataContext.get_current().enable_progress_bars = False
     logging.getLogger("ray.data").setLevel(logging.ERROR)
-    blocks = min(len(shards), BLOCKS_PER_CPU * int(ray.cluster_resources().get("CPU", 1)))
-    rows = ray.data.from_items([{"shard": number} for number in shards], override_num_blocks=blocks)
-    problems = []
-    for row in rows.map(build_one).iter_rows():
+    rows = [{"number": number} for number in numbers]
+    resources = ray.cluster_resources()
+    if work.needs_model:
+        gpus = int(resources.get("GPU", 0))
+        workers = max(1, min(gpus or int(resources.get("CPU", 1)), len(rows)))
+        results = ray.data.from_items(rows, override_num_blocks=len(rows)).map(
+            cast(Any, _Builder),
+            fn_constructor_args=(cache.root, work),
+            compute=ray.data.ActorPoolStrategy(size=workers),
+            num_cpus=1,
+            num_gpus=1 if gpus else 0,
+        )
+    else:
+        root = cache.root
+
+        def build_one(row: dict[str, Any]) -> dict[str, Any]:
+            return _build(Storage(root), work, row["number"], None)
+
+        blocks = min(len(rows), BLOCKS_PER_CPU * int(resources.get("CPU", 1)))
+        results = ray.data.from_items(rows, override_num_blocks=blocks).map(build_one)
+    _collect(results.iter_rows(), built)
+
+
+class _Builder:
+    """An actor that keeps its model from piece to piece."""
+
+    def __init__(self, root: str, work: Work) -> None:
+        self._cache = Storage(root)
+        self._work = work
+        self._models = LoadedModels()
+
+    def __call__(self, row: dict[str, Any]) -> dict[str, Any]:
+        return _build(self._cache, self._work, row["number"], self._models)
+
+
+def _build(cache: Storage, work: Work, number: int, models: LoadedModels | None) -> dict[str, Any]:
+    try:
+        images = work.build(cache, int(number), models or LoadedModels())
+    except SwathError as error:  # as a value: raised, it would reach the driver inside three wrappers
+        return {"images": 0, "problem": str(error), "damaged": isinstance(error, DamagedError)}
+    return {"images": images, "problem": "", "damaged": False}
+
+
+def _collect(results: Iterable[dict[str, Any]], built: Callable[[int], None]) -> None:
+    problems: list[StoreError] = []
+    for row in results:
         if row["problem"]:
-            problems.append(str(row["problem"]))
+            problems.append((DamagedError if row["damaged"] else StoreError)(str(row["problem"])))
         else:
             built(int(row["images"]))
     if problems:
-        raise StoreError(problems[0])
+        raise next((p for p in problems if not isinstance(p, DamagedError)), problems[0])

@@ -7,7 +7,7 @@ from dataclasses import replace
 
 from swath import predictions
 from swath.engine.base import Engine
-from swath.engine.progress import BuildProgress
+from swath.engine.build import build_entry
 from swath.engine.wave import Wave
 from swath.errors import InputError, SwathError, raise_if_any
 from swath.plan import Plan, PlannedTrial, rule_of
@@ -51,11 +51,12 @@ def run(plan: Plan, engine: Engine, say: Callable[[str], None], retry_failed: bo
 def _build_caches(plan: Plan, engine: Engine, say: Callable[[str], None], retry_failed: bool) -> None:
     """Build what is missing, then leave out the images that turned out not to decode."""
     cache = plan.places.cache
-    for entry in plan.entries_to_build(retry_failed):
-        shards = caches.missing_shards(cache, entry)
-        if shards:
-            engine.build(cache, entry, shards, BuildProgress(entry.describe(), entry.images_in(shards)).built)
-        caches.finish(cache, entry)
+    for entry in plan.entries_needed(retry_failed):
+        damaged = caches.drop_damaged(cache, entry.key)
+        if damaged:
+            say(f"cache {entry.describe()}: {', '.join(damaged)} damaged; built again")
+        if not caches.is_built(cache, entry.key):
+            build_entry(cache, entry, engine, say)
     problems = []
     for task in plan.tasks:
         try:
@@ -150,6 +151,8 @@ def _run_wave(
                     f"{len(lost)} trials ended {TRIES_ALLOWED} times without a result, e.g. {lost[0]}. "
                     "Nothing is lost: look into Ray's logs for what ends the processes, then start the sweep again."
                 )
+            if tries:  # a trial that found its cache entry damaged ends without a word
+                _build_caches(plan, engine, say, retry_failed)
             together = Wave(plan, wave, ours)
             together.run(engine)
             ended |= together.ended

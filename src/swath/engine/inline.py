@@ -2,9 +2,9 @@
 
 from collections.abc import Callable, Sequence
 
-from swath.engine.base import Listener
+from swath.engine.base import Listener, Work
+from swath.engine.models import LoadedModels
 from swath.paths import Storage
-from swath.preprocess.cache import EntryPlan, build_shard
 from swath.recipe import Backbone
 from swath.trial_job import Job, Report
 
@@ -16,9 +16,10 @@ class _Stopped(BaseException):
 class InlineEngine:
     """The engine without a cluster."""
 
-    def build(self, cache: Storage, entry: EntryPlan, shards: Sequence[int], built: Callable[[int], None]) -> None:
-        for number in shards:
-            built(build_shard(cache, entry, number))
+    def build(self, cache: Storage, work: Work, numbers: Sequence[int], built: Callable[[int], None]) -> None:
+        models = LoadedModels()
+        for number in numbers:
+            built(work.build(cache, number, models))
 
     def probe(self, backbones: Sequence[Backbone]) -> list[str]:
         from swath.trial import probe_backbone

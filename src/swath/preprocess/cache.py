@@ -1,6 +1,6 @@
 """Preprocessed images as fixed-size uint8 shards: the key, building a shard, the manifest, reading. No Ray.
 
-An entry is one chain applied to one part (train or test) of a task's table. It is a folder `cache/<key>/` of
+An entry is one chain applied to rows of one part (train or test) of a task's table. It is a folder `cache/<key>/` of
 `.npy` shards [n, S, S, C], a receipt beside each finished shard, and a manifest, written last. Builders may run on
 any machine and in any order; a killed build leaves its finished shards, and the next build does the rest.
 """
@@ -8,11 +8,12 @@ any machine and in any order; a killed build leaves its finished shards, and the
 import io
 import json
 import zlib
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 import cv2
 import numpy as np
@@ -20,14 +21,16 @@ from filelock import FileLock
 from numpy.typing import NDArray
 
 from swath import chains
-from swath.contents import bytes_digest
-from swath.description import changed, digest
-from swath.errors import StoreError
+from swath.description import digest
+from swath.errors import DamagedError, StoreError
 from swath.ops import Op, Resize
 from swath.paths import Storage
-from swath.preprocess.apply import UnreadableImageError, apply, decode
+from swath.preprocess.apply import Image, UnreadableImageError, apply, decode
+from swath.preprocess.objects import Written, damaged, put, read_all
+from swath.preprocess.sources import Models, Weights, identity, planned_content
+from swath.preprocess.steps import Reader, Results, Step, steps_of
 
-SCHEMA = 1
+SCHEMA = 2
 SHARD_BYTES = 32 * 2**20
 
 
@@ -41,6 +44,7 @@ class EntryPlan:
         paths: Image files in table order.
         ids: Their ids.
         digests: Their content hashes (`contents.bytes_digest`); "" for a file that cannot be read.
+        weights: Weight file of each op; () when none has any.
     """
 
     part: str
@@ -48,12 +52,13 @@ class EntryPlan:
     paths: tuple[str, ...]
     ids: tuple[str, ...]
     digests: tuple[str, ...]
+    weights: tuple[Weights, ...] = ()
 
     @cached_property
     def key(self) -> str:
-        """Hash of the chain with code versions, the ids and the content of the images."""
+        """Hash of the chain with code versions and weights, the ids and the content of the images."""
         rows = digest([list(self.ids), list(self.digests)], 64)
-        return digest({"schema": SCHEMA, "chain": changed(self.chain), "rows": rows})
+        return digest({"schema": SCHEMA, "chain": identity(self.chain, self.weights), "rows": rows})
 
     @property
     def image_shape(self) -> tuple[int, int, int]:
@@ -87,6 +92,10 @@ class EntryPlan:
         """The rows of each shard."""
         return [range(i, min(i + self.shard_rows, len(self.ids))) for i in range(0, len(self.ids), self.shard_rows)]
 
+    def steps(self) -> list[Step]:
+        """The chain's expensive ops, whose results are kept apart."""
+        return steps_of(self.chain, self.weights)
+
     def describe(self) -> str:
         """`sharpen, train, 1,470 images at 64 px`."""
         size = self.image_shape[0]
@@ -110,53 +119,101 @@ def missing_shards(cache: Storage, plan: EntryPlan) -> list[int]:
     return [i for i in range(len(plan.shards())) if f"{_shard(i)}.json" not in there]
 
 
-def build_shard(cache: Storage, plan: EntryPlan, number: int) -> int:
+@dataclass(frozen=True)
+class ShardWork:
+    """Shards of an entry that are to be built.
+
+    Attributes:
+        plan: The entry.
+        before: Results of the chain's last expensive op; None starts from the image files.
+    """
+
+    plan: EntryPlan
+    before: Results | None = None
+
+    @property
+    def key(self) -> str:
+        """Of the entry."""
+        return self.plan.key
+
+    @property
+    def needs_model(self) -> bool:
+        """False: what comes after the last expensive op is cheap."""
+        return False
+
+    def describe(self) -> str:
+        """As the entry."""
+        return self.plan.describe()
+
+    def images_in(self, numbers: Sequence[int]) -> int:
+        """Number of images in some of the shards."""
+        return self.plan.images_in(numbers)
+
+    def build(self, cache: Storage, number: int, models: Models | None = None) -> int:  # noqa: ARG002
+        """Build one shard; see `build_shard`."""
+        return build_shard(cache, self.plan, number, self.before)
+
+
+def build_shard(cache: Storage, plan: EntryPlan, number: int, before: Results | None = None) -> int:
     """Decode, preprocess and store one shard; a row that cannot be decoded is zero and named in the receipt.
+
+    Args:
+        cache: Where entries are built.
+        plan: The entry.
+        number: Of the shard.
+        before: Results of the chain's last expensive op, where it has one.
 
     Returns:
         Number of images.
 
     Raises:
-        StoreError: An image changed, or went away, since the plan was made.
+        StoreError: An image changed, or went away, since the plan was made; or the disk is full.
+        DamagedError: A result of the expensive op is not what was written.
     """
     cv2.setNumThreads(1)  # parallelism is over shards; OpenCV's own threads would fight for the same cores
     rows = plan.shards()[number]
     images = np.zeros((len(rows), *plan.image_shape), np.uint8)
     bad: dict[str, str] = {}
+    reader = Reader(cache, before) if before else None
+    done = max((i + 1 for i, op in enumerate(plan.chain) if op.expensive), default=0)
     for position, row in enumerate(rows):
         try:
-            images[position] = apply(decode(_content(plan, row)), plan.chain)
+            start = _start(plan, row, reader)
+            images[position] = apply(start, plan.chain[done:])
         except UnreadableImageError as error:
             bad[plan.ids[row]] = str(error)
     buffer = io.BytesIO()
     np.save(buffer, images)
     data = buffer.getvalue()
-    cache.write(f"{plan.key}/{_shard(number)}.npy", data)
-    receipt = {"rows": len(rows), "crc32": zlib.crc32(data), "bytes": len(data), "bad": bad}
-    cache.write(f"{plan.key}/{_shard(number)}.json", json.dumps(receipt).encode())
+    put(cache, f"{plan.key}/{_shard(number)}.npy", data)
+    remarks = (
+        Counter(before.notes[d] for d in (plan.digests[row] for row in rows) if d in before.notes) if before else {}
+    )
+    receipt = {"rows": len(rows), "crc32": zlib.crc32(data), "bytes": len(data), "bad": bad, "notes": remarks}
+    put(cache, f"{plan.key}/{_shard(number)}.json", json.dumps(receipt).encode())
     return len(rows)
 
 
-def _content(plan: EntryPlan, row: int) -> bytes:
-    """A file's bytes, which must be those the plan was made for.
-
-    Raises:
-        UnreadableImageError: The file could not be read when the plan was made.
-        StoreError: It could be read then. To call it a bad image would keep a moment's trouble in the cache for good.
-    """
-    path, planned = plan.paths[row], plan.digests[row]
-    if not planned:
+def _start(plan: EntryPlan, row: int, reader: Reader | None) -> Image:
+    if reader is None:
+        return decode(planned_content(plan.paths[row], plan.digests[row]))
+    if not plan.digests[row]:
         raise UnreadableImageError("could not be read")
-    try:
-        data = Path(path).read_bytes()
-    except OSError as error:
-        raise StoreError(
-            f"image {path} was there when the sweep started and cannot be read now: {error.strerror}. Every node must "
-            "see the data under the same path. Start the sweep again when they are back; what is built is kept."
-        ) from error
-    if bytes_digest(data) != planned:
-        raise StoreError(f"image {path} has changed since the sweep started. Start it again to use the new content.")
-    return data
+    return reader.image(plan.digests[row])
+
+
+def images_of(plan: EntryPlan, numbers: Sequence[int]) -> dict[str, str]:
+    """Digest and path of the readable images in some of the shards, in row order."""
+    shards = plan.shards()
+    rows = [row for number in numbers for row in shards[number]]
+    return {plan.digests[row]: plan.paths[row] for row in rows if plan.digests[row]}
+
+
+def sweep_temporary(cache: Storage, key: str) -> None:
+    """Remove the shards and packs a killed builder was writing; only for the one process that builds the key."""
+    if cache.folder:
+        for path in cache.file(key).glob(".[sp]*.tmp"):
+            path.unlink(missing_ok=True)
 
 
 def finish(cache: Storage, plan: EntryPlan) -> dict[str, str]:
@@ -168,27 +225,63 @@ def finish(cache: Storage, plan: EntryPlan) -> dict[str, str]:
     Raises:
         StoreError: A shard has no receipt.
     """
-    raw = [cache.read_or_none(f"{plan.key}/{_shard(i)}.json") for i in range(len(plan.shards()))]
+    raw = read_all(cache, (f"{plan.key}/{_shard(i)}.json" for i in range(len(plan.shards()))))
     if any(r is None for r in raw):
         raise StoreError(f"cache entry {plan.key} lacks {sum(r is None for r in raw)} shards; start the sweep again.")
     receipts = [json.loads(r) for r in raw if r is not None]
     manifest = {
         "chain": chains.ops_label(plan.chain),
         "part": plan.part,
-        "images": len(plan.ids),
+        "ids": plan.ids,
         "image_shape": plan.image_shape,
         "shards": [
             {"name": _shard(i), **{k: r[k] for k in ("rows", "crc32", "bytes")}} for i, r in enumerate(receipts)
         ],
         "bad": {k: v for r in receipts for k, v in r["bad"].items()},
+        "notes": sum((Counter(r["notes"]) for r in receipts), Counter()),
     }
-    cache.write(f"{plan.key}/manifest.json", json.dumps(manifest, ensure_ascii=False).encode())
+    put(cache, f"{plan.key}/manifest.json", json.dumps(manifest, ensure_ascii=False).encode())
     return manifest["bad"]
 
 
 def bad_images(cache: Storage, key: str) -> dict[str, str]:
     """Ids of a finished entry's images that could not be decoded, and why."""
     return json.loads(cache.read(f"{key}/manifest.json"))["bad"]
+
+
+def drop_damaged(cache: Storage, key: str) -> list[str]:
+    """Forget the shards of a finished entry in a folder that are not what was built; they will be built again.
+
+    Returns:
+        Names of the shards; empty on an object store, whose shards are checked as they are fetched.
+    """
+    raw = cache.read_or_none(f"{key}/manifest.json") if cache.folder else None
+    if raw is None:
+        return []
+    names = [written.name for written in damaged(cache.file(key), _written(json.loads(raw)))]
+    for name in names:
+        _forget(cache, key, name)
+    return names
+
+
+def _forget(cache: Storage, key: str, shard: str) -> None:
+    """Let a damaged shard count as not built: the manifest goes first, for it vouches for all."""
+    cache.delete(f"{key}/manifest.json")
+    cache.delete(f"{key}/{Path(shard).stem}.json")
+
+
+def _written(manifest: dict[str, Any]) -> list[Written]:
+    return [Written(f"{shard['name']}.npy", shard["bytes"], shard["crc32"]) for shard in manifest["shards"]]
+
+
+class Images(Protocol):
+    """Preprocessed images by row."""
+
+    def __len__(self) -> int: ...
+
+    def take(self, rows: Sequence[int] | NDArray[np.int64]) -> NDArray[np.uint8]:
+        """Images [len(rows), S, S, C] in the order asked for."""
+        ...
 
 
 class CachedImages:
@@ -200,11 +293,16 @@ class CachedImages:
     """
 
     def __init__(self, folder: Path, manifest: dict[str, Any]) -> None:
+        self._row_of = {id_: row for row, id_ in enumerate(manifest["ids"])}
         self._shards = [np.load(folder / f"{s['name']}.npy", mmap_mode="r") for s in manifest["shards"]]
         self._starts = np.cumsum([0, *(s["rows"] for s in manifest["shards"])])
 
     def __len__(self) -> int:
         return int(self._starts[-1])
+
+    def rows_of(self, ids: Sequence[str] | NDArray[np.str_]) -> NDArray[np.int64]:
+        """Rows of images by their ids."""
+        return np.array([self._row_of[str(i)] for i in ids], np.int64)
 
     def take(self, rows: Sequence[int] | NDArray[np.int64]) -> NDArray[np.uint8]:
         """Images [len(rows), S, S, C] in the order asked for."""
@@ -217,6 +315,30 @@ class CachedImages:
         return images
 
 
+class JoinedImages:
+    """Images of several entries as one: the rows of the second come after those of the first.
+
+    Args:
+        parts: The entries, of one image shape.
+    """
+
+    def __init__(self, *parts: Images) -> None:
+        self._parts = parts
+        self._starts = np.cumsum([0, *map(len, parts)])
+
+    def __len__(self) -> int:
+        return int(self._starts[-1])
+
+    def take(self, rows: Sequence[int] | NDArray[np.int64]) -> NDArray[np.uint8]:
+        rows = np.asarray(rows, np.int64)
+        owners = np.searchsorted(self._starts, rows, side="right") - 1
+        images = np.empty((len(rows), *self._parts[0].take([]).shape[1:]), np.uint8)
+        for number, part in enumerate(self._parts):
+            here = owners == number
+            images[here] = part.take(rows[here] - self._starts[number])
+        return images
+
+
 def open_entry(cache: Storage, key: str, local: Path | None) -> CachedImages:
     """Map a finished entry, fetching it to this machine first where `local` is given.
 
@@ -226,24 +348,34 @@ def open_entry(cache: Storage, key: str, local: Path | None) -> CachedImages:
         local: Node-local folder that holds copies; None maps the entry where it was built.
 
     Raises:
-        StoreError: The entry has no manifest, or what arrived is not what was built.
+        StoreError: The entry has no manifest.
+        DamagedError: What is there is not what was built. It counts as not built from now on.
     """
     raw = cache.read_or_none(f"{key}/manifest.json")
     if raw is None:
         raise StoreError(f"cache entry {key} is not finished in {cache.root}; start the sweep again to build it.")
     manifest = json.loads(raw)
     if local is None:
+        names = drop_damaged(cache, key)
+        if names:
+            raise _damage(cache, key, names[0])
         return CachedImages(cache.file(key), manifest)
     copy = Storage(str(local))
     local.mkdir(parents=True, exist_ok=True)
     with FileLock(local / f"{key}.lock"):
-        if not copy.exists(f"{key}/manifest.json"):
-            for shard in manifest["shards"]:
-                data = cache.read(f"{key}/{shard['name']}.npy")
-                if zlib.crc32(data) != shard["crc32"]:
-                    raise StoreError(
-                        f"{shard['name']} of cache entry {key} in {cache.root} is damaged; delete the entry."
-                    )
-                copy.write(f"{key}/{shard['name']}.npy", data)
-            copy.write(f"{key}/manifest.json", raw)
+        for written in damaged(local / key, _written(manifest)):
+            data = cache.read_or_none(f"{key}/{written.name}")
+            if data is None or not written.is_in(data):
+                _forget(cache, key, written.name)
+                raise _damage(cache, key, written.name)
+            put(copy, f"{key}/{written.name}", data)
+        if copy.read_or_none(f"{key}/manifest.json") != raw:
+            put(copy, f"{key}/manifest.json", raw)
     return CachedImages(local / key, manifest)
+
+
+def _damage(cache: Storage, key: str, shard: str) -> DamagedError:
+    return DamagedError(
+        f"{shard} of cache entry {key} in {cache.root} is not what was built. It will be built again: start the sweep "
+        "again if it does not do so by itself."
+    )

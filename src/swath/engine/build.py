@@ -1,0 +1,93 @@
+"""What the cache lacks, built once: one driver builds an entry, others wait for it; what is damaged is built again."""
+
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+
+from swath.engine.base import Engine
+from swath.engine.progress import BuildProgress
+from swath.errors import DamagedError
+from swath.lease import Lease
+from swath.paths import Storage
+from swath.preprocess import cache as caches
+from swath.preprocess.cache import EntryPlan, ShardWork
+from swath.preprocess.steps import PackWork, Results, Step, read_results
+
+TRIES_ALLOWED = 3
+"""How often an entry is begun while what it starts from turns out damaged."""
+_WAIT_S = 1.0
+
+Say = Callable[[str], None]
+
+
+def build_entry(cache: Storage, entry: EntryPlan, engine: Engine, say: Say) -> None:
+    """Build an entry and the results it starts from; does nothing when it is finished by then.
+
+    Raises:
+        StoreError: An image changed or went away, the disk is full, or something is damaged again and again.
+    """
+    with _held(cache, entry.key, entry.describe(), say):
+        for left in reversed(range(TRIES_ALLOWED)):
+            try:
+                if not caches.is_built(cache, entry.key):
+                    _build(cache, entry, engine, say)
+                return
+            except DamagedError as error:
+                if not left:
+                    raise
+                say(f"{error}; it is built again")
+
+
+def _build(cache: Storage, entry: EntryPlan, engine: Engine, say: Say) -> None:
+    shards = caches.missing_shards(cache, entry)
+    if shards:
+        results = _results(cache, entry, shards, engine, say)
+        engine.build(
+            cache, ShardWork(entry, results), shards, BuildProgress(entry.describe(), entry.images_in(shards)).built
+        )
+    caches.finish(cache, entry)
+
+
+def _results(cache: Storage, entry: EntryPlan, shards: list[int], engine: Engine, say: Say) -> Results | None:
+    """Results of the chain's last expensive op for the rows of these shards; those that lack are made."""
+    wanted = caches.images_of(entry, shards)
+    lacking: list[tuple[Step, dict[str, str]]] = []
+    steps = entry.steps()
+    for step in reversed(steps):  # from the longest prefix back to one that is there
+        there = read_results(cache, step.key)
+        wanted = {image: path for image, path in wanted.items() if image not in there}
+        lacking.append((step, wanted))
+    results = None
+    for step, images in reversed(lacking):
+        results = _step_results(cache, step, images, results, engine, say)
+    return results
+
+
+def _step_results(
+    cache: Storage, step: Step, images: dict[str, str], before: Results | None, engine: Engine, say: Say
+) -> Results:
+    there = read_results(cache, step.key)
+    if all(image in there for image in images):
+        return there
+    with _held(cache, step.key, PackWork(step, (), None).describe(), say):
+        there = read_results(cache, step.key)
+        work = PackWork(step, tuple((p, i) for i, p in images.items() if i not in there), before)
+        pieces = range(len(work.pieces()))
+        if pieces:
+            engine.build(cache, work, pieces, BuildProgress(work.describe(), len(work.images)).built)
+    return read_results(cache, step.key)
+
+
+@contextmanager
+def _held(cache: Storage, key: str, title: str, say: Say) -> Iterator[None]:
+    """Be the only builder of a key; waits while another process is."""
+    lease = Lease(cache, f"{key}/lease.json")
+    waited = False
+    while not lease.take():
+        if not waited:
+            say(f"waiting for {lease.elsewhere() or 'another process'}, which builds {title}")
+            waited = True
+        time.sleep(_WAIT_S)
+    with lease.kept():
+        caches.sweep_temporary(cache, key)
+        yield
