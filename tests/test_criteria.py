@@ -7,12 +7,14 @@ import numpy as np
 import pytest
 import torch
 from numpy.typing import NDArray
+from scipy.special import log_softmax, logsumexp
+from sklearn.utils.class_weight import compute_class_weight
 from timm.loss import AsymmetricLossMultiLabel
 from torch import Tensor
 from torchvision.ops import sigmoid_focal_loss
 
-from swath.criteria import criterion
-from swath.losses import BCE, Asymmetric, Focal, Loss
+from swath.criteria import criterion, label_weights
+from swath.losses import BCE, Asymmetric, CrossEntropy, Focal, Loss, TwoWay
 
 Floats = NDArray[np.float64]
 
@@ -171,3 +173,69 @@ def test_the_loss_is_a_scalar_that_backpropagates_to_the_logits_only() -> None:
         assert value.shape == ()
         assert value.dtype == torch.float32
         assert value.requires_grad
+
+
+def test_cross_entropy_is_the_mean_over_images_of_the_log_softmax_of_their_class() -> None:
+    x, _ = problem(7, 4)
+    y = np.eye(4)[np.random.default_rng(1).integers(0, 4, 7)]
+    value, gradient = value_and_gradient(CrossEntropy(), x, y)
+    assert value == pytest.approx(-(y * log_softmax(x, axis=1)).sum() / 7)
+    np.testing.assert_allclose(gradient, (np.exp(log_softmax(x, axis=1)) - y) / 7, rtol=1e-6)
+    mixed = 0.3 * y + 0.7 * y[::-1]
+    shares = 0.3 * value + 0.7 * value_and_gradient(CrossEntropy(), x, y[::-1].copy())[0]
+    assert value_and_gradient(CrossEntropy(), x, mixed)[0] == pytest.approx(shares)
+
+
+@pytest.mark.parametrize("loss", [TwoWay(), TwoWay(t_pos=1.0, t_neg=2.0)], ids=Loss.canonical)
+def test_two_way_is_the_papers_formula(loss: TwoWay) -> None:
+    """Kobayashi 2023, eqs. 9 to 11, written out image by image and label by label."""
+    x, y = problem(9, 5, seed=3)
+    y[4] = 0  # an image without labels has no part in the first way,
+    y[:, 2] = 0  # a label without images none in the second
+
+    def one(logits: Floats, targets: Floats) -> float:
+        negatives = loss.t_neg * logsumexp(logits[targets == 0] / loss.t_neg)
+        positives = loss.t_pos * logsumexp(-logits[targets == 1] / loss.t_pos)
+        return float(np.log1p(np.exp(negatives + positives)))
+
+    images = [one(x[i], y[i]) for i in range(9) if y[i].any()]
+    labels = [one(x[:, c], y[:, c]) for c in range(5) if y[:, c].any()]
+    value, gradient = value_and_gradient(loss, x, y)
+    assert value == pytest.approx(np.mean(images) + np.mean(labels), rel=1e-5)
+    assert np.isfinite(gradient).all()
+    assert gradient[0, y[0] == 1].max() < 0 < gradient[0, y[0] == 0].min()
+
+
+def test_two_way_without_positives_or_without_negatives_is_finite() -> None:
+    for y in (np.zeros((3, 4)), np.ones((3, 4))):
+        value, gradient = value_and_gradient(TwoWay(), problem(3, 4)[0], y, torch.float32)
+        assert value == pytest.approx(0.0)
+        assert np.isfinite(gradient).all()
+
+
+@pytest.mark.parametrize("loss", [BCE(), Focal(), Asymmetric()], ids=Loss.canonical)
+def test_weights_are_factors_of_the_positives(loss: Loss) -> None:
+    x, y = problem(8, 3, seed=5)
+    weights = np.array([2.0, 1.0, 0.5])
+    found = criterion(loss, torch.tensor(weights))(torch.tensor(x), torch.tensor(y)).item()
+    expected = (TERMS[type(loss)](loss, x, y) * np.where(y == 1, weights, 1)).mean()
+    assert found == pytest.approx(expected, rel=2e-6)
+
+
+def test_weights_of_cross_entropy_are_factors_of_the_classes() -> None:
+    x, weights = problem(6, 3)[0], np.array([2.0, 1.0, 0.5])
+    y = np.eye(3)[[0, 1, 2, 2, 1, 0]]
+    found = criterion(CrossEntropy(), torch.tensor(weights))(torch.tensor(x), torch.tensor(y)).item()
+    assert found == pytest.approx(-(y * weights * log_softmax(x, axis=1)).sum() / 6)
+
+
+def test_weights_from_frequencies() -> None:
+    targets = torch.tensor([[1, 1, 0, 1], [0, 1, 0, 1], [0, 0, 0, 1], [0, 0, 0, 1]], dtype=torch.uint8)
+    assert label_weights(BCE(), "none", targets) is None
+    # Negatives over positives: 3/1, 2/2; a label without positives, or without negatives, weighs 1.
+    assert label_weights(BCE(), "inverse", targets).tolist() == [3, 1, 1, 1]  # type: ignore[union-attr]
+    assert label_weights(Focal(), "sqrt_inverse", targets).tolist() == pytest.approx([3**0.5, 1, 1, 1])  # type: ignore[union-attr]
+    one_hot = torch.eye(3, dtype=torch.uint8)[[0, 0, 0, 1, 1, 2]]
+    # scikit-learn's "balanced": images / (classes x images of the class).
+    expected = compute_class_weight("balanced", classes=np.arange(3), y=one_hot.argmax(dim=1).numpy())
+    assert label_weights(CrossEntropy(), "inverse", one_hot).tolist() == pytest.approx(expected)  # type: ignore[union-attr]

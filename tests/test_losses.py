@@ -3,7 +3,7 @@ from typing import Any
 import pytest
 
 from swath import losses
-from swath.losses import BCE, Asymmetric, Focal, loss_problems
+from swath.losses import BCE, Asymmetric, CrossEntropy, Focal, TwoWay, combination_problems, loss_problems
 
 
 @pytest.mark.parametrize("loss", [BCE(), Focal(), Asymmetric()])
@@ -11,6 +11,21 @@ def test_every_loss_serves_both_kinds_by_sigmoids(loss: losses.Loss) -> None:
     assert loss_problems(loss, "multilabel") == loss_problems(loss, "multiclass") == []
     assert loss.link("multilabel") == "sigmoid"
     assert loss.link("multiclass") == "normalised_sigmoid"  # one-hot sigmoids do not sum to one
+
+
+def test_cross_entropy_is_for_single_labels_and_two_way_for_several() -> None:
+    assert loss_problems(CrossEntropy(), "multiclass") == loss_problems(TwoWay(), "multilabel") == []
+    assert (CrossEntropy().link("multiclass"), TwoWay().link("multilabel")) == ("softmax", "sigmoid")
+    assert loss_problems(CrossEntropy(), "multilabel") == [
+        "loss cross_entropy serves multiclass tasks; this task is multilabel."
+    ]
+    assert loss_problems(TwoWay(), "multiclass") == ["loss two_way serves multilabel tasks; this task is multiclass."]
+    assert TwoWay(t_pos=0).problems() == ["TwoWay(t_pos=0): allowed is a number from 0.01 to 1000."]
+
+
+def test_fields_of_the_recipe_that_a_loss_has_no_use_for() -> None:
+    assert combination_problems(BCE(), 0.1, "inverse") == combination_problems(TwoWay(), 0.0, "none") == []
+    assert len(combination_problems(TwoWay(), 0.1, "inverse")) == 2
 
 
 def test_the_defaults_are_the_papers() -> None:
@@ -60,7 +75,7 @@ def test_margins_out_of_range_are_named_with_the_allowed_ones(value: Any) -> Non
 
 def test_what_is_no_loss_lists_the_losses() -> None:
     assert loss_problems("Focl", "multilabel") == [
-        "unknown loss 'Focl'. Did you mean 'Focal'? Allowed: Asymmetric, BCE, Focal. "
+        "unknown loss 'Focl'. Did you mean 'Focal'? Allowed: Asymmetric, BCE, CrossEntropy, Focal, TwoWay. "
         "Write it as a value, e.g. losses.BCE()."
     ]
 

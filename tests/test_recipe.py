@@ -2,6 +2,7 @@ from typing import Any
 
 import pytest
 
+from swath import augment, schedules
 from swath.recipe import Backbone, Recipe
 
 
@@ -51,3 +52,57 @@ def test_all_problems_come_at_once() -> None:
     assert Recipe(optimizer="adamW").problems() == [  # type: ignore[arg-type]
         "unknown optimizer 'adamW'. Did you mean 'adam' or 'adamw'? Allowed: adam, adamw, sgd."
     ]
+
+
+@pytest.mark.parametrize(
+    ("field", "allowed", "values"),
+    [
+        ("momentum", "a number from 0 to 0.999", (-0.1, 1, float("nan"), "0.9", True)),
+        ("layer_decay", "a number from 0.01 to 1", (0, 1.1, None)),
+        ("accumulation", "a whole number from 1 to 1024", (0, 1025, 2.0)),
+        ("clip_norm", "a finite number, 0 or more", (-1, float("inf"), "1")),
+        ("ema_decay", "a number from 0 to 0.999999", (-0.1, 1)),
+        ("label_smoothing", "a number from 0 to 0.999", (-0.1, 1)),
+        ("freeze_epochs", "a whole number from 0 to 20", (-1, 21, 1.0)),
+    ],
+)
+def test_further_values_out_of_range(field: str, allowed: str, values: tuple[Any, ...]) -> None:
+    for value in values:
+        assert Recipe(**{field: value}).problems() == [f"Recipe({field}={value!r}): allowed is {allowed}."]
+
+
+@pytest.mark.parametrize(
+    ("field", "near", "known"),
+    [
+        ("precision", "fp61", "bf16, fp16, fp32"),
+        ("decayed", "matrix", "all, matrices"),
+        ("tta", "flips", "d4, flip, none"),
+        ("class_weights", "inverted", "inverse, none, sqrt_inverse"),
+    ],
+)
+def test_unknown_choices_list_the_known_ones(field: str, near: str, known: str) -> None:
+    (problem,) = Recipe(**{field: near}).problems()  # type: ignore[arg-type]
+    assert problem.startswith(f"unknown {field} of Recipe '{near}'.")
+    assert problem.endswith(f"Allowed: {known}.")
+
+
+@pytest.mark.parametrize("sizes", [224, (8,), (224, 224), (224.0,), "224"])
+def test_sizes_of_test_time_augmentation(sizes: Any) -> None:
+    assert Recipe(tta_sizes=(224, 256)).problems() == []
+    (problem,) = Recipe(tta_sizes=sizes).problems()
+    assert "give a tuple of different whole numbers from 16 to 2048" in problem
+
+
+def test_what_is_no_description_is_named() -> None:
+    assert Recipe(early_stop=schedules.EarlyStop(watch="val_loss")).problems() == []
+    assert "give schedules.EarlyStop" in Recipe(early_stop=10).problems()[0]  # type: ignore[arg-type]
+    assert Recipe(early_stop=schedules.EarlyStop(patience=0)).problems() == [
+        "EarlyStop(patience=0): allowed is a whole number from 1 to 1000."
+    ]
+    assert "True or False" in Recipe(channels_last=1).problems()[0]  # type: ignore[arg-type]
+    assert "schedules.Cosine()" in Recipe(schedule="cosine").problems()[0]  # type: ignore[arg-type]
+
+
+def test_labels_of_nested_values() -> None:
+    recipe = Recipe(schedule=schedules.Cosine(warmup_epochs=1), augment=(augment.HorizontalFlip(), augment.Rotate90()))
+    assert recipe.canonical() == "recipe(schedule=cosine(warmup_epochs=1),augment=hflip+rotate90)"

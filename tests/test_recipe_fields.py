@@ -14,6 +14,7 @@ from swath import augment, losses, metrics, mix, schedules
 from swath.backbones import Model
 from swath.criteria import Criterion, criterion, smoothed
 from swath.dataset import Part
+from swath.errors import InputError
 from swath.recipe import Recipe
 from swath.train import EpochResult, Objective, Trainer
 
@@ -47,7 +48,7 @@ def small(seed: int = 0, dropout: float = 0.0, normalised: bool = True) -> Model
     body = [nn.Conv2d(3, 6, 3, stride=2), nn.BatchNorm2d(6) if normalised else nn.Identity(), nn.ReLU()]
     net = nn.Sequential(*body, nn.AdaptiveAvgPool2d(2), nn.Flatten(), nn.Dropout(dropout), nn.Linear(24, 3))
     net.pretrained_cfg = {"classifier": "6"}  # type: ignore[assignment]  # by which timm finds the layers
-    return Model(net, (0.5, 0.5, 0.5), (0.25, 0.25, 0.25))
+    return Model(net, (0.5, 0.5, 0.5), (0.25, 0.25, 0.25), head="6")
 
 
 @pytest.fixture(autouse=True)
@@ -64,7 +65,8 @@ def trainer(
 ) -> Trainer:
     loss = function or criterion(losses.BCE())
     objective = Objective(loss, smoothed(loss, recipe.label_smoothing, "multilabel"), linear, score)
-    return Trainer(model or small(), objective, recipe, 0, torch.device("cpu"))
+    half_a = np.arange(VAL) % 2 == 0
+    return Trainer(model or small(), objective, recipe, 0, torch.device("cpu"), half_a=half_a)
 
 
 def trained(recipe: Recipe, model: Model | None = None) -> tuple[Trainer, list[EpochResult]]:
@@ -90,6 +92,7 @@ NEUTRAL: dict[str, Any] = {
     "fp16": {"precision": "fp16"},
     "channels_last": {"channels_last": True},
     "ema_decay": {"ema_decay": 0.9},
+    "freeze_epochs": {"freeze_epochs": 2},
     "label_smoothing": {"label_smoothing": 0.2},
     "augment": {"augment": (augment.HorizontalFlip(), augment.ColorJitter(), augment.RandAugment())},
     "mix": {"mix": (mix.CutMix(), mix.Mixup())},
@@ -214,6 +217,51 @@ def test_validation_uses_the_moving_average_of_the_weights() -> None:
     expected = trainer(RECIPE, model).predict(PARTS[1])
     np.testing.assert_allclose(result.val_logits.astype(float), expected.numpy(), atol=2e-3)
     assert not torch.allclose(weights(one), torch.cat([v.flatten() for v in steps[0].values()]))
+
+
+def test_a_frozen_body_stays_as_it_is_batch_statistics_included() -> None:
+    one = trainer(replace(RECIPE, freeze_epochs=2))
+    states = [copy.deepcopy(one.net.state_dict())]
+    states += [copy.deepcopy(one.net.state_dict()) for _ in one.run(*PARTS)]
+
+    def moved(epoch: int) -> set[str]:
+        return {k for k, v in states[epoch].items() if not torch.equal(v, states[epoch - 1][k])}
+
+    assert moved(1) == moved(2) == {"6.weight", "6.bias"}
+    assert moved(3) == set(states[0])
+
+
+def test_freezing_needs_a_model_with_one_head() -> None:
+    with pytest.raises(InputError, match="freeze_epochs needs a model with one head"):
+        trainer(replace(RECIPE, freeze_epochs=1), replace(small(), head=""))
+
+
+def test_early_stopping_ends_the_run_and_holds_the_best_weights() -> None:
+    recipe = replace(RECIPE, epochs=30, lr=0.05, early_stop=schedules.EarlyStop(patience=2, watch="val_loss"))
+    one = trainer(recipe)
+    results, states = [], []
+    for result in one.run(*PARTS):
+        results.append(result)
+        states.append(copy.deepcopy(one.net.state_dict()))
+    assert one.ended
+    assert len(results) < 30
+    assert one.best is not None
+    best = int(np.argmin([r.val_loss for r in results]))
+    assert one.best.epoch("all") == best + 1
+    assert all(torch.equal(v, states[best][k]) for k, v in one.best.weights("all").items())
+    with one.with_weights(one.best.weights("all")):
+        logits = one.predict(PARTS[1]).numpy().astype(np.float16)
+    np.testing.assert_array_equal(logits, results[best].val_logits)
+    assert all(torch.equal(v, states[-1][k]) for k, v in one.net.state_dict().items()), "put back"
+
+
+def test_smaller_passes_make_the_same_steps() -> None:
+    whole, _ = trained(RECIPE, small(normalised=False))
+    one = trainer(RECIPE, small(normalised=False))
+    one.micro_batch = 2
+    results = list(one.run(*PARTS))
+    torch.testing.assert_close(weights(one), weights(whole), rtol=1e-4, atol=1e-5)
+    assert {r.micro_batch for r in results} == {2}
 
 
 def test_smoothed_targets_move_towards_one_half_or_the_uniform() -> None:

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from swath import Backbone, Recipe, Sweep, asha, chains, grid, losses, ops
+from swath import Backbone, Recipe, Sweep, asha, chains, grid, losses, mix, ops, schedules
 from swath.smoke import smoke
 from swath.sweep import expand, grid_problems
 
@@ -67,3 +67,23 @@ def test_images_are_reduced_before_super_resolution(make_sweep: Callable[..., Sw
         "sharpen|shrink(16)|superres(compact,2)",
         "sharpen|shrink(16)|superres(compact,4)",
     ]
+
+
+def test_epochs_and_pixels_of_a_recipe_shrink_together(make_sweep: Callable[..., Sweep]) -> None:
+    recipe = Recipe(
+        epochs=50,
+        image_size=224,
+        schedule=grid(schedules.Cosine(warmup_epochs=5), schedules.OneCycle()),
+        tta_sizes=(224, 256),
+        freeze_epochs=3,
+        early_stop=schedules.EarlyStop(patience=10),
+        mix=grid((), (mix.CutMix(),)),
+    )
+    cells = expand(smoke(make_sweep(preprocess=(), recipe=recipe)))
+    assert len(cells) == 4
+    for cell in cells:
+        small = cell.sweep.recipe
+        assert small.problems() == []
+        assert (small.tta_sizes, small.freeze_epochs, small.early_stop) == ((64, 96), 1, schedules.EarlyStop(1))
+    assert {c.factors["mix"] for c in cells} == {"none", "cutmix"}
+    assert {c.factors["schedule"] for c in cells} == {"cosine(warmup_epochs=1)", "one_cycle"}

@@ -1,6 +1,6 @@
 """swath: hyperparameter and ablation sweeps for image classification on Ray."""
 
-from swath import augment, losses, mix, ops, schedules, tasks
+from swath import augment, losses, mix, ops, recipes, schedules, tasks
 from swath.chains import chain
 from swath.cli import main
 from swath.recipe import Backbone, Recipe
@@ -20,6 +20,7 @@ __all__ = [
     "main",
     "mix",
     "ops",
+    "recipes",
     "schedules",
     "tasks",
     "two_phase",

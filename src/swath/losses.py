@@ -1,6 +1,7 @@
 """Losses as descriptions: parameters, the kinds of task they serve, and the link from logits to probabilities.
 
-The torch functions are in `swath.criteria`. All are means over images and labels, so their values compare.
+The torch functions are in `swath.criteria`. Those that look at labels one by one are means over images and labels,
+so their values compare.
 """
 
 import math
@@ -8,6 +9,7 @@ from dataclasses import dataclass
 from typing import ClassVar
 
 from swath.description import Description
+from swath.ranges import number
 from swath.registry import missing_attribute, unknown
 
 
@@ -15,13 +17,15 @@ from swath.registry import missing_attribute, unknown
 class Loss(Description):
     """Base of the losses. `kinds` are the task kinds it can train.
 
-    All losses here score each label by a sigmoid; a single-label task uses them on one-hot targets and
-    divides the sigmoids by their sum (`link`), so that probabilities of different trials can be averaged.
+    Unless it says otherwise a loss scores each label by a sigmoid; a single-label task uses it on one-hot targets
+    and divides the sigmoids by their sum (`link`), so that probabilities of different trials can be averaged.
     """
 
     kinds: ClassVar[tuple[str, ...]] = ("multilabel", "multiclass")
     linear: ClassVar[bool] = True
     """Linear in the targets: the loss of mixed targets is the mixture of the losses."""
+    weighted: ClassVar[bool] = True
+    """Takes weights of labels (`Recipe.class_weights`)."""
 
     def link(self, kind: str) -> str:
         """How logits become probabilities: `sigmoid` or `normalised_sigmoid`."""
@@ -83,7 +87,48 @@ class Asymmetric(Loss):
         return found
 
 
-LOSSES: dict[str, type[Loss]] = {"BCE": BCE, "Focal": Focal, "Asymmetric": Asymmetric}
+@dataclass(frozen=True)
+class CrossEntropy(Loss):
+    """Cross-entropy of a softmax over the labels; a mean over images. Single-label tasks only."""
+
+    name: ClassVar[str] = "cross_entropy"
+    kinds: ClassVar[tuple[str, ...]] = ("multiclass",)
+
+    def link(self, kind: str) -> str:
+        return "softmax" if kind in self.kinds else super().link(kind)
+
+
+@dataclass(frozen=True)
+class TwoWay(Loss):
+    """Two-way multi-label loss, Kobayashi 2023 (CVPR), eqs. 9 to 11. Multi-label tasks only.
+
+    The hardest negative against the hardest positive (both as soft maxima), within each image and, for each label,
+    within the batch: it therefore depends on the batch, and gradient accumulation is not the same as a large batch.
+    Its logits rank labels; as probabilities they are only as good as their thresholds.
+
+    Attributes:
+        t_pos: Temperature of the positives, above 0.
+        t_neg: Temperature of the negatives, above 0.
+    """
+
+    name: ClassVar[str] = "two_way"
+    kinds: ClassVar[tuple[str, ...]] = ("multilabel",)
+    linear: ClassVar[bool] = False
+    weighted: ClassVar[bool] = False
+    t_pos: float = 4.0
+    t_neg: float = 1.0
+
+    def problems(self) -> list[str]:
+        return [*number(self, "t_pos", 0.01, 1000), *number(self, "t_neg", 0.01, 1000)]
+
+
+LOSSES: dict[str, type[Loss]] = {
+    "BCE": BCE,
+    "Focal": Focal,
+    "Asymmetric": Asymmetric,
+    "CrossEntropy": CrossEntropy,
+    "TwoWay": TwoWay,
+}
 
 
 def loss_problems(loss: object, kind: str) -> list[str]:
@@ -93,6 +138,16 @@ def loss_problems(loss: object, kind: str) -> list[str]:
     if kind not in loss.kinds:
         return [f"loss {loss.canonical()} serves {' and '.join(loss.kinds)} tasks; this task is {kind}."]
     return loss.problems()
+
+
+def combination_problems(loss: Loss, label_smoothing: float, class_weights: str) -> list[str]:
+    """Sentences about fields of a recipe that the loss has no use for."""
+    found = []
+    if label_smoothing and not loss.linear:
+        found.append(f"loss {loss.canonical()} needs targets that are 0 or 1: set Recipe(label_smoothing=0).")
+    if class_weights != "none" and not loss.weighted:
+        found.append(f"loss {loss.canonical()} takes no weights of labels: set Recipe(class_weights='none').")
+    return found
 
 
 __getattr__ = missing_attribute("loss", __name__, LOSSES)

@@ -135,7 +135,7 @@ class Trial:
         """Keep predictions.
 
         Args:
-            part: `val/<epoch>` or `test`.
+            part: `val/<epoch>`, `val/best_a`, `val/best_b` or `test`.
             ids: [N] image ids.
             logits: [N, C].
         """
@@ -147,6 +147,11 @@ class Trial:
         """Ids [N] and logits [N, C] of `val/<epoch>` or `test`; FileNotFoundError when they were not written."""
         with np.load(io.BytesIO(self.storage.read(self._key(f"{part}.npz")))) as file:
             return file["ids"], file["logits"]
+
+    def final_logits(self, outcome: Outcome, spec: dict[str, Any]) -> tuple[NDArray[np.str_], NDArray[np.float16]]:
+        """Ids [N] and logits [N, C] of the validation images as they count; see `final_parts`."""
+        ids, logits = zip(*map(self.logits, final_parts(outcome, spec)), strict=True)
+        return np.concatenate(ids), np.concatenate(logits)
 
     def checkpoint(self) -> bytes | None:
         """The last epoch's training state, or None."""
@@ -165,6 +170,21 @@ class Trial:
         if outcome.state != "FAILED":
             self.storage.delete(self._key("checkpoint"))
         self.release()
+
+
+def final_parts(outcome: Outcome, spec: dict[str, Any]) -> tuple[str, ...]:
+    """Which validation predictions of a trial count: those of its last epoch.
+
+    With early stopping there are two: `val/best_a` has half B at the epoch that was best on half A, `val/best_b` the
+    reverse; together they cover every image.
+
+    Args:
+        outcome: COMPLETE or STOPPED.
+        spec: The canonical spec.
+    """
+    if outcome.state == "COMPLETE" and spec.get("recipe", {}).get("early_stop"):
+        return ("val/best_a", "val/best_b")
+    return (f"val/{outcome.epochs}",)
 
 
 @dataclass(frozen=True)

@@ -9,12 +9,14 @@ from swath.description import Description
 from swath.mix import Mix, mix_problems
 from swath.ranges import choice, number, whole
 from swath.registry import unknown
-from swath.schedules import Constant, Schedule, schedule_problems
+from swath.schedules import Constant, EarlyStop, Schedule, schedule_problems
 
 OPTIMIZERS = ("adam", "adamw", "sgd")
 PRECISIONS = ("fp32", "bf16", "fp16")
 DECAYED = ("all", "matrices")
 TTA = ("none", "flip", "d4")
+CLASS_WEIGHTS = ("none", "inverse", "sqrt_inverse")
+_CHOICES = {"decayed": DECAYED, "precision": PRECISIONS, "tta": TTA, "class_weights": CLASS_WEIGHTS}
 STEMS = ("adapt", "reinit")
 POOLS = ("default", "mean", "max", "first_token")
 HEADS = ("linear", "stacked")
@@ -44,6 +46,11 @@ class Recipe(Description):
         channels_last: Weights in the memory format that tensor cores like.
         ema_decay: Decay per step of an exponential moving average of the weights, which then validates and predicts;
             0 for none, below 1. It warms up (timm's ModelEmaV3), so that short trainings can use it.
+        freeze_epochs: In this many first epochs only the head learns, batch statistics included; 0 to `epochs`.
+        class_weights: `inverse` gives rare labels more weight: in BCE-like losses positives count negatives / positives
+            times, in cross-entropy classes count images / (classes x images of the class) times, by the training
+            images. `sqrt_inverse` takes the square roots. In the validation loss, too.
+        early_stop: When to end before `epochs`, see `schedules.EarlyStop`; None trains to the end.
         label_smoothing: Targets move by this share towards one half (multi-label) or 1 / number of labels (single
             label), 0 up to, but not including, 1; training only.
         augment: Augmentations of `swath.augment`, in order.
@@ -71,6 +78,9 @@ class Recipe(Description):
     precision: Literal["fp32", "bf16", "fp16"] = "fp32"
     channels_last: bool = False
     ema_decay: float = 0.0
+    freeze_epochs: int = 0
+    class_weights: Literal["none", "inverse", "sqrt_inverse"] = "none"
+    early_stop: EarlyStop | None = None
     label_smoothing: float = 0.0
     augment: tuple[Augmentation, ...] = ()
     mix: tuple[Mix, ...] = ()
@@ -90,8 +100,13 @@ class Recipe(Description):
         found += [*number(self, "momentum", 0, 0.999), *number(self, "layer_decay", 0.01, 1)]
         found += [*whole(self, "accumulation", 1, 1024), *number(self, "clip_norm", 0, math.inf)]
         found += [*number(self, "ema_decay", 0, 0.999999), *number(self, "label_smoothing", 0, 0.999)]
-        for field, allowed in (("decayed", DECAYED), ("precision", PRECISIONS), ("tta", TTA)):
+        for field, allowed in _CHOICES.items():
             found += choice(self, field, allowed)
+        found += whole(self, "freeze_epochs", 0, self.epochs if isinstance(self.epochs, int) else 0)
+        if isinstance(self.early_stop, EarlyStop):
+            found += self.early_stop.problems()
+        elif self.early_stop is not None:
+            found.append(f"Recipe(early_stop={self.early_stop!r}): give schedules.EarlyStop(patience=10) or None.")
         if not isinstance(self.channels_last, bool):
             found.append(f"Recipe(channels_last={self.channels_last!r}): allowed is True or False.")
         found += schedule_problems(self.schedule, self.epochs)

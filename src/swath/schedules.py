@@ -1,4 +1,4 @@
-"""Learning rate schedules and early stopping, as descriptions. What they do is in `swath.optimizers`, `swath.best`."""
+"""Learning rate schedules and early stopping, as descriptions; they work in `swath.optimizers` and `swath.best`."""
 
 import math
 from dataclasses import dataclass
@@ -92,6 +92,29 @@ SCHEDULES: dict[str, type[Schedule]] = {
 }
 
 
+@dataclass(frozen=True)
+class EarlyStop(Description):
+    """End a training that no longer improves, and predict with the weights of its best epoch.
+
+    The best epoch is chosen on one half of the validation images and scored on the other, and the reverse: a score
+    that chose its epoch is no estimate. Test images are predicted by the epoch that is best on all of them.
+
+    Attributes:
+        patience: Epochs without improvement that are let pass before the end, 1 to 1000.
+        min_delta: What counts as an improvement: more than this, 0 to 1. The best epoch is simply the best.
+        watch: `score`, the task's metric (up is better), or `val_loss` (down is better).
+    """
+
+    name: ClassVar[str] = "early_stop"
+    patience: int = 10
+    min_delta: float = 0.001
+    watch: Literal["score", "val_loss"] = "score"
+
+    def problems(self) -> list[str]:
+        found = [*whole(self, "patience", 1, 1000), *number(self, "min_delta", 0, 1)]
+        return [*found, *choice(self, "watch", WATCHED)]
+
+
 def schedule_problems(given: object, epochs: object) -> list[str]:
     """Sentences about a value that is no schedule, is out of range, or warms up longer than the training lasts."""
     if not isinstance(given, Schedule):
@@ -102,4 +125,4 @@ def schedule_problems(given: object, epochs: object) -> list[str]:
     return found
 
 
-__getattr__ = missing_attribute("schedule", __name__, SCHEDULES)
+__getattr__ = missing_attribute("schedule", __name__, (*SCHEDULES, "EarlyStop"))

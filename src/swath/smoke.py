@@ -77,6 +77,8 @@ def _small_recipe(recipe: Any) -> Any:
         epochs=EPOCHS,
         image_size=IMAGE_SIZE,
         schedule=_mapped(recipe.schedule, _short_warmup),
+        freeze_epochs=_mapped(recipe.freeze_epochs, lambda epochs: min(epochs, 1)),
+        early_stop=_mapped(recipe.early_stop, lambda rule: rule and replace(rule, patience=1)),
         tta_sizes=_mapped(sizes, lambda given: tuple(IMAGE_SIZE + 32 * i for i in range(len(given)))),
     )
 

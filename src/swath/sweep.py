@@ -421,6 +421,8 @@ def cell_problems(cell: Cell) -> list[str]:
     found += _typed("recipe", sweep.recipe, Recipe, "Recipe(epochs=20)")
     if not chain and isinstance(sweep.recipe, Recipe):
         found += _size_problems(sweep)
+    if isinstance(sweep.loss, Loss) and isinstance(sweep.recipe, Recipe):
+        found += losses.combination_problems(sweep.loss, sweep.recipe.label_smoothing, sweep.recipe.class_weights)
     if sweep.stop is not None:
         found += _typed("stop", sweep.stop, Asha, "asha() or None")
     if not isinstance(sweep.backbone, Backbone | str):

@@ -1,24 +1,27 @@
 """The training loop in plain PyTorch: one result per epoch. Knows neither Ray nor the disk."""
 
+import contextlib
 import math
 import resource
 import sys
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 from timm.utils.model_ema import ModelEmaV3
-from torch import Tensor
+from torch import Tensor, nn
 
 from swath.augmenter import Augmenter, centre
 from swath.backbones import Model
+from swath.best import BestEpochs, Weights
 from swath.criteria import Criterion
 from swath.dataset import Batch, Part, chunks, in_order, shuffled
-from swath.errors import SwathError
+from swath.errors import InputError, SwathError
 from swath.mixer import Mixed, mixed
 from swath.optimizers import LearningRate, optimizer
 from swath.recipe import Recipe
@@ -64,6 +67,7 @@ class EpochResult:
         lr: Learning rate of the epoch's last step.
         seconds: Wall time, training and validation.
         images_per_s: Training images over training time.
+        micro_batch: Images per pass through the model; below the recipe's batch after running out of memory.
         peak_memory_bytes: Of the device for a GPU; of the process, since it started, for a CPU.
     """
 
@@ -75,6 +79,7 @@ class EpochResult:
     seconds: float
     images_per_s: float
     peak_memory_bytes: int
+    micro_batch: int
 
 
 class Trainer:
@@ -87,6 +92,14 @@ class Trainer:
         seed: With the epoch number it decides the order of images and every draw in the epoch.
         device: Where to train.
         team: The workers that train this model together, each with a trainer of its own that is given the same.
+        half_a: bool [validation images], those of half A; needed where the recipe stops early.
+
+    Attributes:
+        micro_batch: Images per pass through the model; smaller than the recipe's batch after running out of memory.
+        best: The best epochs, where the recipe stops early.
+
+    Raises:
+        InputError: The recipe freezes all but the head, and the model has no single one.
     """
 
     def __init__(
@@ -97,6 +110,7 @@ class Trainer:
         seed: int,
         device: torch.device,
         team: Team = ALONE,
+        half_a: NDArray[np.bool_] | None = None,
     ) -> None:
         self.net = model.net.to(device)
         if recipe.channels_last:
@@ -112,8 +126,17 @@ class Trainer:
         self._scaler = torch.amp.GradScaler(device.type, enabled=recipe.precision == "fp16")
         self._mean = torch.tensor(model.mean, device=device).view(1, -1, 1, 1) * 255
         self._std = torch.tensor(model.std, device=device).view(1, -1, 1, 1) * 255
+        self._body = _body(model, self.net) if recipe.freeze_epochs else []
+        self._head = model.head
+        self.best = BestEpochs(recipe.early_stop, half_a) if recipe.early_stop and half_a is not None else None
+        self.micro_batch = recipe.batch_size
         self.epoch = 0
         self.steps = 0
+
+    @property
+    def ended(self) -> bool:
+        """True when there is no epoch left to train."""
+        return self.epoch >= self.recipe.epochs or (self.best is not None and self.best.stopped)
 
     def state(self) -> dict[str, Any]:
         """Everything the next epoch depends on."""
@@ -125,6 +148,8 @@ class Trainer:
             "learning_rate": self.learning_rate.state(),
             "scaler": self._scaler.state_dict(),
             "ema": self.ema.module.state_dict() if self.ema else {},
+            "best": self.best.state() if self.best else {},
+            "micro_batch": self.micro_batch,
         }
 
     def load(self, state: dict[str, Any]) -> None:
@@ -135,18 +160,21 @@ class Trainer:
         self._scaler.load_state_dict(state["scaler"])
         if self.ema:
             self.ema.module.load_state_dict(state["ema"])
+        if self.best:
+            self.best.load(state["best"])
+        self.micro_batch = state["micro_batch"]
         self.epoch = state["epoch"]
         self.steps = state["steps"]
 
     def run(self, train: Part, val: Part) -> Iterator[EpochResult]:
-        """Train from the next epoch to the recipe's last, yielding after each.
+        """Train from the next epoch to the recipe's last, or until it stops early, yielding after each.
 
         Raises:
             DivergedError: The loss is not finite, or what the model makes of the validation images is not; names
                 the epoch, and the step.
         """
         augmenter = Augmenter(self.recipe.augment, self.recipe.image_size, len(train), self.seed)
-        while self.epoch < self.recipe.epochs:
+        while not self.ended:
             started = time.perf_counter()
             self.epoch += 1
             train_loss = self._train_epoch(train, augmenter)
@@ -157,11 +185,9 @@ class Trainer:
                     f"the validation logits are not all finite after epoch {self.epoch}: its last step broke the "
                     f"model. Lower the learning rate (lr={self.recipe.lr:g})."
                 )
-            val_loss, kept = self._loss(logits, val), logits.numpy().astype(np.float16)
+            val_loss, kept = self._loss(logits, val.targets), logits.numpy().astype(np.float16)
             lr = self.learning_rate.value
-            if self.learning_rate.watches:
-                by_score = self.learning_rate.watches == "score"
-                self.learning_rate.after_epoch(self.objective.score(kept, val.targets) if by_score else val_loss)
+            self._note(logits, kept, val)
             yield EpochResult(
                 epoch=self.epoch,
                 train_loss=train_loss,
@@ -171,13 +197,45 @@ class Trainer:
                 seconds=time.perf_counter() - started,
                 images_per_s=len(train) / trained,
                 peak_memory_bytes=self._peak_memory_bytes(),
+                micro_batch=self.micro_batch,
             )
+
+    def _note(self, logits: Tensor, kept: NDArray[np.float16], val: Part) -> None:
+        """Tell the schedule and the early stopping how the epoch went."""
+
+        def measured(watch: str, rows: NDArray[np.bool_]) -> float:
+            if watch == "score":
+                return self.objective.score(kept[rows], val.targets[rows])
+            return self._loss(logits[torch.from_numpy(rows)], val.targets[rows])
+
+        if self.learning_rate.watches:
+            everything = np.ones(len(val), bool)
+            self.learning_rate.after_epoch(measured(self.learning_rate.watches, everything))
+        if self.best and self.recipe.early_stop:
+            self.best.see(self.epoch, partial(measured, self.recipe.early_stop.watch), self._weights)
+
+    def _weights(self) -> Weights:
+        return {k: v.detach().cpu().clone() for k, v in self._predictor.state_dict().items()}
+
+    @property
+    def _predictor(self) -> nn.Module:
+        return self.ema.module if self.ema else self.net
+
+    @contextlib.contextmanager
+    def with_weights(self, weights: Weights) -> Iterator[None]:
+        """Predict with these weights inside the block."""
+        own = self._weights()
+        self._predictor.load_state_dict(weights)
+        try:
+            yield
+        finally:
+            self._predictor.load_state_dict(own)
 
     def _train_epoch(self, part: Part, augmenter: Augmenter) -> float:
         # Each worker draws its own dropout masks; with one worker they are drawn for the whole batch.
         entropy = [self.seed, self.epoch, *([self.team.rank] if self.team.rank else [])]
         torch.manual_seed(int(np.random.SeedSequence(entropy).generate_state(1)[0]))
-        self.net.train()
+        self._set_mode()
         size = self.recipe.batch_size * self.recipe.accumulation
         steps = chunks(len(part), size)
         total = 0.0
@@ -189,9 +247,20 @@ class Trainer:
             total += self._step(mixture, end - start, step) * (end - start)
         return total / len(part)
 
+    def _set_mode(self) -> None:
+        self.net.train()
+        if not self.recipe.freeze_epochs:
+            return
+        frozen = self.epoch <= self.recipe.freeze_epochs
+        for parameter in self._body:
+            parameter.requires_grad_(not frozen)
+        if frozen:  # neither do batch statistics move
+            self.net.eval()
+            self.net.get_submodule(self._head).train()
+
     def _shares(self, images: int) -> list[Share]:
         """This worker's share of each pass through the model, for a step of so many images."""
-        return [self.team.share(start, end) for start, end in chunks(images, self.recipe.batch_size)]
+        return [self.team.share(start, end) for start, end in chunks(images, self.micro_batch)]
 
     @property
     def _has_whole_steps(self) -> bool:
@@ -255,19 +324,21 @@ class Trainer:
 
         Each worker computes its share, and all have all of them.
         """
-        net = self.ema.module if self.ema else self.net
+        net = self._predictor
         net.eval()
         mode, sizes = (self.recipe.tta, self.recipe.tta_sizes) if tta else ("none", ())
         found = []
         mine = self.team.share(0, len(part))
-        for images, targets in in_order(part.between(mine.start, mine.end), max(self.recipe.batch_size, 32)):
+        size = max(self.recipe.batch_size, 32) * self.micro_batch // self.recipe.batch_size
+        for images, targets in in_order(part.between(mine.start, mine.end), max(1, size)):
             whole = images if sizes else centre(images, self.recipe.image_size)
             with self._autocast():
                 found.append(mean_logits(net, self._inputs((whole, targets))[0], mode, sizes).cpu())
         return self.team.gathered(torch.cat(found), len(part), self.device)
 
-    def _loss(self, logits: Tensor, part: Part) -> float:
-        return float(self.objective.loss(logits, torch.from_numpy(part.targets.astype(np.float32))))
+    def _loss(self, logits: Tensor, targets: NDArray[np.uint8]) -> float:
+        on = self.device
+        return float(self.objective.loss(logits.to(on), torch.from_numpy(targets.astype(np.float32)).to(on)))
 
     def _autocast(self) -> torch.autocast:
         kind = AUTOCAST.get(self.recipe.precision)
@@ -284,3 +355,11 @@ class Trainer:
             return torch.cuda.max_memory_allocated(self.device)
         unit = 1 if sys.platform == "darwin" else 1024
         return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit
+
+
+def _body(model: Model, net: nn.Module) -> list[nn.Parameter]:
+    """The parameters outside the head that learn."""
+    if not model.head:
+        raise InputError("freeze_epochs needs a model with one head; this one has none or several. Set it to 0.")
+    head = set(map(id, net.get_submodule(model.head).parameters()))
+    return [p for p in net.parameters() if p.requires_grad and id(p) not in head]

@@ -18,7 +18,7 @@ import torch
 from numpy.typing import NDArray
 
 from swath import backbones, metrics, predictions
-from swath.criteria import criterion, smoothed
+from swath.criteria import criterion, label_weights, smoothed
 from swath.dataset import Part
 from swath.errors import DamagedError, InputError
 from swath.paths import ReadOnly, Storage
@@ -26,9 +26,12 @@ from swath.predictions import Trial, outcome_of
 from swath.preprocess.cache import JoinedImages, open_entry
 from swath.recipe import Backbone
 from swath.spec import TrialSpec
+from swath.splits import stratified_half
 from swath.team import Team
 from swath.train import ALONE, EpochResult, Objective, Trainer
 from swath.trial_job import Job, Report
+
+_HALVES_SEED = 0  # the same halves for every trial of a split, whatever its training seed
 
 
 def run_trial(
@@ -113,14 +116,33 @@ def trial_epochs(job: Job, team: Team = ALONE) -> Generator[Report]:
     spec = job.spec
     trial = Trial((ReadOnly if team.rank else Storage)(job.storage), spec.fingerprint)
     torch.set_num_threads(spec.threads)
+    torch.backends.cudnn.benchmark, torch.backends.cudnn.deterministic = False, True
     parts = _parts(job)
     trainer, rows, attempt = _resumed(job, trial, parts, team)
     if trainer.epoch in job.keep_epochs:
         # Killed after its checkpoint and before the driver's decision: the rung is still to be judged.
         yield Report(trial.fingerprint, trainer.epoch, rows[-1]["score"], "RUNNING", repeated=True)
+    while True:
+        try:
+            yield from _trained(job, trial, trainer, parts, rows, attempt)
+            return
+        except torch.OutOfMemoryError:
+            smaller = trainer.micro_batch // 2
+            # Batch normalisation cannot train on one image; and the other workers of a team wait in an exchange.
+            if smaller < 2 or team.size > 1:
+                raise
+        del trainer
+        _give_back_memory()
+        trainer, rows, _ = _resumed(job, trial, parts, team)
+        trainer.micro_batch = smaller
+
+
+def _trained(
+    job: Job, trial: Trial, trainer: Trainer, parts: dict[str, Part], rows: list[dict[str, Any]], attempt: int
+) -> Generator[Report]:
     for result in trainer.run(parts["train"], parts["val"]):
-        rows.append(_row(spec, result, parts["val"], attempt, trainer.device))
-        if result.epoch == spec.recipe.epochs:
+        rows.append(_row(job.spec, result, parts["val"], attempt, trainer.device))
+        if trainer.ended:
             yield _completed(job, trial, trainer, parts, rows, result)
             return
         if result.epoch in job.keep_epochs:
@@ -135,26 +157,53 @@ def _completed(
 ) -> Report:
     """Keep the final predictions, and the score of the validation images among them."""
     val, spec = parts["val"], job.spec
-    augmented = spec.recipe.tta != "none" or spec.recipe.tta_sizes
-    kept = trainer.predict(val, tta=True).numpy().astype(np.float16) if augmented else last.val_logits
-    trial.write_logits(f"val/{last.epoch}", val.ids, kept)
+    if trainer.best:
+        kept = _best_of_other_half(trial, trainer, val, _half_a(job, val))
+    else:
+        augmented = spec.recipe.tta != "none" or spec.recipe.tta_sizes
+        kept = trainer.predict(val, tta=True).numpy().astype(np.float16) if augmented else last.val_logits
+        trial.write_logits(f"val/{last.epoch}", val.ids, kept)
     trial.write_metrics(pd.DataFrame(rows))
     if "test" in parts:
-        trial.write_logits("test", parts["test"].ids, trainer.predict(parts["test"], tta=True).numpy())
+        with trainer.with_weights(trainer.best.weights("all")) if trainer.best else contextlib.nullcontext():
+            trial.write_logits("test", parts["test"].ids, trainer.predict(parts["test"], tta=True).numpy())
     score = _scores(spec, kept, val.targets)[spec.metric]
     trial.finish(replace(outcome_of("COMPLETE", pd.DataFrame(rows), commit=job.commit), score=score))
     return Report(trial.fingerprint, last.epoch, score, "COMPLETE")
 
 
-def _new_trainer(job: Job, classes: int, team: Team) -> Trainer:
+def _best_of_other_half(trial: Trial, trainer: Trainer, val: Part, half_a: NDArray[np.bool_]) -> NDArray[np.float16]:
+    """Keep each half's predictions by the epoch that was best on the other half; both together, in the part's order."""
+    assert trainer.best is not None
+    kept = np.empty(val.targets.shape, np.float16)
+    for chosen_on, scored in (("a", ~half_a), ("b", half_a)):
+        with trainer.with_weights(trainer.best.weights(chosen_on)):
+            # All of them, in the batches of the epoch, so that the bits are the epoch's.
+            kept[scored] = trainer.predict(val, tta=True).numpy()[scored]
+        trial.write_logits(f"val/best_{chosen_on}", val.ids[scored], kept[scored])
+    return kept
+
+
+def _half_a(job: Job, val: Part) -> NDArray[np.bool_]:
+    """Which validation images choose the epoch that the others are scored at; stratified, whole groups."""
+    rows = predictions.read_task(Storage(job.storage), job.spec.data).rows
+    groups = rows["group"].to_numpy(np.int64)[pd.Index(rows["id"]).get_indexer(pd.Index(val.ids))]
+    return stratified_half(val.targets, groups, 0.5, _HALVES_SEED)
+
+
+def _new_trainer(job: Job, parts: dict[str, Part], team: Team) -> Trainer:
     spec = job.spec
     backbone = replace(spec.backbone, weights=job.weights_file)
+    classes = parts["train"].targets.shape[1]
     model = backbones.build(backbone, classes, spec.in_chans, spec.recipe.image_size, spec.seed, check=False)
-    return Trainer(model, _objective(spec), spec.recipe, spec.seed, _device(), team)
+    half_a = _half_a(job, parts["val"]) if spec.recipe.early_stop else None
+    device = _device()
+    return Trainer(model, _objective(spec, parts["train"], device), spec.recipe, spec.seed, device, team, half_a)
 
 
-def _objective(spec: TrialSpec) -> Objective:
-    loss = criterion(spec.loss)
+def _objective(spec: TrialSpec, train: Part, device: torch.device) -> Objective:
+    weights = label_weights(spec.loss, spec.recipe.class_weights, torch.from_numpy(train.targets))
+    loss = criterion(spec.loss, None if weights is None else weights.to(device))
     return Objective(
         loss=loss,
         training_loss=smoothed(loss, spec.recipe.label_smoothing, spec.kind),
@@ -195,8 +244,7 @@ def _resumed(job: Job, trial: Trial, parts: dict[str, Part], team: Team) -> tupl
 
     A checkpoint that cannot be loaded (cut short by a power failure, written by another version) costs its epochs.
     """
-    classes = parts["train"].targets.shape[1]
-    trainer = _new_trainer(job, classes, team)
+    trainer = _new_trainer(job, parts, team)
     rows = trial.metrics()
     attempt = 1 if rows.empty else int(rows["attempt"].max()) + 1
     saved = trial.checkpoint()
@@ -205,7 +253,7 @@ def _resumed(job: Job, trial: Trial, parts: dict[str, Part], team: Team) -> tupl
     try:
         trainer.load(torch.load(io.BytesIO(saved), map_location=trainer.device, weights_only=True))
     except Exception:
-        return _new_trainer(job, classes, team), [], attempt
+        return _new_trainer(job, parts, team), [], attempt
     return trainer, rows[rows["epoch"] <= trainer.epoch].to_dict("records"), attempt  # type: ignore[return-value]
 
 
@@ -228,6 +276,7 @@ def _row(spec: TrialSpec, result: EpochResult, val: Part, attempt: int, device: 
         "seconds": result.seconds,
         "images_per_s": result.images_per_s,
         "peak_memory_bytes": result.peak_memory_bytes,
+        "micro_batch": result.micro_batch,
         "attempt": attempt,
         "device": torch.cuda.get_device_name(device) if device.type == "cuda" else "cpu",
         "host": socket.gethostname(),

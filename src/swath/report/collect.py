@@ -65,12 +65,14 @@ def _read_trial(
     leased = outcome is None and storage.exists(trial_key(handle.fingerprint, "lease.json"))
     begun = storage.exists(trial_key(handle.fingerprint, "spec.json"))
     state: State = outcome.state if outcome else "UNFINISHED" if leased or len(rows) else "NOT RUN"
+    spec = handle.spec() if begun else {}
     ids, logits, problem = None, None, ""
     if predictions_too and outcome and state in ("COMPLETE", "STOPPED"):
         try:
-            ids, logits = handle.logits(f"val/{outcome.epochs}")
+            ids, logits = handle.final_logits(outcome, spec)
         except (FileNotFoundError, KeyError, ValueError, EOFError, zipfile.BadZipFile) as error:
-            problem = f"its predictions val/{outcome.epochs}.npz cannot be read: {type(error).__name__}"
+            files = " or ".join(f"{part}.npz" for part in predictions.final_parts(outcome, spec))
+            problem = f"its predictions {files} cannot be read: {type(error).__name__}"
             state = "UNREADABLE" if state == "COMPLETE" else state
     trial = TrialResult(
         **{k: entry[k] for k in ("fingerprint", "cell", "factors", "baseline", "data", "fold", "seed")},
@@ -80,7 +82,7 @@ def _read_trial(
         outcome=outcome,
         problem=problem,
         at_work=handle.leased_elsewhere() if leased else "",
-        spec=handle.spec() if begun else {},
+        spec=spec,
         metrics=rows,
         storage=storage,
         val_logits=logits,

@@ -31,6 +31,7 @@ def settings_section(results: Results, task: TaskResults) -> str:
         "Stopping rule": code(results.sweep["rule"]) if results.sweep["rule"] else "none",
         **_shared_settings(task),
         "Weights": _weights(task),
+        "Out of memory": _out_of_memory(task),
         "Device time": _device_time(task),
         "Devices": _counted(t.outcome.device for t in task.trials if t.outcome),
         "Hosts": _counted(t.outcome.host for t in task.trials if t.outcome),
@@ -130,6 +131,12 @@ def _weights(task: TaskResults) -> str:
             name: str = trial.factors.get("backbone") or trial.spec["backbone"]["model"]
             found.setdefault(name, trial.spec["weights"])
     return "; ".join(f"{escape(name)} from {code(weights)}" for name, weights in found.items())
+
+
+def _out_of_memory(task: TaskResults) -> str:
+    tables = [(t.spec["recipe"]["batch_size"], t.metrics) for t in task.trials if t.spec and "micro_batch" in t.metrics]
+    smaller = sum(bool((table["micro_batch"] < size).any()) for size, table in tables)
+    return f"{count(smaller, 'trial')} went on in smaller passes that make the same steps" if smaller else ""
 
 
 def _device_time(task: TaskResults) -> str:
