@@ -27,6 +27,7 @@ USAGE = """swath: ablation and hyperparameter sweeps for image classification.
   swath predict NAME --out FILE       a submission file from an ensemble of the sweep's trials
   swath dashboard NAME                the report as a live page of a running or finished sweep
   swath list                          the sweeps in a store
+  swath detect label|finetune         boxes, and detectors fitted on them, for crops
 
 Every command explains itself with --help."""
 
@@ -67,6 +68,7 @@ def command(argv: Sequence[str] | None = None) -> None:
         "predict": _predict,
         "dashboard": _dashboard,
         "list": _list,
+        "detect": _detect,
     }
     if not words or words[0] not in commands:
         asked_for_help = not words or words[0] in ("-h", "--help", "help")
@@ -326,6 +328,12 @@ def _list(argv: list[str]) -> None:
 
     for name in sweep_names(_opened(values)):
         print(name)
+
+
+def _detect(argv: list[str]) -> None:
+    from swath import detect_cli
+
+    detect_cli.command(argv, lambda words: _parsed(_load(words[0]), words[1:]))
 
 
 def _write(storage: Storage, name: str, out: Path | None) -> None:

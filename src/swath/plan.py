@@ -7,7 +7,7 @@ import itertools
 import math
 import subprocess
 from collections import Counter
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -17,10 +17,11 @@ from typing import TypeVar
 from swath import model_names, predictions
 from swath.asha import Asha, Stratum, TwoPhase
 from swath.chain_plan import ChainPlan, chain_problems_on, plan_chain, reads_hires
-from swath.chains import Preprocess, finished, for_train
+from swath.chains import Preprocess, chain_problems, finished, for_test, for_train
+from swath.detection.folder import crop_problems
 from swath.errors import InputError, raise_if_any
 from swath.model_names import Start
-from swath.ops import Both
+from swath.ops import Both, DetectCrop
 from swath.paths import Storage, node_cache_folder
 from swath.predictions import Outcome, Trial
 from swath.preprocess import cache as caches
@@ -264,6 +265,7 @@ def make_plan(sweep: Sweep, places: Places, threads: int = 1) -> Plan:
             tasks[task] = plan_task(task, sweep, places.memory, notes)
         except InputError as error:
             problems += error.problems
+    problems += crop_problems(_crops(cells, tasks))
     raise_if_any(problems)
     used = list(dict.fromkeys((c.sweep.task, _chain(c)) for c in cells))
     for task in {task for task, chain in used if reads_hires(chain)}:
@@ -290,6 +292,18 @@ def make_plan(sweep: Sweep, places: Places, threads: int = 1) -> Plan:
     _keep_bad_images(plan)
     raise_if_any([*_twin_problems(trials), *_name_problems(plan), *disk_problems(plan)])
     return plan
+
+
+def _crops(cells: Iterable[Cell], tasks: Mapping[Task, TaskPlan]) -> list[tuple[DetectCrop, str, str]]:
+    """Every DetectCrop op with the data and the split that its detector is used on."""
+    return [
+        (op, tasks[c.sweep.task].data, c.sweep.split.canonical())
+        for c in cells
+        if isinstance(c.sweep.task, Task) and not c.sweep.task.problems() and c.sweep.task in tasks
+        if not chain_problems(c.sweep.preprocess)
+        for op in (*for_train(c.sweep.preprocess), *for_test(c.sweep.preprocess))
+        if isinstance(op, DetectCrop)
+    ]
 
 
 def _keep_bad_images(plan: Plan) -> None:

@@ -108,7 +108,7 @@ def _plain(
     if not inside:
         return None
     images = sum(map(len, inside))
-    text = f"{images} images in {_count(inside)} {what}."
+    text = f"{images} images in {len(inside)} group{'s' if len(inside) > 1 else ''} {what}."
     return Finding(
         kind=kind,
         severity="note",
@@ -179,7 +179,7 @@ def _contradictions(subject: Subject, duplicates: Duplicates) -> Finding | None:
     return Finding(
         kind="contradicting_labels",
         severity="serious" if len(flagged) >= _SERIOUS_SHARE * len(subject.train) else "warning",
-        text=f"{len(flagged)} images in {_count(at_odds)} show the same picture and have different labels.",
+        text=f"{len(flagged)} images in {len(at_odds)} groups show the same picture and have different labels.",
         count=len(at_odds),
         unit="groups",
         advice="At most one of the labels is right: correct the csv, or drop the rows. As many of the other labels may "
@@ -196,10 +196,6 @@ def _odds(subject: Subject, group: NDArray[np.int64]) -> str:
     names = np.array(subject.labels, object)
     parts = (f"{subject.ids[r]}: {', '.join(names[disputed & (subject.targets[r] == 1)]) or '-'}" for r in group[:4])
     return "; ".join(parts)
-
-
-def _count(groups: list[NDArray[np.int64]]) -> str:
-    return f"{len(groups)} group{'' if len(groups) == 1 else 's'}"
 
 
 def _shown(subject: Subject, groups: list[NDArray[np.int64]]) -> tuple[tuple[str, ...], ...]:

@@ -1,14 +1,19 @@
 """A folder of fine-tuned detectors: `fold0.pt`, `fold1.pt`, ... and `detector.json`, written last. Standard library."""
 
 import hashlib
+import importlib.util
 import json
+from collections.abc import Iterable
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
 from swath.errors import InputError
+from swath.ops import DetectCrop
 from swath.paths import write_atomic
+from swath.registry import unknown
 
+INSTALL = "pip install 'swath[detect]'"
 RECORD = "detector.json"
 SCHEMA = 1
 
@@ -100,6 +105,24 @@ def read(folder: Path) -> DetectorRecord:
     except (OSError, ValueError, KeyError, TypeError) as error:
         reason = f"its {RECORD} cannot be read ({type(error).__name__}: {error})"
     raise InputError(f"detector {str(folder)!r}: {reason}. Make it with `swath detect finetune`.")
+
+
+def crop_problems(uses: Iterable[tuple[DetectCrop, str, str]]) -> list[str]:
+    """What a sweep's DetectCrop ops lack, before anything is started: the package, files, the right ones.
+
+    Args:
+        uses: Op, data fingerprint and canonical form of the split.
+    """
+    wanted = dict.fromkeys(uses)
+    found = []
+    if wanted and importlib.util.find_spec("ultralytics") is None:
+        found.append(f"DetectCrop needs the package ultralytics (AGPL-3.0), which is not installed: {INSTALL}")
+    for detector, data, split in dict.fromkeys((op.detector, data, split) for op, data, split in wanted):
+        found += detector_problems(detector, data, split)
+    for op in dict.fromkeys(op for op, _, _ in wanted if op.classes and (Path(op.detector) / RECORD).is_file()):
+        known = read(Path(op.detector)).classes
+        found += [unknown(f"class of the detector {op.detector}", c, known) for c in op.classes if c not in known]
+    return found
 
 
 def detector_problems(detector: str, data: str, split: str) -> list[str]:

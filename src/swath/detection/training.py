@@ -62,7 +62,7 @@ def train(data: Path, work: Path, training: Training, contours: bool, device: st
 
     yolo = package().YOLO
     task = "segment" if contours else "detect"
-    model = yolo(training.weights, task=task, verbose=False)
+    model = yolo(training.weights, verbose=False)  # the task is the file's own: given here it would be believed
     if model.task != task:
         raise InputError(
             f"detector weights {training.weights!r}: its task is {model.task}, and --task {task} was asked for. "

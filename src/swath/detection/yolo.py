@@ -1,6 +1,7 @@
 """Ultralytics (AGPL-3.0, the extra `detect`), kept silent and offline: its import, and detecting with its models."""
 
 import importlib.util
+import logging
 import os
 import shutil
 from collections.abc import Sequence
@@ -11,15 +12,21 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from swath.detection.folder import INSTALL
 from swath.detection.found import Detection
 from swath.errors import InputError, raise_if_any
 from swath.paths import tool_folder
 from swath.preprocess.apply import Image
 from swath.registry import unknown
 
-INSTALL = "pip install 'swath[detect]'"
 # Read by ultralytics when it is imported: it would look up hosts, install what it misses, write into the home folder.
-SETTINGS = {"YOLO_OFFLINE": "true", "YOLO_AUTOINSTALL": "false", "YOLO_VERBOSE": "false"}
+# Albumentations, which it uses, would ask for newer releases.
+SETTINGS = {
+    "YOLO_OFFLINE": "true",
+    "YOLO_AUTOINSTALL": "false",
+    "YOLO_VERBOSE": "false",
+    "NO_ALBUMENTATIONS_UPDATE": "1",
+}
 SILENT = ("sync", "clearml", "comet", "dvc", "mlflow", "raytune", "tensorboard", "wandb", "vscode_msg")
 """Ultralytics' own settings that report somewhere: to it, to trackers, to a Ray Tune that it believes it runs under."""
 FONTS = ("Arial.ttf", "Arial.Unicode.ttf")
@@ -41,6 +48,7 @@ def package() -> Any:
     import ultralytics
     from ultralytics import utils
 
+    utils.LOGGER.setLevel(logging.ERROR)  # it may have been imported before, and speaks then
     for key in SILENT:
         dict.__setitem__(utils.SETTINGS, key, False)  # in this process; its own setter would write a file of the user's
     font = Path(mpl.get_data_path()) / "fonts/ttf/DejaVuSans.ttf"

@@ -67,6 +67,11 @@ class RayEngine:
             )
         return {"cpu": float(asked.cpus), "gpu": float(gpus)}
 
+    @property
+    def per_trial(self) -> dict[str, float]:
+        """`cpu` and `gpu` of one trial on this cluster."""
+        return self._per_trial
+
     def build(self, cache: Storage, work: Work, numbers: Sequence[int], built: Callable[[int], None]) -> None:
         from swath.engine import data
 

@@ -27,10 +27,12 @@ class BuildProgress:
     Attributes:
         title: What is built.
         total: Images to build.
+        what: What is done to them.
     """
 
     title: str
     total: int
+    what: str = "cache"
     out: TextIO = field(default_factory=lambda: sys.stderr)
     _done: int = 0
     _started: float = field(default_factory=time.monotonic)
@@ -46,7 +48,7 @@ class BuildProgress:
         self._said = now
         rate = self._done / max(now - self._started, 1e-9)
         left = "" if finished else f", {duration((self.total - self._done) / rate)} left"
-        line = f"cache {self.title}: {self._done:,} of {self.total:,} images, {rate:,.0f} images/s{left}"
+        line = f"{self.what} {self.title}: {self._done:,} of {self.total:,} images, {rate:,.0f} images/s{left}"
         _say(self.out, line, overwrite=not finished)
 
 
