@@ -45,6 +45,7 @@ class RunOptions:
     retry_failed: bool
     cpus: int
     gpus: float | None
+    track: list[str]
 
 
 def main(sweep_function: SweepFunction, argv: Sequence[str] | None = None) -> None:
@@ -112,6 +113,7 @@ def _run_function(sweep_function: SweepFunction, argv: Sequence[str], check_only
     raise_if_any(grid_problems(sweep))
     sweep = smoke(sweep) if options.smoke else sweep
     out = _report_folder(options.out, sweep.name, places.storage)
+    tracking = _tracking(options, sweep.name, out)
     plan = make_plan(sweep, places, threads=options.cpus)
     if check_only or options.dry_run:
         print(check.describe(plan))
@@ -121,7 +123,7 @@ def _run_function(sweep_function: SweepFunction, argv: Sequence[str], check_only
         _say(f"note: {note}")
     _say(check.headline(plan))
     if plan.lacking(options.retry_failed):
-        _carry_out(plan, options, resources)
+        _carry_out(plan, options, resources, tracking)
     else:
         from swath.engine.drive import write_records
 
@@ -147,7 +149,19 @@ def _writable(folder: Path) -> Path:
     return folder
 
 
-def _carry_out(plan: Any, options: RunOptions, resources: Resources) -> None:
+def _tracking(options: RunOptions, name: str, out: Path | None) -> Any:
+    """Who else hears of the trials; what they need is looked for before anything is started."""
+    from swath.engine.trackers import Tracking
+
+    tracking = Tracking(name, tuple(dict.fromkeys(options.track)), out and out / "tensorboard")  # type: ignore[arg-type]
+    problems = tracking.problems()
+    if options.track and options.inline:
+        problems.append("--track works through Ray Tune, which --inline does without: leave one of the two out.")
+    raise_if_any(problems)
+    return tracking
+
+
+def _carry_out(plan: Any, options: RunOptions, resources: Resources, tracking: Any) -> None:
     from swath.engine.drive import run
 
     started = time.monotonic()
@@ -158,7 +172,7 @@ def _carry_out(plan: Any, options: RunOptions, resources: Resources) -> None:
     else:
         from swath.engine.cluster import RayEngine
 
-        with RayEngine(resources) as engine:
+        with RayEngine(resources, tracking) as engine:
             ran = run(plan, engine, _say, options.retry_failed)
     _say(f"{ran} trials run in {time.monotonic() - started:.0f} s")
 
@@ -216,6 +230,13 @@ def _add_run_options(parser: ArgumentParser) -> None:
         type=float | None,
         default=None,
         help="GPUs, or a share of one, of one trial (default: one where the cluster has any)",
+    )
+    add(
+        "--track",
+        nargs="+",
+        choices=["tensorboard", "mlflow", "wandb"],
+        default=[],
+        help="send the trials to TensorBoard (files beside the report), MLflow or Weights & Biases as well",
     )
 
 

@@ -149,7 +149,7 @@ def _trained(
             trial.write_logits(f"val/{result.epoch}", parts["val"].ids, result.val_logits)
         trial.write_metrics(pd.DataFrame(rows))
         trial.write_checkpoint(_saved(trainer))
-        yield Report(trial.fingerprint, result.epoch, rows[-1]["score"], "RUNNING")
+        yield Report(trial.fingerprint, result.epoch, rows[-1]["score"], "RUNNING", numbers=_numbers(rows[-1]))
 
 
 def _completed(
@@ -169,7 +169,7 @@ def _completed(
             trial.write_logits("test", parts["test"].ids, trainer.predict(parts["test"], tta=True).numpy())
     score = _scores(spec, kept, val.targets)[spec.metric]
     trial.finish(replace(outcome_of("COMPLETE", pd.DataFrame(rows), commit=job.commit), score=score))
-    return Report(trial.fingerprint, last.epoch, score, "COMPLETE")
+    return Report(trial.fingerprint, last.epoch, score, "COMPLETE", numbers=_numbers(rows[-1]))
 
 
 def _best_of_other_half(trial: Trial, trainer: Trainer, val: Part, half_a: NDArray[np.bool_]) -> NDArray[np.float16]:
@@ -281,6 +281,10 @@ def _row(spec: TrialSpec, result: EpochResult, val: Part, attempt: int, device: 
         "device": torch.cuda.get_device_name(device) if device.type == "cuda" else "cpu",
         "host": socket.gethostname(),
     }
+
+
+def _numbers(row: dict[str, Any]) -> dict[str, float]:
+    return {name: float(value) for name, value in row.items() if isinstance(value, int | float)}
 
 
 def _scores(spec: TrialSpec, logits: NDArray[np.float16], targets: NDArray[np.uint8]) -> dict[str, float]:

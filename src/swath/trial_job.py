@@ -1,6 +1,6 @@
 """What the driver hands to a trial, and what it hears back. Plain data: importing it loads no torch."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from swath.predictions import Outcome
 from swath.spec import TrialSpec
@@ -21,6 +21,7 @@ class Job:
         keep_epochs: Rung epochs, whose validation predictions are kept.
         seen: The final state that the driver found and means to replace, or None.
         commit: The git commit of swath's code, or "".
+        described: What experiment trackers are told of it: `cell`, the level of each factor, `seed` and `fold`.
     """
 
     spec: TrialSpec
@@ -32,6 +33,7 @@ class Job:
     keep_epochs: tuple[int, ...]
     seen: Outcome | None = None
     commit: str = ""
+    described: dict[str, str | int] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -46,6 +48,7 @@ class Report:
             because another driver is at work on the trial or has finished it.
         error: Last line of the error for FAILED.
         repeated: The epoch was trained before a restart; its rung may not have been judged then.
+        numbers: The numbers of the epoch, by the names they have in metrics.parquet; empty where there are none.
     """
 
     fingerprint: str
@@ -54,3 +57,4 @@ class Report:
     state: str
     error: str = ""
     repeated: bool = False
+    numbers: dict[str, float] = field(default_factory=dict)

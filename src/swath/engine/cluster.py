@@ -6,6 +6,7 @@ from collections.abc import Callable, Mapping, Sequence
 from types import TracebackType
 
 from swath.engine.base import Listener, Work
+from swath.engine.trackers import NOBODY, Tracking
 from swath.errors import InputError
 from swath.paths import Storage
 from swath.recipe import Backbone
@@ -28,10 +29,12 @@ class RayEngine:
 
     Args:
         resources: Of one trial.
+        tracking: Who hears of the trials beside the driver; by default nobody.
     """
 
-    def __init__(self, resources: Resources) -> None:
+    def __init__(self, resources: Resources, tracking: Tracking = NOBODY) -> None:
         self._resources = resources
+        self._tracking = tracking
 
     def __enter__(self) -> "RayEngine":
         for name, value in SETTINGS.items():
@@ -88,4 +91,4 @@ class RayEngine:
     def train(self, jobs: Sequence[Job], listener: Listener) -> None:
         from swath.engine import tune
 
-        tune.train(jobs, listener, self._per_trial)
+        tune.train(jobs, listener, self._per_trial, self._tracking)

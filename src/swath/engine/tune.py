@@ -15,6 +15,7 @@ from ray.tune.experiment import Trial as TuneTrial
 from ray.tune.schedulers import FIFOScheduler, TrialScheduler
 
 from swath.engine.base import Listener
+from swath.engine.trackers import Tracking, folder_name
 from swath.trial_job import Job, Report
 
 CRASHES_ALLOWED = 2
@@ -36,7 +37,8 @@ class _Scheduler(_Unpickled, FIFOScheduler):
         self._listener = listener
 
     def on_trial_result(self, tune_controller: Any, trial: TuneTrial, result: dict[str, Any]) -> str:
-        report = Report(**{f.name: result[f.name] for f in dataclasses.fields(Report)})
+        # Tune has spread `numbers` over the result; they are for trackers alone.
+        report = Report(**{f.name: result[f.name] for f in dataclasses.fields(Report) if f.name in result})
         return TrialScheduler.CONTINUE if self._listener.decide(report) else TrialScheduler.STOP
 
 
@@ -47,11 +49,12 @@ class _Events(_Unpickled, tune.Callback):
         self._listener = listener
 
     def on_trial_start(self, iteration: int, trials: list[TuneTrial], trial: TuneTrial, **info: Any) -> None:
-        self._listener.started(trial.config["fingerprint"])
+        self._listener.started(trial.config["trial"]["fingerprint"])
 
     def on_trial_error(self, iteration: int, trials: list[TuneTrial], trial: TuneTrial, **info: Any) -> None:
         said = Path(trial.error_file).read_text() if trial.error_file else ""
-        self._listener.crashed(trial.config["fingerprint"], f"{said}its process was lost {CRASHES_ALLOWED + 1} times")
+        fingerprint = trial.config["trial"]["fingerprint"]
+        self._listener.crashed(fingerprint, f"{said}its process was lost {CRASHES_ALLOWED + 1} times")
 
 
 def _run(config: dict[str, Any], jobs: dict[str, Job]) -> None:
@@ -60,29 +63,40 @@ def _run(config: dict[str, Any], jobs: dict[str, Job]) -> None:
     os.environ.setdefault("TUNE_FUNCTION_THREAD_TIMEOUT_S", "600")
     from swath.trial import run_trial
 
-    run_trial(jobs[config["fingerprint"]], lambda report: tune.report(dataclasses.asdict(report)))
+    # Trackers take `timesteps_total` for the step; Tune's own count starts at 1 again after a restart.
+    run_trial(
+        jobs[config["trial"]["fingerprint"]],
+        lambda report: tune.report({**dataclasses.asdict(report), "timesteps_total": report.epoch}),
+    )
 
 
-def train(jobs: Sequence[Job], listener: Listener, resources: dict[str, float]) -> None:
+def train(jobs: Sequence[Job], listener: Listener, resources: dict[str, float], tracking: Tracking) -> None:
     """Run all jobs, as many at once as the resources of the cluster allow.
 
     Args:
         jobs: In the order they should start.
         listener: Hears of a crash only after a trial's process was lost more than `CRASHES_ALLOWED` times.
         resources: Of one trial, `{"cpu": 1, "gpu": 0.5}`.
+        tracking: Who else hears of the trials.
     """
     by_fingerprint = {job.spec.fingerprint: job for job in jobs}
+    told = [{"fingerprint": fingerprint, **job.described} for fingerprint, job in by_fingerprint.items()]
     trainable = tune.with_resources(tune.with_parameters(_run, jobs=by_fingerprint), resources)
     with tempfile.TemporaryDirectory(prefix="swath-tune-", ignore_cleanup_errors=True) as scratch:
         tuner = tune.Tuner(
             trainable,
-            param_space={"fingerprint": tune.grid_search(list(by_fingerprint))},
-            tune_config=tune.TuneConfig(reuse_actors=True, scheduler=_Scheduler(listener)),
+            param_space={"trial": tune.grid_search(told)},
+            tune_config=tune.TuneConfig(
+                reuse_actors=True,
+                scheduler=_Scheduler(listener),
+                trial_name_creator=lambda trial: folder_name(trial.config["trial"]),
+                trial_dirname_creator=lambda trial: trial.trial_id,
+            ),
             run_config=tune.RunConfig(
                 name="sweep",
                 storage_path=scratch,
                 verbose=0,
-                callbacks=[_Events(listener)],
+                callbacks=[_Events(listener), *tracking.callbacks()],
                 failure_config=tune.FailureConfig(max_failures=CRASHES_ALLOWED),
             ),
         )

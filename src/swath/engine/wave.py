@@ -64,6 +64,12 @@ class Wave:
             keep_epochs=tuple(trial.rungs()),
             seen=self._plan.outcomes.get(trial.spec.fingerprint),
             commit=self._plan.commit,
+            described={
+                "cell": trial.cell.label,
+                **trial.cell.factors,
+                "seed": trial.spec.seed,
+                "fold": trial.spec.fold,
+            },
         )
 
     def started(self, fingerprint: str) -> None:

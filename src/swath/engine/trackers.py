@@ -1,0 +1,96 @@
+"""Experiment trackers that people have: TensorBoard, MLflow, Weights & Biases, through Tune's own callbacks.
+
+Nothing is sent anywhere unless `--track` asks. No ray is imported before the engine has said how.
+"""
+
+import importlib.util
+import os
+import re
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+Tracker = Literal["tensorboard", "mlflow", "wandb"]
+PACKAGES: dict[Tracker, str] = {"tensorboard": "tensorboardX", "mlflow": "mlflow", "wandb": "wandb"}
+"""The package that each tracker's callback imports, and that pip installs."""
+
+
+@dataclass(frozen=True)
+class Tracking:
+    """Who hears of the trials of a sweep.
+
+    Attributes:
+        sweep: Name of the sweep: the experiment of MLflow, the group of Weights & Biases.
+        trackers: Which, each at most once.
+        folder: Where TensorBoard's event files go, a folder per trial; the others know their own place.
+    """
+
+    sweep: str = ""
+    trackers: tuple[Tracker, ...] = ()
+    folder: Path | None = None
+
+    def problems(self) -> list[str]:
+        """Sentences about packages that are not installed and a folder that is missing."""
+        found = [
+            f"--track {name} needs the package {package}, which is not installed: pip install {package}"
+            for name, package in PACKAGES.items()
+            if name in self.trackers and importlib.util.find_spec(package) is None
+        ]
+        if "tensorboard" in self.trackers and self.folder is None:
+            found.append("--track tensorboard writes its files beside the report: name a folder for it with --out.")
+        return found
+
+    def callbacks(self) -> list[Any]:
+        """New callbacks for one run of Tune."""
+        made = {"tensorboard": _tensorboard, "mlflow": _mlflow, "wandb": _wandb}
+        return [made[name](self) for name in self.trackers]
+
+
+NOBODY = Tracking()
+
+
+def folder_name(trial: dict[str, Any]) -> str:
+    """`sharpen-resnet50-bce-seed0-1a2b3c`: told apart by people and, by the fingerprint, always.
+
+    Args:
+        trial: `fingerprint`, `cell`, `seed` and `fold`, as in a trial's configuration.
+    """
+    words = f"{trial['cell']} seed{trial['seed']}" + (f" fold{trial['fold']}" if trial["fold"] else "")
+    return f"{re.sub(r'[^A-Za-z0-9_.=+]+', '-', words).strip('-')[:100]}-{trial['fingerprint'][:6]}"
+
+
+def _tensorboard(tracking: Tracking) -> Any:
+    from ray.tune.logger import TBXLoggerCallback
+
+    folder = tracking.folder
+    assert folder is not None
+
+    class TensorBoard(TBXLoggerCallback):
+        """In the folder that was asked for: a trial's own is scratch, gone when the sweep ends."""
+
+        def log_trial_start(self, trial: Any) -> None:
+            if trial in self._trial_writer:
+                self._trial_writer[trial].close()
+            name = folder_name(trial.config["trial"])
+            self._trial_writer[trial] = self._summary_writer_cls(str(folder / name), flush_secs=30)
+            self._trial_result[trial] = {}
+
+        def __getstate__(self) -> dict[str, Any]:
+            return {}  # open files are no part of Tune's snapshots
+
+    return TensorBoard()
+
+
+def _mlflow(tracking: Tracking) -> Any:
+    os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")  # asked for is a record of trials, not of usage
+    from ray.air.integrations.mlflow import MLflowLoggerCallback
+
+    return MLflowLoggerCallback(
+        tracking_uri=os.environ.get("MLFLOW_TRACKING_URI"), experiment_name=tracking.sweep, save_artifact=False
+    )
+
+
+def _wandb(tracking: Tracking) -> Any:
+    from ray.air.integrations.wandb import WandbLoggerCallback
+
+    return WandbLoggerCallback(project=os.environ.get("WANDB_PROJECT", "swath"), group=tracking.sweep)
