@@ -2,7 +2,7 @@
 PYTHON ?= python3
 BIN := .venv/bin
 
-.PHONY: setup test lint unit bench demo clean
+.PHONY: setup test lint unit bench simulate demo clean
 
 setup: .venv/ready
 
@@ -28,6 +28,9 @@ unit: setup
 bench: setup
 	$(BIN)/python bench/cache_build.py
 	$(BIN)/python bench/trial_overhead.py
+
+simulate: setup
+	$(BIN)/python bench/simulate.py
 
 demo: setup
 	$(BIN)/python sweeps/demo.py

@@ -16,6 +16,7 @@ from swath.report.collect import read_results
 from swath.report.numbers import json_value, numbers
 from swath.report.page import page
 from swath.report.results import Results
+from swath.report.task_effects import NO_EFFECTS
 
 FRESH_S = 2.0
 """The store is looked at no more often than this, however many pages ask."""
@@ -72,7 +73,7 @@ class Board:
 
     def _merged(self, results: Results) -> dict[str, Any]:
         """What was computed last, with today's states and epochs."""
-        light = numbers(results, [Analysis(task, (), (), ()) for task in results.tasks])
+        light = numbers(results, [Analysis(task, (), NO_EFFECTS, ()) for task in results.tasks])
         by_data = {task["data"]: task for task in self._analysed["tasks"]} if self._analysed else {}
         for task in light["tasks"]:
             computed = by_data.get(task["data"])

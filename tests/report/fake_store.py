@@ -95,6 +95,7 @@ class FakeTrial:
     epochs: int = 4
     error: str = ""
     extra: dict[str, str] = field(default_factory=dict)
+    entry: dict[str, Any] = field(default_factory=dict)
 
     @property
     def cell(self) -> str:
@@ -138,6 +139,8 @@ def write_trial(storage: Storage, task: FakeTask, trial: FakeTrial) -> str:
     ids = task.train_ids(rows)
     table = [{"epoch": e, "score": 0.1 * e, "seconds": 10.0} for e in range(1, done + 1)]
     handle.write_metrics(pd.DataFrame(table))
+    if done >= 2 and trial.epochs > 2:  # the rung, kept as trials keep it
+        handle.write_logits("val/2", ids, trial.logits(task, rows, 2))
     if trial.state == "RUNNING":
         return spec.fingerprint
     if trial.state != "FAILED":
@@ -188,6 +191,7 @@ def write_fake_sweep(
                     "seed": trial.seed,
                     "epochs": trial.epochs,
                     "rungs": [2],
+                    **trial.entry,
                 }
             )
     content = {

@@ -25,7 +25,7 @@ def test_a_report_is_a_folder_of_files(scenes: Study, tmp_path):
     path = write_report(scenes.storage, "study", tmp_path / "reports" / "study")
     assert path == tmp_path / "reports" / "study" / "leaderboard.md"
     names = {p.name for p in path.parent.iterdir()}
-    pictures = {"curves.png", "factors.png", "ensembles.png", "reliability.png"}
+    pictures = {"curves.png", "effects.png", "ensembles.png", "reliability.png"}
     assert names == {"leaderboard.md", "leaderboard.csv", "ensembles.json", "report.json", "index.html", *pictures}
     for picture in pictures:
         assert png_size((path.parent / picture).read_bytes())[0] == 1200

@@ -7,9 +7,9 @@ from swath.report.calibration import Calibration, calibration
 from swath.report.cells import CellResult, cell_results
 from swath.report.diversity import Diversity, diversity
 from swath.report.ensemble import Ensemble, cross_fit_parts, ensembles
-from swath.report.factors import FactorResult, factor_results
 from swath.report.pool import Pool
 from swath.report.results import TaskResults
+from swath.report.task_effects import TaskEffects, task_effects
 from swath.report.thresholds import Thresholds, thresholds
 
 
@@ -20,7 +20,7 @@ class Analysis:
     Attributes:
         task: The results they come from.
         cells: Finished cells, best first.
-        factors: Matched comparisons of each factor's levels.
+        effects: What matched trials say of each factor.
         ensembles: With their cross-fitted scores; [] before any trial has finished.
         diversity: What averaging runs that differ in one factor is worth.
         thresholds: Per label, for the best ensemble of a multilabel task; None where they cannot be cross-fitted.
@@ -29,7 +29,7 @@ class Analysis:
 
     task: TaskResults
     cells: Sequence[CellResult]
-    factors: Sequence[FactorResult]
+    effects: TaskEffects
     ensembles: Sequence[Ensemble]
     diversity: Sequence[Diversity] = ()
     thresholds: Thresholds | None = None
@@ -48,7 +48,7 @@ def analyse(task: TaskResults) -> Analysis:
     return Analysis(
         task,
         cell_results(task),
-        factor_results(task),
+        task_effects(task),
         found,
         diversity(pool) if len(pool.runs) > 1 else (),
         *_of_best(pool, found),

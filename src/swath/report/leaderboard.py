@@ -10,17 +10,24 @@ from swath.metrics import METRIC_TITLES
 from swath.paths import Storage
 from swath.report.analysis import Analysis
 from swath.report.audit_section import audit_section
+from swath.report.effect_sections import (
+    effects_section,
+    interactions_section,
+    labels_section,
+    rungs_section,
+    verdict_sentences,
+)
 from swath.report.ensemble_sections import calibration_section, ensembles_section, thresholds_section
 from swath.report.markdown import code, count, escape, file_part, interval_text, points_text, score_text, wrapped
 from swath.report.mixing import BEST, SINGLE
 from swath.report.published import published_section
 from swath.report.results import Results
-from swath.report.sections import FACTORS_NOTE, factor_section, per_label_section, ranking_section
+from swath.report.sections import per_label_section, ranking_section
 from swath.report.settings import settings_section
 from swath.report.states import is_running, state_sections, states_sentence
 
 Pictures = Mapping[str, str]
-"""File name of each picture of a task: `curves`, `factors`, `ensembles`, `reliability`."""
+"""File name of each picture of a task: `curves`, `effects`, `ensembles`, `reliability`."""
 
 
 def leaderboard(results: Results, analyses: Sequence[Analysis], pictures: Sequence[Pictures]) -> str:
@@ -37,7 +44,7 @@ def leaderboard(results: Results, analyses: Sequence[Analysis], pictures: Sequen
         parts.append("**This sweep has trials left to run; what follows will change.**")
     for analysis in analyses:
         title = f"**{escape(analysis.task.label)}.** " if several else ""
-        parts.append(title + headline(analysis))
+        parts += [title + verdict_sentences(analysis), headline(analysis)]
     parts.append(states_sentence(results))
     for analysis, files in zip(analyses, pictures, strict=True):
         if several:
@@ -92,11 +99,12 @@ def _task_sections(results: Results, analysis: Analysis, files: Pictures, mark: 
     parts += published_section(results, analysis, mark)
     if "curves" in files:
         parts.append(_picture("Learning curves", files["curves"]))
-    if analysis.factors:
-        parts += [f"{mark} Factors", FACTORS_NOTE]
-        parts += [factor_section(analysis.task, factor, mark) for factor in analysis.factors]
-        if "factors" in files:
-            parts.append(_picture("Cell scores by level of each factor", files["factors"]))
+    if analysis.effects.effects:
+        parts += [f"{mark} Effects", *effects_section(analysis, mark)]
+        if "effects" in files:
+            parts.append(_picture("Effect of each level with its interval", files["effects"]))
+        for section in (interactions_section, labels_section, rungs_section):
+            parts += section(analysis.effects, mark)
     if analysis.ensembles:
         parts += [f"{mark} Ensembles", *ensembles_section(analysis)]
         if "ensembles" in files:
@@ -144,6 +152,7 @@ def _closing(results: Results) -> list[str]:
         "- [index.html](index.html): the same and more as a page: sort, filter, curves, mistakes\n"
         "- [report.json](report.json): every number of it\n"
         "- [leaderboard.csv](leaderboard.csv): one row per trial\n"
+        "- [report.json](report.json): every number\n"
         "- [ensembles.json](ensembles.json): members, weights and cross-fitted score of every ensemble;\n"
         "  `swath predict --ensemble ensembles.json:NAME` applies them",
         "## How to reproduce",

@@ -13,6 +13,8 @@ from swath import metrics
 from swath.metrics import METRIC_TITLES
 from swath.report.analysis import Analysis
 from swath.report.cells import CellResult, Floats, label_scores, positives
+from swath.report.effect_sections import verdict_sentences
+from swath.report.effects_json import effects_json
 from swath.report.ensemble import Ensemble
 from swath.report.leaderboard import commands, headline
 from swath.report.markdown import plain_text
@@ -74,11 +76,14 @@ def _task(analysis: Analysis) -> dict[str, Any]:
         "labels": record.labels,
         "data": task.data,
         "validation_images": sum(len(rows) for rows in task.validation.values()),
-        "headline": [plain_text(line) for line in headline(analysis).splitlines()],
+        "headline": [
+            plain_text(line) for line in f"{verdict_sentences(analysis)}\n{headline(analysis)}".strip().splitlines()
+        ],
         "factors": task.factors,
         "cells": [_cell(cell) for cell in analysis.cells],
         "trials": [_trial(analysis, trial) for trial in task.trials],
         "ensembles": [_ensemble(e) for e in analysis.ensembles],
+        **effects_json(task, analysis.effects),
         "diversity": analysis.diversity,
         "calibration": analysis.calibration,
         "thresholds": _f1(analysis),

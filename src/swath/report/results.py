@@ -92,6 +92,11 @@ class TrialResult:
             raise ValueError(f"trial {self.fingerprint} ({self.state}) has no validation predictions")
         return metrics.probabilities(self.val_logits, self.spec["link"])
 
+    def probabilities_at(self, epoch: int) -> tuple[NDArray[np.str_], Floats]:
+        """Ids [N] and probabilities [N, C] of validation images at a rung; FileNotFoundError when there are none."""
+        ids, logits = Trial(self.storage, self.fingerprint).logits(f"val/{epoch}")
+        return ids, metrics.probabilities(logits, self.spec["link"])
+
     def test_probabilities(self) -> tuple[NDArray[np.str_], Floats]:
         """Ids [N] and probabilities [N, C] of the test images; FileNotFoundError when there are none."""
         ids, logits = Trial(self.storage, self.fingerprint).logits("test")

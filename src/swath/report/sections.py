@@ -1,23 +1,20 @@
-"""The sections of a leaderboard about finished trials: ranking, factors, labels."""
+"""The sections of a leaderboard about finished trials: ranking, labels."""
 
 import math
 
 from swath.metrics import METRIC_TITLES
 from swath.report.analysis import Analysis
 from swath.report.cells import CellResult, label_scores, positives
-from swath.report.factors import FactorResult
 from swath.report.markdown import (
     code,
     count,
     duration,
     escape,
     interval_text,
-    points_text,
     score_text,
     shortened,
     table,
 )
-from swath.report.results import TaskResults
 
 _FEW_POSITIVES = 10
 
@@ -69,44 +66,6 @@ def _ranking_note(analysis: Analysis) -> str:
             "Average precision of so few is rough and runs high, so intervals reach further down than up."
         )
     return "\n".join([*lines, *task.notes])
-
-
-FACTORS_NOTE = (
-    "Cells equal in everything but one factor (same seed, fold and epochs), in which every level has finished: mean "
-    "score of each level there, and its difference to the baseline level in points (score x 100). "
-    "These describe the matched cells; they say nothing about chance."
-)
-
-
-def factor_section(task: TaskResults, factor: FactorResult, mark: str) -> str:
-    """A factor's levels over matched cells, under a heading of its own."""
-    title = f"{mark}# {escape(factor.factor)}"
-    if len(factor.levels) < 2:
-        return f"{title}\n\nNo cell has finished with two levels of this factor, the baseline level among them."
-    headers = ["level", "score", "points to baseline", "better in", "matched cells"]
-    rows = [
-        [
-            escape(level.level) + (" (baseline)" if level.baseline else ""),
-            score_text(level.score),
-            "" if level.baseline else points_text(level.difference),
-            "" if level.baseline else f"{level.better} of {level.matched} ({level.better / level.matched:.0%})",
-            str(level.matched),
-        ]
-        for level in factor.levels
-    ]
-    note = f"{factor.matched} of {factor.possible} possible matched cells."
-    if factor.paired:
-        absent = [escape(n) for n in task.factors[factor.factor] if n not in {x.level for x in factor.levels}]
-        note = (
-            "No matched cell has finished with every level. Each level is compared where it and the baseline level "
-            "have finished."
-        )
-        if len({level.matched for level in factor.levels}) > 1:
-            note += " The levels' scores are over different cells: compare their points, not the scores."
-        note += f" Without any such pair: {shortened(absent, 10)}." if absent else ""
-    if factor.factor == "epochs":
-        note += " The levels of this factor are budgets."
-    return f"{title}\n\n{table(headers, rows, 'l')}\n\n{note}"
 
 
 def per_label_section(analysis: Analysis) -> list[str]:

@@ -7,7 +7,7 @@ from typing import Any
 
 from swath.metrics import METRIC_TITLES
 from swath.paths import Storage, write_atomic
-from swath.report import ensemble_plots, plots
+from swath.report import effect_plots, ensemble_plots
 from swath.report.analysis import Analysis, analyse
 from swath.report.cells import cell_results
 from swath.report.collect import read_results
@@ -78,7 +78,7 @@ def _write_pictures(analysis: Analysis, out: Path, several: bool) -> dict[str, s
     suffix = f"-{file_part(analysis.task.label)}" if several else ""
     pngs = {
         "curves": curves(analysis.task),
-        "factors": plots.factors(analysis),
+        "effects": effect_plots.effects(analysis),
         "ensembles": ensemble_plots.ensembles(analysis),
         "reliability": ensemble_plots.reliability(analysis),
     }

@@ -1,0 +1,69 @@
+"""What matched trials differ in beside the factor whose effect is asked."""
+
+import json
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from swath.report.results import TrialResult
+
+_NEVER = ("seed", "fold", "schema")
+_TITLES = {"stages": "versions of swath's code", "threads": "CPU threads", "data": "images"}
+_ROOTS = ("preprocess", "backbone", "loss", "task")
+
+
+def confounds(factor: str, pairs: Sequence[tuple[TrialResult, TrialResult]]) -> tuple[str, ...]:
+    """Sentences about what else differs between the trials of the pairs; empty for a clean comparison."""
+    found: dict[str, None] = {}
+    for one, other in pairs:
+        a, b = one.spec, other.spec
+        if not a or not b:
+            continue
+        parts = _beside(factor, _changed(_parts(a), _parts(b)))
+        if parts:
+            found[f"its trials differ in {', '.join(parts)} as well"] = None
+        if _images_per_epoch(a) != _images_per_epoch(b):
+            found["its levels see different numbers of images in an epoch, so equal epochs are unequal steps"] = None
+        if factor.startswith("preprocess") and _channels(a) != _channels(b) and a["backbone"].get("pretrained"):
+            found["one level feeds the model one channel, so its pretrained first layer is not the same"] = None
+    return tuple(found)
+
+
+def _parts(spec: Mapping[str, Any]) -> dict[str, str]:
+    """What a trial is, in the parts that a factor may change, as text that can be compared."""
+    recipe = spec.get("recipe", {})
+    parts: dict[str, Any] = {
+        "preprocess": _without_size(spec.get("preprocess"), recipe.get("image_size")),
+        "backbone": [spec.get("backbone"), spec.get("weights")],
+        "loss": [spec.get("loss"), spec.get("link")],
+        **{f"recipe.{name}": value for name, value in recipe.items()},
+    }
+    known = {"recipe", "preprocess", "backbone", "weights", "loss", "link", *_NEVER}
+    parts.update({name: value for name, value in spec.items() if name not in known})
+    return {name: json.dumps(value, sort_keys=True) for name, value in parts.items()}
+
+
+def _without_size(chain: Any, image_size: Any) -> str:
+    """The chain as text; the size of its resize follows the recipe's image size and is no choice of its own."""
+    return json.dumps(chain, sort_keys=True).replace(f'"size_px": {image_size}', '"size_px": 0')
+
+
+def _changed(a: Mapping[str, str], b: Mapping[str, str]) -> list[str]:
+    return [name for name in dict.fromkeys([*a, *b]) if a.get(name) != b.get(name)]
+
+
+def _beside(factor: str, changed: list[str]) -> list[str]:
+    """The changed parts without the factor's own, by readable name; nothing where one part alone has changed."""
+    if len(changed) < 2:
+        return []
+    root = factor.partition(" ")[0].partition(".")[0]
+    own = root if root in _ROOTS else f"recipe.{factor}"
+    return [_TITLES.get(name, name.removeprefix("recipe.")) for name in changed if name != own]
+
+
+def _images_per_epoch(spec: Mapping[str, Any]) -> int:
+    """Versions of each image in one epoch: two with `both` in the chain."""
+    return 2 if '"name": "both"' in json.dumps(spec.get("preprocess")) else 1
+
+
+def _channels(spec: Mapping[str, Any]) -> int:
+    return 1 if '"channels": 1' in json.dumps(spec.get("preprocess")) else 3
