@@ -1,3 +1,5 @@
+import threading
+from collections.abc import Iterator
 from itertools import chain
 
 import cv2
@@ -6,7 +8,7 @@ import pytest
 from numpy.typing import NDArray
 
 from swath.contents import file_digest
-from swath.dataset import Batch, Part, in_order, shuffled
+from swath.dataset import Batch, Part, ahead, in_order, shuffled
 from swath.ops import Resize
 from swath.paths import Storage
 from swath.preprocess.cache import CachedImages, EntryPlan, build_shard, finish, open_entry
@@ -92,3 +94,22 @@ def test_in_order_keeps_the_parts_order_and_every_image(images: CachedImages) ->
     assert rows_of(list(in_order(part, 7))) == [rows.tolist()]
     assert len(part) == 7
     assert list(in_order(part_of(images, np.array([], np.int64)), 3)) == []
+
+
+def test_batches_made_ahead_are_the_same_and_so_are_their_errors(images: CachedImages) -> None:
+    part = part_of(images, np.arange(50))
+    assert rows_of(list(ahead(shuffled(part, 8, 0, 1)))) == rows_of(list(shuffled(part, 8, 0, 1)))
+    assert list(ahead(iter([]))) == []
+
+    def damaged() -> Iterator[Batch]:
+        yield next(in_order(part, 8))
+        raise OSError("the disk is gone")
+
+    found = ahead(damaged())
+    assert rows_of([next(found)]) == [list(range(8))]
+    with pytest.raises(OSError, match="the disk is gone"):
+        next(found)
+    left = ahead(in_order(part, 8))
+    next(left)
+    left.close()  # an epoch that ends in an error leaves no thread behind
+    assert not [t for t in threading.enumerate() if "ThreadPoolExecutor" in t.name]

@@ -41,6 +41,8 @@ class Augmenter:
 
     def of_epoch(self, epoch: int) -> Callable[[Pixels, NDArray[np.int64]], Pixels]:
         """The change of one epoch: of images [B, S, S, C] and their positions in the part."""
+        if not self._changes:
+            return lambda images, _: centre(images, self._size_px)
         seeds = np.random.SeedSequence([self._seed, epoch, _KEY]).generate_state(self._images)
 
         def augmented(images: Pixels, positions: NDArray[np.int64]) -> Pixels:
@@ -55,13 +57,11 @@ class Augmenter:
 
 
 def centre(images: Pixels, size_px: int) -> Pixels:
-    """The central square of images [..., S, S, C]; they stay as they are when they are no larger."""
-    margin = (images.shape[-2] - size_px) // 2
-    return (
-        images
-        if margin <= 0 and images.shape[-2] <= size_px
-        else images[..., margin : margin + size_px, margin : margin + size_px, :]
-    )
+    """The central square of images [..., S, S, C]; they stay as they are when they are no larger, or are features."""
+    if images.ndim < 3 or images.shape[-2] <= size_px:
+        return images
+    start = (images.shape[-2] - size_px) // 2
+    return images[..., start : start + size_px, start : start + size_px, :]
 
 
 def _changes(ops: tuple[augment.Augmentation, ...], size_px: int) -> list[Change]:
@@ -171,9 +171,10 @@ def _rand_augment(op: augment.RandAugment, size_px: int) -> Change:
     transform = v2.RandAugment(op.num_ops, op.magnitude)
 
     def change(image: Pixels, seed: int) -> Pixels:
-        # It draws from torch's global generator, which dropout uses too: seeded for this image, and put back.
+        # It draws from torch's generator of the CPU, which dropout there uses too: seeded for this image, and put
+        # back. torch.manual_seed would seed the GPUs' generators as well.
         with torch.random.fork_rng(devices=[]):
-            torch.manual_seed(seed)
+            torch.default_generator.manual_seed(seed)
             changed = transform(torch.from_numpy(np.ascontiguousarray(image.transpose(2, 0, 1))))
         return changed.numpy().transpose(1, 2, 0)
 

@@ -1,6 +1,7 @@
 """Cached shards to batches. The order of images follows from (seed, epoch), so a resumed trial sees the same ones."""
 
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 
 import numpy as np
@@ -82,3 +83,12 @@ def in_order(part: Part, batch_size: int) -> Iterator[Batch]:
     """Every image once, in the part's order."""
     for start in range(0, len(part), batch_size):
         yield part.batch(np.arange(start, min(start + batch_size, len(part))))
+
+
+def ahead(batches: Iterator[Batch]) -> Iterator[Batch]:
+    """The same batches, each read and augmented in a thread while the one before it is in use."""
+    with ThreadPoolExecutor(1) as pool:
+        coming = pool.submit(next, batches, None)
+        while (batch := coming.result()) is not None:
+            coming = pool.submit(next, batches, None)
+            yield batch

@@ -20,7 +20,7 @@ from swath.augmenter import Augmenter, centre
 from swath.backbones import Model
 from swath.best import BestEpochs, Weights
 from swath.criteria import Criterion
-from swath.dataset import Batch, Part, chunks, in_order, shuffled
+from swath.dataset import Batch, Part, ahead, chunks, in_order, shuffled
 from swath.errors import InputError, SwathError
 from swath.mixer import Mixed, mixed
 from swath.optimizers import LearningRate, optimizer
@@ -240,6 +240,8 @@ class Trainer:
         steps = chunks(len(part), size)
         total = 0.0
         batches = shuffled(part, size, self.seed, self.epoch, augmenter.of_epoch(self.epoch), self._needed)
+        if self.device.type != "cpu":  # on a CPU the thread would only take turns with the model
+            batches = ahead(batches)
         for step, (batch, (start, end)) in enumerate(zip(batches, steps, strict=True), start=1):
             self.learning_rate.before_step(self.steps, len(steps))
             images, targets = self._inputs(batch)
