@@ -3,8 +3,10 @@
 from swath import augment, losses, mix, ops, recipes, schedules, tasks
 from swath.chains import chain
 from swath.cli import main
+from swath.grids import grid
 from swath.recipe import Backbone, Recipe
-from swath.sweep import Sweep, asha, grid, holdout, kfold, two_phase, union
+from swath.search import choice, integers, loguniform, optuna, random, uniform
+from swath.sweep import Sweep, asha, holdout, kfold, two_phase, union
 
 __all__ = [
     "Backbone",
@@ -13,17 +15,23 @@ __all__ = [
     "asha",
     "augment",
     "chain",
+    "choice",
     "grid",
     "holdout",
+    "integers",
     "kfold",
+    "loguniform",
     "losses",
     "main",
     "mix",
     "ops",
+    "optuna",
+    "random",
     "recipes",
     "schedules",
     "tasks",
     "two_phase",
+    "uniform",
     "union",
 ]
 __version__ = "0.1.0"

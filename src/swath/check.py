@@ -23,7 +23,7 @@ def _headline(plan: Plan) -> list[str]:
     cells = len({t.cell.label for t in plan.trials})
     states = Counter(o.state for o in plan.outcomes.values())
     more = plan.at_most_later()
-    later = f", then at most {more} in the second phase" if more else ""
+    later = f", and at most {more} later" if more else ""
     return [
         f"sweep {plan.sweep.name}: {cells} cells, {len(plan.listed())} trials: {states['COMPLETE']} done, "
         f"{states['STOPPED']} stopped, {states['FAILED']} failed, {len(plan.lacking())} to run{later}"

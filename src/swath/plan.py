@@ -3,6 +3,7 @@
 Every problem is found here, before anything is started, and raised at once.
 """
 
+import functools
 import itertools
 import math
 import subprocess
@@ -27,8 +28,20 @@ from swath.predictions import Outcome, Trial
 from swath.preprocess import cache as caches
 from swath.preprocess.cache import EntryPlan
 from swath.recipe import Backbone
+from swath.search import Evaluated, Point, Random, Search
 from swath.spec import TrialSpec
-from swath.sweep import Cell, Sweep, cell_problems, expand, grid_problems, label_problems, published_problems
+from swath.sweep import (
+    Cell,
+    Sweep,
+    cell_problems,
+    edge_cells,
+    expand,
+    grid_cells,
+    grid_problems,
+    label_problems,
+    published_problems,
+    space_of,
+)
 from swath.task import Task
 from swath.task_plan import TaskPlan, plan_task
 
@@ -123,8 +136,11 @@ class Plan:
         tasks: Its tasks.
         trials: Its trials, the baseline's first.
         outcomes: Final states found in the store, by fingerprint.
+        points: What the search has asked for in each cell of the grid, by its label.
         notes: What the user should know, and that stops nothing.
         commit: The git commit of swath's code, or "".
+        trials_of: Makes the trials of further cells.
+        searched: True once the search has no further points.
     """
 
     sweep: Sweep
@@ -132,8 +148,11 @@ class Plan:
     tasks: list[TaskPlan]
     trials: list[PlannedTrial]
     outcomes: dict[str, Outcome] = field(default_factory=dict)
+    points: dict[str, list[Point]] = field(default_factory=dict)
     notes: list[str] = field(default_factory=list)
     commit: str = field(default_factory=lambda: code_commit())
+    trials_of: Callable[[Sequence[Cell]], list[PlannedTrial]] = field(default=lambda cells: [], repr=False)  # noqa: ARG005
+    searched: bool = False
 
     def entries(self) -> list[EntryPlan]:
         """The distinct cache entries of all trials."""
@@ -174,18 +193,59 @@ class Plan:
         stop = self.sweep.stop
         if not isinstance(stop, TwoPhase):
             return self.trials
+        over = self.first_phase_over() and (self.searched or not self.sweep.search)
         first = [t for t in self.trials if t.phase == 1]
-        chosen = second_phase(first, self.outcomes, stop.top) if all(self._has(t, False) for t in first) else set()
+        chosen = second_phase(first, self.outcomes, stop.top) if over else set()
         return [t for t in self.trials if t.phase == 1 or t.cell.label in chosen]
 
+    def first_phase_over(self) -> bool:
+        """True when every trial of phase 1 that is known so far has ended."""
+        return all(self._has(t, retry_failed=False) for t in self.trials if t.phase == 1)
+
     def at_most_later(self) -> int:
-        """How many trials the second phase of a two-phase sweep will add at most; 0 once it is known."""
-        stop, listed = self.sweep.stop, self.listed()
-        if not isinstance(stop, TwoPhase) or any(t.phase == 2 for t in listed):
-            return 0
-        cells = {t.cell.label: t.stratum[:2] for t in listed}
-        chosen = sum(min(stop.top, n) for n in Counter(cells.values()).values())
-        return min(len(cells), chosen + 1) * len(stop.seeds) * self.sweep.split.folds
+        """How many trials will be added at most, by the search and by the second phase of a two-phase sweep."""
+        cells = {t.cell.label: t.stratum[:2] for t in self.listed()}
+        search = None if self.searched else self.sweep.search
+        asked = sum(search.n - len(points) for points in self.points.values()) if search else 0
+        found = asked * len(self.sweep.seeds)
+        stop = self.sweep.stop
+        if isinstance(stop, TwoPhase) and not any(t.phase == 2 for t in self.listed()):
+            most = sum(min(stop.top, n + asked) for n in Counter(cells.values()).values())
+            found += min(len(cells) + asked, most + 1) * len(stop.seeds)
+        return found * self.sweep.split.folds
+
+    def grow(self) -> bool:
+        """Ask the search for its next points, in every cell of the grid whose points have all been evaluated.
+
+        Returns:
+            True when there are new trials to run.
+
+        Raises:
+            InputError: A new point cannot be trained.
+        """
+        search, known = self.sweep.search, {t.cell.label for t in self.trials}
+        if search is None or self.searched:
+            return False
+        for cell in grid_cells(self.sweep):
+            own = [t for t in self.trials if t.cell.origin == cell.label and t.phase == 1]
+            if all(self._has(t, retry_failed=False) for t in own):
+                evaluated = [self._evaluated(own, point) for point in self.points[cell.label]]
+                self.points[cell.label] += search.ask(space_of(cell), evaluated)[: search.n - len(evaluated)]
+        new = [c for c in expand(self.sweep, self.points) if c.label not in known]
+        raise_if_any(problem for cell in new for problem in cell_problems(cell))
+        added = self.trials_of(new)
+        self.refresh(added)
+        self.trials += added
+        self.searched = not added
+        return bool(added)
+
+    def _evaluated(self, own: Sequence[PlannedTrial], point: Point) -> Evaluated:
+        """What became of a point, over its folds and seeds: the worst state, the mean score."""
+        outcomes = [self.outcomes[t.spec.fingerprint] for t in own if t.cell.point == point]
+        states = {o.state for o in outcomes}
+        state = next(s for s in ("FAILED", "STOPPED", "COMPLETE") if s in states)
+        score = fmean(math.nan if o.score is None else o.score for o in outcomes)
+        return Evaluated(point, state, score, min(o.epochs for o in outcomes))
 
     def _is_wanted(self, trial: PlannedTrial) -> bool:
         if trial.phase == 1 or trial.cell.baseline or isinstance(self.sweep.stop, TwoPhase):
@@ -251,10 +311,11 @@ def make_plan(sweep: Sweep, places: Places, threads: int = 1) -> Plan:
     """
     problems = grid_problems(sweep)
     raise_if_any(problems)
-    cells = expand(sweep)
-    problems += label_problems(cells) + published_problems(sweep, cells)
-    problems += itertools.chain.from_iterable(cell_problems(cell) for cell in cells)
     problems += places.storage.problems()
+    points = {} if problems else _points(sweep, places)
+    cells = expand(sweep, points)
+    problems += label_problems(cells) + published_problems(sweep, cells)
+    problems += itertools.chain.from_iterable(cell_problems(cell) for cell in [*cells, *edge_cells(sweep)])
     backbones = dict.fromkeys(c.backbone for c in cells if isinstance(c.sweep.backbone, Backbone | str))
     problems += itertools.chain.from_iterable(model_names.file_problems(b) for b in backbones)
     notes: list[str] = []
@@ -267,28 +328,16 @@ def make_plan(sweep: Sweep, places: Places, threads: int = 1) -> Plan:
             problems += error.problems
     problems += crop_problems(_crops(cells, tasks))
     raise_if_any(problems)
-    used = list(dict.fromkeys((c.sweep.task, _chain(c)) for c in cells))
+    used = dict.fromkeys((c.sweep.task, _chain(c)) for c in [*cells, *edge_cells(sweep)])
     for task in {task for task, chain in used if reads_hires(chain)}:
         tasks[task] = tasks[task].with_hires(places.memory)
     raise_if_any(p for task, chain in used for p in chain_problems_on(tasks[task], chain))
-    folds = range(sweep.split.folds)
-    chains = {(task, chain, fold): plan_chain(tasks[task], chain, fold) for task, chain in used for fold in folds}
-    started_from = {backbone: model_names.start(backbone) for backbone in backbones}
-    trials = [
-        PlannedTrial(
-            cell,
-            _spec(cell, tasks[cell.sweep.task], prepared, fold, seed, threads, started_from[cell.backbone]),
-            prepared.entries,
-            started_from[cell.backbone].path,
-            *(sweep.stop.role(seed, sweep.seeds[0], cell.baseline) if sweep.stop else (1, True)),
-        )
-        for seed in (*sweep.seeds, *(sweep.stop.later_seeds if sweep.stop else ()))
-        for cell in cells
-        for fold in folds
-        for prepared in (chains[cell.sweep.task, _chain(cell), fold],)
-    ]
-    plan = Plan(sweep, places, list(tasks.values()), trials, notes=notes)
+    trials_of = _planner(sweep, tasks, threads)
+    trials = trials_of(cells)
+    plan = Plan(sweep, places, list(tasks.values()), trials, points=points, notes=notes, trials_of=trials_of)
     plan.refresh()
+    while sweep.search and plan.first_phase_over() and plan.grow():
+        pass  # an interrupted search goes on where it was
     _keep_bad_images(plan)
     raise_if_any([*_twin_problems(trials), *_name_problems(plan), *disk_problems(plan)])
     return plan
@@ -304,6 +353,59 @@ def _crops(cells: Iterable[Cell], tasks: Mapping[Task, TaskPlan]) -> list[tuple[
         for op in (*for_train(c.sweep.preprocess), *for_test(c.sweep.preprocess))
         if isinstance(op, DetectCrop)
     ]
+
+
+def _planner(
+    sweep: Sweep, tasks: Mapping[Task, TaskPlan], threads: int
+) -> Callable[[Sequence[Cell]], list[PlannedTrial]]:
+    """What makes the trials of sound cells, and hashes each weight file and plans each chain once."""
+    start = functools.cache(model_names.start)
+    planned = functools.cache(lambda task, chain, fold: plan_chain(tasks[task], chain, fold))
+    stop = sweep.stop
+
+    def trials_of(cells: Sequence[Cell]) -> list[PlannedTrial]:
+        return [
+            PlannedTrial(
+                cell,
+                _spec(cell, tasks[cell.sweep.task], prepared, fold, seed, threads, start(cell.backbone)),
+                prepared.entries,
+                start(cell.backbone).path,
+                *(stop.role(seed, sweep.seeds[0], cell.baseline) if stop else (1, True)),
+            )
+            for seed in (*sweep.seeds, *(stop.later_seeds if stop else ()))
+            for cell in cells
+            for fold in range(sweep.split.folds)
+            for prepared in (planned(cell.sweep.task, _chain(cell), fold),)
+        ]
+
+    return trials_of
+
+
+def _points(sweep: Sweep, places: Places) -> dict[str, list[Point]]:
+    """The points that an earlier start asked for in the same search, else the first ones."""
+    search = sweep.search
+    if search is None or sweep.members:
+        return {}
+    earlier = (predictions.read_sweep(places.storage, sweep.name) or {}).get("search", {})
+    found = {}
+    for cell in grid_cells(sweep):
+        asked = earlier.get(cell.label, {})
+        same = asked.get("search") == search_key(search) and asked.get("space") == space_text(cell)
+        found[cell.label] = asked["points"][: search.n] if same else []
+        found[cell.label] = found[cell.label] or search.ask(space_of(cell), [])
+        if isinstance(search, Random):  # known in full from the start
+            found[cell.label] = search.ask(space_of(cell), [])
+    return found
+
+
+def search_key(search: Search) -> list[object]:
+    """What two searches have in common when the points of one are points of the other; their number may differ."""
+    return [search.name, search.seed]
+
+
+def space_text(cell: Cell) -> dict[str, str]:
+    """The ranges of a grid's cell as text."""
+    return {name: str(one) for name, one in space_of(cell).items()}
 
 
 def _keep_bad_images(plan: Plan) -> None:

@@ -5,12 +5,14 @@ from typing import Any, cast
 
 from swath.asha import Asha, TwoPhase
 from swath.chains import Chain
+from swath.grids import Grid, expanded
 from swath.ops import Op, Resize, Shrink, SuperRes
 from swath.recipe import Backbone, Recipe
 from swath.schedules import Cosine
-from swath.sweep import Grid, Sweep, expand, expanded
+from swath.search import Optuna, Search
+from swath.sweep import Sweep, expand
 
-EPOCHS, IMAGE_SIZE, TRAIN_IMAGES, TEST_IMAGES = 2, 64, 400, 100
+EPOCHS, IMAGE_SIZE, TRAIN_IMAGES, TEST_IMAGES, POINTS = 2, 64, 400, 100, 4
 # timm's tiny architectures, by the families they stand for; a family met again takes the next free one.
 TINY = (
     "test_resnet",
@@ -53,6 +55,7 @@ def _small(sweep: Sweep, given: dict[Backbone, str]) -> Sweep:
         recipe=_mapped(sweep.recipe, _small_recipe),
         preprocess=_mapped(sweep.preprocess, _small_chain),
         seeds=sweep.seeds[:1],
+        search=sweep.search and _short_search(sweep.search),
         stop=sweep.stop and _mapped(sweep.stop, _short),
         max_train_images=min(sweep.max_train_images or TRAIN_IMAGES, TRAIN_IMAGES),
         max_test_images=min(sweep.max_test_images or TEST_IMAGES, TEST_IMAGES),
@@ -109,6 +112,11 @@ def _short(rule: Any) -> Any:
     if isinstance(rule, TwoPhase):
         rule = replace(rule, seeds=rule.seeds[:1])
     return replace(rule, grace_epochs=1) if isinstance(rule, Asha) else rule
+
+
+def _short_search(search: Search) -> Search:
+    small = replace(search, n=min(search.n, POINTS))
+    return replace(small, batch=min(small.batch, POINTS // 2)) if isinstance(small, Optuna) else small
 
 
 def _tiny(value: Any, given: dict[Backbone, str]) -> Any:

@@ -1,42 +1,28 @@
 """A sweep as one frozen value: `grid(...)` may stand on any field, and expanding it gives the cells."""
 
-import dataclasses
-import itertools
 import re
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, fields, replace
-from typing import Any, Literal, TypeVar, cast
+from typing import Any, Literal, cast
 
 from swath import chains, losses, model_names
 from swath.asha import Asha, TwoPhase
-from swath.chains import Chain, Preprocess
+from swath.chains import Preprocess
 from swath.description import Description
+from swath.grids import Grid, Level, expanded, factors, grids_in, level_label
 from swath.losses import BCE, Loss
 from swath.recipe import Backbone, Recipe
 from swath.registry import unknown
+from swath.search import Point, Range, Search, described, names, ranges, resolved
 from swath.splits import Holdout, KFold, Split
 from swath.task import Task
 
-T = TypeVar("T")
 DESIGNS = ("grid", "star")
+SEARCH = "search"
+"""Factor whose levels are the points of a search: cells at one point match, the points themselves are no choice."""
 SHARED = ("split", "seeds", "stop", "max_train_images", "max_test_images")
 """Fields that decide which trials compare: a union has one value of each, and no grid stands on them."""
-
-
-@dataclass(frozen=True)
-class Grid:
-    """Values to try in one place."""
-
-    values: tuple[Any, ...]
-
-
-def grid(*values: T) -> T:
-    """Try each value in this place; several grids multiply. The first value is the baseline of its factor.
-
-    Typed as one of its values, so type checkers accept a grid on any field.
-    """
-    return cast(T, Grid(values))
 
 
 def holdout(fraction: float = 0.2, seed: int = 0) -> Holdout:
@@ -107,6 +93,8 @@ class Sweep:
             time.
         label: What reports call its cell, where a union's cells have names of their own ("A base"); with grids the
             levels follow.
+        search: How values are found where ranges (`loguniform(...)` and the like) stand; its points are tried in each
+            cell of the grid.
         published: Scores on record, by cell label: one, or (public, private); shown beside the sweep's own.
         members: Sweeps whose cells these are instead; see `union`.
     """
@@ -124,6 +112,7 @@ class Sweep:
     max_test_images: int = 0
     design: Literal["grid", "star"] = "grid"
     label: str = ""
+    search: Search | None = None
     published: Mapping[str, float | tuple[float, ...]] = field(default_factory=dict)
     members: tuple["Sweep", ...] = ()
 
@@ -155,12 +144,16 @@ class Cell:
         baseline: True for the cell made of each grid's first value.
         sweep: The sweep with this cell's values in place of the grids.
         name: What to call it instead of its levels, "" for nothing.
+        point: What a search chose for it, by name.
+        origin: Label of the grid's cell that the search was in.
     """
 
     factors: dict[str, str]
     baseline: bool
     sweep: Sweep
     name: str = ""
+    point: Point = field(default_factory=dict)
+    origin: str = ""
 
     @property
     def backbone(self) -> Backbone:
@@ -177,29 +170,75 @@ class Cell:
             return " / ".join(self.factors.values())
         levels = (self.sweep.preprocess, self.backbone, self.sweep.loss)
         return " / ".join(
-            _label((name,), v) for name, v in zip(("preprocess", "backbone", "loss"), levels, strict=True)
+            level_label((name,), v) for name, v in zip(("preprocess", "backbone", "loss"), levels, strict=True)
         )
 
 
-def expand(sweep: Sweep) -> list[Cell]:
-    """All cells of a sweep, the baseline first."""
-    return _joined(sweep) if sweep.members else _cells(sweep)
+def expand(sweep: Sweep, points: Mapping[str, Sequence[Point]] | None = None) -> list[Cell]:
+    """All cells of a sweep, the baseline first.
+
+    Args:
+        sweep: The sweep.
+        points: What its search has asked for so far, by the label of the grid's cell; its first batch where not given.
+    """
+    if sweep.members:
+        return _joined(sweep)
+    if sweep.search is None:
+        return grid_cells(sweep)
+    found = []
+    for cell in grid_cells(sweep):
+        asked = (points or {}).get(cell.label) or sweep.search.ask(space_of(cell), [])
+        found += [_at(cell, point, first=number == 0) for number, point in enumerate(asked)]
+    return found
 
 
-def _cells(sweep: Sweep) -> list[Cell]:
+def space_of(cell: Cell) -> dict[str, Range]:
+    """The ranges of a grid's cell by name."""
+    found = ranges(cell.sweep)
+    return {name: found[place] for name, place in names(found).items()}
+
+
+def edge_cells(sweep: Sweep) -> list[Cell]:
+    """For each end and option of each range a cell with it: what can be checked before the points are known."""
+    found = []
+    for cell in grid_cells(sweep) if sweep.search and not sweep.members else []:
+        space = space_of(cell)
+        middle = {name: one.edges()[0] for name, one in space.items()}
+        found += [_at(cell, {**middle, n: edge}, first=False) for n, one in space.items() for edge in one.edges()]
+    return found
+
+
+def _at(cell: Cell, point: Point, first: bool) -> Cell:
+    """The grid's cell at a point of its search."""
+    places, space = names(ranges(cell.sweep)), space_of(cell)
+    values = {places[name]: space[name].value(plain) for name, plain in point.items()}
+    text = described(point, space)
+    return replace(
+        cell,
+        factors={**cell.factors, SEARCH: text},
+        baseline=cell.baseline and first,
+        sweep=resolved(cell.sweep, values),
+        name=f"{cell.name} / {text}" if cell.name else "",
+        point=point,
+        origin=cell.label,
+    )
+
+
+def grid_cells(sweep: Sweep) -> list[Cell]:
+    """The cells of the grids, or of the star; ranges still stand in them."""
     found = []
     for one, levels in expanded(sweep, (), sweep.design == "star"):
         changed = [level for level in levels if not level[2]]
-        name = _factors(levels).values() if sweep.design == "grid" else _star_name(changed)
+        name = factors(levels).values() if sweep.design == "grid" else _star_name(changed)
         named = bool(sweep.label) or sweep.design == "star"
         found.append(
-            Cell(_factors(levels), not changed, one, " / ".join(filter(None, [sweep.label, *name])) if named else "")
+            Cell(factors(levels), not changed, one, " / ".join(filter(None, [sweep.label, *name])) if named else "")
         )
     return found
 
 
-def _star_name(changed: Sequence["_Level"]) -> list[str]:
-    return [f"{factor} {level}" for factor, level in _factors(list(changed)).items()] or ["baseline"]
+def _star_name(changed: Sequence[Level]) -> list[str]:
+    return [f"{factor} {level}" for factor, level in factors(list(changed)).items()] or ["baseline"]
 
 
 def _joined(sweep: Sweep) -> list[Cell]:
@@ -226,10 +265,10 @@ _SETTINGS = ("task", "preprocess", "backbone", "loss", "recipe")
 def _settings(cell: Cell) -> dict[str, str]:
     """The level of everything in which cells of a union may differ: the recipe by its fields."""
     levels = {"backbone": cell.backbone, **{n: getattr(cell.sweep, n) for n in ("task", "preprocess", "loss")}}
-    found = {name: _label((name,), levels[name]) for name in _SETTINGS if name in levels}
+    found = {name: level_label((name,), levels[name]) for name in _SETTINGS if name in levels}
     recipe = cell.sweep.recipe
     if isinstance(recipe, Recipe):
-        found |= {f.name: _label(("recipe", f.name), getattr(recipe, f.name)) for f in fields(recipe)}
+        found |= {f.name: level_label(("recipe", f.name), getattr(recipe, f.name)) for f in fields(recipe)}
     return found
 
 
@@ -250,71 +289,6 @@ def published_problems(sweep: Sweep, cells: list[Cell]) -> list[str]:
     return [unknown("cell in published", label, labels) for label in sweep.published if label not in labels]
 
 
-_Level = tuple[tuple[str, ...], Any, bool]
-
-
-def expanded(value: Any, path: tuple[str, ...] = (), star: bool = False) -> Iterator[tuple[Any, list[_Level]]]:
-    """Every way to resolve the grids below `value`, with the level chosen at each outermost grid."""
-    if isinstance(value, Grid):
-        first = True
-        for option in value.values:
-            for resolved, _ in expanded(option, path, star=False):
-                yield resolved, [(path, resolved, first)]
-                first = False
-    elif dataclasses.is_dataclass(value) and not isinstance(value, type):
-        names = [f.name for f in dataclasses.fields(value)]
-        parts = [list(expanded(getattr(value, n), (*path, n), star)) for n in names]
-        for combination in _combinations(parts, star):
-            changes = {n: v for n, (v, levels) in zip(names, combination, strict=True) if levels}
-            levels = [level for _, below in combination for level in below]
-            yield (replace(value, **changes) if changes else value), levels
-    elif isinstance(value, tuple):
-        parts = [list(expanded(v, path, star)) for v in value]
-        for combination in _combinations(parts, star):
-            yield tuple(v for v, _ in combination), [level for _, below in combination for level in below]
-    else:
-        yield value, []
-
-
-def _combinations(parts: list[list[T]], star: bool) -> Iterator[tuple[T, ...]]:
-    """The product of the parts, or for a star the first of each, then one change at a time."""
-    if not star:
-        yield from itertools.product(*parts)
-        return
-    first = tuple(part[0] for part in parts)
-    yield first
-    for at, part in enumerate(parts):
-        for other in part[1:]:
-            yield (*first[:at], other, *first[at + 1 :])
-
-
-def _factors(levels: list[_Level]) -> dict[str, str]:
-    """Factor name to level label; two grids in one chain are `preprocess` and `preprocess 2`."""
-    found: dict[str, str] = {}
-    for path, level, _ in levels:
-        name = _factor(path)
-        again = sum(key.partition(" ")[0] == name for key in found)
-        found[f"{name} {again + 1}" if again else name] = _label(path, level)
-    return found
-
-
-def _factor(path: tuple[str, ...]) -> str:
-    """`preprocess`, `backbone`, `loss`, or the last field's name (`lr` for `recipe.lr`)."""
-    return path[-1] if path[0] == "recipe" else ".".join(path)
-
-
-def _label(path: tuple[str, ...], level: Any) -> str:
-    if path[0] == "preprocess" and isinstance(level, tuple | Chain):
-        return chains.label(level)
-    if isinstance(level, Task):
-        return level.label
-    if isinstance(level, Description):
-        return level.canonical()
-    if isinstance(level, tuple):
-        return "+".join(_label(path, item) for item in level) or "none"
-    return f"{level:g}" if isinstance(level, float) else str(level)
-
-
 def grid_problems(sweep: Sweep) -> list[str]:
     """Sentences about the sweep itself and its grids; the cells can only be expanded when there are none."""
     found = []
@@ -330,8 +304,8 @@ def grid_problems(sweep: Sweep) -> list[str]:
             found.append(f"{name}={limit!r}: give a whole number of images, or 0 for all.")
     if sweep.design not in DESIGNS:
         found.append(unknown("design", sweep.design, DESIGNS))
-    found += _published_problems(sweep)
-    return found + (_member_problems(sweep) if sweep.members else _misplaced_grids(sweep))
+    found += _published_problems(sweep) + _search_problems(sweep)
+    return found + (_member_problems(sweep) if sweep.members else _misplacedgrids_in(sweep))
 
 
 def _seed_problems(name: str, seeds: Any) -> list[str]:
@@ -350,6 +324,29 @@ def _seeds_met_again(first: Any, second: tuple[int, ...]) -> list[str]:
         f"two_phase(seeds={second!r}) has the sweep's own {both}: what was chosen by a seed is not estimated by it. "
         "Give seeds that the first phase does not use."
     ]
+
+
+def _search_problems(sweep: Sweep) -> list[str]:
+    """Ranges without a search, a search without ranges, ranges where none may stand."""
+    if not isinstance(sweep.search, Search | None):
+        return [f"search={sweep.search!r}: give random(20), optuna(20) or None."]
+    found = sweep.search.problems() if sweep.search else []
+    there = ranges(replace(sweep, members=()))
+    for place, one in there.items():
+        where = ".".join(str(p) for p in place if isinstance(p, str) and p != "values")  # of a grid
+        found += [f"{where}: {problem}" for problem in one.problems()]
+        if place[0] in ("name", "task", "design", "label", "published", *SHARED):
+            found.append(f"{one} cannot stand on {place[0]}: a search is over what a cell is, within one task.")
+        elif sweep.search is None:
+            found.append(f"{one} stands on {where}, and the sweep has no search: add search=random(20) or optuna(20).")
+    if sweep.search and not there:
+        found.append(
+            f"search={sweep.search.canonical()} has nothing to search: put loguniform(...), uniform(...), "
+            "integers(...) or choice(...) on a field."
+        )
+    if any(isinstance(m, Sweep) and m.search for m in sweep.members):
+        found.append(f"union {sweep.name!r}: a member has a search. Run the search as a sweep of its own.")
+    return found
 
 
 def _published_problems(sweep: Sweep) -> list[str]:
@@ -381,9 +378,9 @@ def _member_problems(sweep: Sweep) -> list[str]:
     return found
 
 
-def _misplaced_grids(sweep: Sweep) -> list[str]:
+def _misplacedgrids_in(sweep: Sweep) -> list[str]:
     found = []
-    for path, values in _grids(sweep, ()):
+    for path, values in grids_in(sweep, ()):
         if not values:
             found.append(f"the grid on {'.'.join(path)} is empty: give it at least one value.")
             continue
@@ -393,19 +390,6 @@ def _misplaced_grids(sweep: Sweep) -> list[str]:
         if repeated:
             found.append(f"the grid on {'.'.join(path)} has {', '.join(repeated)} twice: keep one.")
     return found
-
-
-def _grids(value: Any, path: tuple[str, ...]) -> Iterator[tuple[tuple[str, ...], tuple[Any, ...]]]:
-    if isinstance(value, Grid):
-        yield path, value.values
-        for option in value.values:
-            yield from _grids(option, path)
-    elif dataclasses.is_dataclass(value) and not isinstance(value, type):
-        for field in dataclasses.fields(value):
-            yield from _grids(getattr(value, field.name), (*path, field.name))
-    elif isinstance(value, tuple):
-        for option in value:
-            yield from _grids(option, path)
 
 
 def cell_problems(cell: Cell) -> list[str]:

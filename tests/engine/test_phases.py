@@ -4,10 +4,11 @@ from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
+import pandas as pd
 import pytest
 from scripted import Score, ScriptedEngine
 
-from swath import Backbone, Recipe, Sweep, asha, chain, check, grid, kfold, ops, two_phase
+from swath import Backbone, Recipe, Sweep, asha, chain, check, grid, kfold, ops, tasks, two_phase
 from swath.engine.drive import run
 from swath.errors import InputError
 from swath.plan import Places, Plan, make_plan
@@ -54,7 +55,7 @@ def test_the_second_phase_has_the_best_cells_and_the_baseline_with_fresh_seeds(
     plan = make_plan(sweep, Places.of(str(tmp_path)))
     assert len(plan.lacking()) == 6
     assert plan.at_most_later() == 6
-    assert "6 trials: 0 done, 0 stopped, 0 failed, 6 to run, then at most 6 in the second phase" in check.headline(plan)
+    assert "6 trials: 0 done, 0 stopped, 0 failed, 6 to run, and at most 6 later" in check.headline(plan)
     plan, engine = start(sweep, tmp_path, by_rate)
     first = {key: state for key, state in ran(engine).items() if key[1] == 0}
     assert len(first) == 6
@@ -154,9 +155,15 @@ def test_a_cell_survives_on_all_folds_or_not_at_all(rates: Callable[..., Sweep],
     assert not is_running(read_results(plan.places.storage, "study"))
 
 
-def test_rungs_count_images_not_epochs(make_sweep: Callable[..., Sweep], tmp_path: Path) -> None:
+def test_rungs_count_images_not_epochs(make_sweep: Callable[..., Sweep], layout: Path, tmp_path: Path) -> None:
+    table = pd.read_csv(layout / "train.csv")
+    table["img_path"] = [str(layout / path) for path in table["img_path"]]
+    table.assign(large=table["img_path"]).to_csv(tmp_path / "train.csv", index=False)
     sweep = make_sweep(
-        preprocess=grid((), chain(train=(ops.Both(),))), recipe=Recipe(epochs=9, image_size=32), stop=asha(2, 2)
+        task=tasks.Csv(str(tmp_path), id_column="img_id", path_column="img_path", hires_column="large"),
+        preprocess=grid((), chain(train=(ops.Both(),))),
+        recipe=Recipe(epochs=9, image_size=32),
+        stop=asha(2, 2),
     )
     (raw, both) = [replace(t) for t in make_plan(sweep, Places.of(str(tmp_path))).trials]
     assert (raw.passes, raw.rungs()) == (1, {2: 2, 4: 4, 8: 8})

@@ -4,15 +4,17 @@ import time
 from collections import Counter
 from collections.abc import Callable
 from dataclasses import replace
+from typing import Any
 
 from swath import predictions
 from swath.engine.base import Engine
 from swath.engine.build import build_entry
 from swath.engine.wave import Wave
 from swath.errors import InputError, SwathError, raise_if_any
-from swath.plan import Plan, PlannedTrial, rule_of
+from swath.plan import Plan, PlannedTrial, rule_of, search_key, space_text
 from swath.predictions import Trial
 from swath.preprocess import cache as caches
+from swath.sweep import grid_cells
 from swath.task_plan import TaskPlan, bad_image_note
 
 TRIES_ALLOWED = 3
@@ -35,17 +37,24 @@ def run(plan: Plan, engine: Engine, say: Callable[[str], None], retry_failed: bo
     Raises:
         InputError: Too many images cannot be decoded, or a backbone's weights cannot be had.
     """
+    ran: set[str] = set()
+    while True:
+        _prepare(plan, engine, say, retry_failed)
+        ran |= _run_wave(plan, engine, say, [t for t in plan.trials if t.phase == 1], retry_failed)
+        if not plan.grow():
+            break
+    write_records(plan)  # the first phase decided who is in the second
+    ran |= _run_wave(plan, engine, say, [t for t in plan.trials if t.phase == 2], retry_failed)
+    return len(ran)
+
+
+def _prepare(plan: Plan, engine: Engine, say: Callable[[str], None], retry_failed: bool) -> None:
+    """What trials need before they start: weights that can be had, caches, records."""
     lacking = plan.lacking(retry_failed)
     backbones = {replace(t.spec.backbone, weights=t.weights_file) for t in lacking if t.spec.backbone.pretrained}
     raise_if_any(engine.probe(sorted(backbones, key=lambda b: b.canonical())) if backbones else ())
     _build_caches(plan, engine, say, retry_failed)
     write_records(plan)
-    ran: set[str] = set()
-    for phase in (1, 2):
-        wave = [t for t in plan.trials if t.phase == phase]
-        ran |= _run_wave(plan, engine, say, wave, retry_failed)
-        write_records(plan)  # the first phase decides who is in the second
-    return len(ran)
 
 
 def _build_caches(plan: Plan, engine: Engine, say: Callable[[str], None], retry_failed: bool) -> None:
@@ -98,6 +107,7 @@ def write_records(plan: Plan) -> None:
             "seeds": plan.sweep.seeds,
             "notes": plan.notes,
             "named": any(t.cell.name for t in plan.trials),
+            "search": _asked(plan),
             "published": {label: _scores(scores) for label, scores in plan.sweep.published.items()},
             "trials": [
                 {
@@ -119,6 +129,17 @@ def write_records(plan: Plan) -> None:
             ],
         },
     )
+
+
+def _asked(plan: Plan) -> dict[str, Any]:
+    """The points of the search in each cell of the grid: a later start goes on from them."""
+    search = plan.sweep.search
+    if search is None:
+        return {}
+    return {
+        cell.label: {"search": search_key(search), "space": space_text(cell), "points": plan.points[cell.label]}
+        for cell in grid_cells(plan.sweep)
+    }
 
 
 def _scores(published: float | tuple[float, ...]) -> list[float]:
