@@ -2,7 +2,6 @@
 
 import importlib.util
 import inspect
-import os
 import sys
 import time
 from collections.abc import Callable, Sequence
@@ -11,10 +10,11 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any
 
-from jsonargparse import ArgumentParser, Namespace
+from jsonargparse import ArgumentParser
 
+from swath.commands import READERS, report_folder, say, write
 from swath.errors import InputError, SwathError, raise_if_any
-from swath.paths import Storage, absolute, inside_ray_job, is_uri
+from swath.paths import absolute, is_uri
 from swath.sweep import Resources, Sweep, grid_problems
 
 SweepFunction = Callable[..., Sweep]
@@ -25,6 +25,9 @@ USAGE = """swath: ablation and hyperparameter sweeps for image classification.
   swath audit  SCRIPT [its options]   duplicates, labels, images, train against test: what is wrong with the data
   swath report NAME                   leaderboard, ensembles and pictures of a sweep, from the store
   swath predict NAME --out FILE       a submission file from an ensemble of the sweep's trials
+  swath import NAME MODEL --oof FILE  predictions of a model trained elsewhere, as a member of the ensembles
+  swath blend FILE FILE ...           mix submission files
+  swath submissions add NAME FILE     keep the competition's score of a submission, beside what validation said
   swath dashboard NAME                the report as a live page of a running or finished sweep
   swath list                          the sweeps in a store
   swath detect label|finetune         boxes, and detectors fitted on them, for crops
@@ -61,16 +64,7 @@ def main(sweep_function: SweepFunction, argv: Sequence[str] | None = None) -> No
 def command(argv: Sequence[str] | None = None) -> None:
     """The `swath` command."""
     words = list(sys.argv[1:] if argv is None else argv)
-    commands = {
-        "check": _check,
-        "run": _run,
-        "audit": _audit,
-        "report": _report,
-        "predict": _predict,
-        "dashboard": _dashboard,
-        "list": _list,
-        "detect": _detect,
-    }
+    commands = {"check": _check, "run": _run, "audit": _audit, "detect": _detect, **READERS}
     if not words or words[0] not in commands:
         asked_for_help = not words or words[0] in ("-h", "--help", "help")
         print(USAGE, file=sys.stdout if asked_for_help else sys.stderr)
@@ -112,7 +106,7 @@ def _run_function(sweep_function: SweepFunction, argv: Sequence[str], check_only
     places = Places.of(storage, cache)
     raise_if_any(grid_problems(sweep))
     sweep = smoke(sweep) if options.smoke else sweep
-    out = _report_folder(options.out, sweep.name, places.storage)
+    out = report_folder(options.out, sweep.name, places.storage)
     tracking = _tracking(options, sweep.name, out)
     plan = make_plan(sweep, places, threads=options.cpus)
     if check_only or options.dry_run:
@@ -120,33 +114,18 @@ def _run_function(sweep_function: SweepFunction, argv: Sequence[str], check_only
         print("no problems found")
         return
     for note in plan.notes:
-        _say(f"note: {note}")
-    _say(check.headline(plan))
+        say(f"note: {note}")
+    say(check.headline(plan))
     if plan.lacking(options.retry_failed):
         _carry_out(plan, options, resources, tracking)
     else:
         from swath.engine.drive import write_records
 
         write_records(plan)
-        _say("nothing to run: the store has every trial of this sweep")
-    _write(places.storage, sweep.name, out)
+        say("nothing to run: the store has every trial of this sweep")
+    write(places.storage, sweep.name, out)
     if plan.outcomes and all(outcome.state == "FAILED" for outcome in plan.outcomes.values()):
         raise SwathError("every trial of the sweep has failed; the leaderboard says why")
-
-
-def _report_folder(given: str, name: str, storage: Storage) -> Path | None:
-    """Where a report goes: `--out`, else ./reports/NAME; in a Ray job, where that would vanish, into the storage."""
-    if given or not inside_ray_job():
-        return _writable(Path(absolute(given or f"reports/{name}", "--out")))
-    return storage.folder and storage.folder / "reports" / name
-
-
-def _writable(folder: Path) -> Path:
-    """The folder, if it can be written or made: found before the sweep, not after it."""
-    there = next(p for p in (folder, *folder.parents) if p.exists())
-    if not there.is_dir() or not os.access(there, os.W_OK):
-        raise InputError(f"--out: {folder} cannot be written, because {there} is no folder that you may write to.")
-    return folder
 
 
 def _tracking(options: RunOptions, name: str, out: Path | None) -> Any:
@@ -168,13 +147,13 @@ def _carry_out(plan: Any, options: RunOptions, resources: Resources, tracking: A
     if options.inline:
         from swath.engine.inline import InlineEngine
 
-        ran = run(plan, InlineEngine(), _say, options.retry_failed)
+        ran = run(plan, InlineEngine(), say, options.retry_failed)
     else:
         from swath.engine.cluster import RayEngine
 
         with RayEngine(resources, tracking) as engine:
-            ran = run(plan, engine, _say, options.retry_failed)
-    _say(f"{ran} trials run in {time.monotonic() - started:.0f} s")
+            ran = run(plan, engine, say, options.retry_failed)
+    say(f"{ran} trials run in {time.monotonic() - started:.0f} s")
 
 
 def _parsed(sweep_function: SweepFunction, argv: Sequence[str]) -> tuple[Sweep, RunOptions]:
@@ -284,8 +263,8 @@ def _audit(argv: list[str]) -> None:
 
     places = Places.of(absolute(options.storage, "--storage"))
     raise_if_any([*grid_problems(sweep), *places.storage.problems()])
-    out = _report_folder(options.out, sweep.name, places.storage)
-    for found, folder in audit_sweep(sweep, places.storage, places.memory, out, _say):
+    out = report_folder(options.out, sweep.name, places.storage)
+    for found, folder in audit_sweep(sweep, places.storage, places.memory, out, say):
         print(terminal(found))
         print(f"audit: {folder}/audit.md")
 
@@ -296,77 +275,7 @@ def _script(argv: list[str]) -> str:
     return argv[0]
 
 
-def _reader(prog: str, description: str) -> ArgumentParser:
-    parser = ArgumentParser(prog=f"swath {prog}", description=description)
-    parser.add_argument("--storage", default="./store", help="folder or URI of the store")
-    return parser
-
-
-def _opened(values: Namespace) -> Storage:
-    return Storage(absolute(values.storage, "--storage"))
-
-
-def _report(argv: list[str]) -> None:
-    parser = _reader("report", "Leaderboard, ensembles and pictures of a sweep, from the store alone.")
-    parser.add_argument("name", help="name of the sweep")
-    parser.add_argument("--out", default="", help="folder for the report; default ./reports/NAME")
-    values = parser.parse_args(argv)
-    storage = _opened(values)
-    _write(storage, values.name, _report_folder(values.out, values.name, storage))
-
-
-def _predict(argv: list[str]) -> None:
-    parser = _reader("predict", "A submission in exactly the sample's columns and row order.")
-    parser.add_argument("name", help="name of the sweep")
-    parser.add_argument(
-        "--ensemble",
-        default="best",
-        help="best, single, top3, greedy, ...; the label of a cell; or FILE:NAME for one of an ensembles.json",
-    )
-    parser.add_argument("--out", default="submission.csv", help="the file to write")
-    parser.add_argument("--task", default="", help="which task, where the sweep has several")
-    values = parser.parse_args(argv)
-    from swath.report.submission import predict
-
-    path = predict(_opened(values), values.name, values.ensemble, absolute(values.out, "--out"), values.task)
-    print(f"submission: {path}")
-
-
-def _dashboard(argv: list[str]) -> None:
-    parser = _reader("dashboard", "The report as a page that follows a running sweep.")
-    parser.add_argument("name", help="name of the sweep")
-    parser.add_argument("--host", default="127.0.0.1", help="address to listen on; the default is this machine only")
-    parser.add_argument("--port", type=int, default=8277, help="port to listen on; 0 takes a free one")
-    values = parser.parse_args(argv)
-    from swath.dashboard import Board, serve
-
-    serve(Board(_opened(values), values.name), values.host, values.port, print)
-
-
-def _list(argv: list[str]) -> None:
-    values = _reader("list", "The sweeps in a store.").parse_args(argv)
-    from swath.predictions import sweep_names
-
-    for name in sweep_names(_opened(values)):
-        print(name)
-
-
 def _detect(argv: list[str]) -> None:
     from swath import detect_cli
 
     detect_cli.command(argv, lambda words: _parsed(_load(words[0]), words[1:]))
-
-
-def _write(storage: Storage, name: str, out: Path | None) -> None:
-    from swath.report.collect import read_results
-    from swath.report.write import summary, write_results
-
-    results = read_results(storage, name)
-    leaderboard = write_results(results, out) if out else None
-    print(summary(results, leaderboard))
-    if not leaderboard:
-        print(f"report: run `swath report {name} --storage {storage.root}` where you want its files")
-
-
-def _say(line: str) -> None:
-    print(line, file=sys.stderr, flush=True)

@@ -107,8 +107,12 @@ class Trial:
     def begin(self, spec: TrialSpec) -> None:
         """Take the lease and write the spec; an earlier final state no longer counts."""
         self.heartbeat()
-        self.storage.write(self._key("spec.json"), _dumps(spec.json()))
+        self.write_spec(spec.json())
         self.storage.delete(self._key("trial.json"))
+
+    def write_spec(self, spec: dict[str, Any]) -> None:
+        """Replace the canonical spec."""
+        self.storage.write(self._key("spec.json"), _dumps(spec))
 
     def heartbeat(self) -> None:
         """Say that this process is at work on the trial."""

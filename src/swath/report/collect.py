@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 
 from swath import metrics, predictions
 from swath.errors import InputError, StoreError
+from swath.imports import imported
 from swath.paths import Storage, trial_key
 from swath.predictions import TaskRecord, Trial
 from swath.registry import unknown
@@ -42,8 +43,9 @@ def read_results(storage: Storage, name: str, predictions_too: bool = True) -> R
         if not names:
             raise InputError(f"there are no sweeps in {storage.root}, so none called {name!r}. Give --storage.")
         raise InputError(f"{unknown('sweep', name, names)} These are the sweeps in {storage.root}; see --storage.")
+    entries = [*sweep["trials"], *imported(storage, name)]
     with ThreadPoolExecutor(_READERS) as pool:
-        read = list(pool.map(lambda entry: _read_trial(storage, entry, predictions_too), sweep["trials"]))
+        read = list(pool.map(lambda entry: _read_trial(storage, entry, predictions_too), entries))
     labels = Counter(t["label"] for t in sweep["tasks"])
     tasks = []
     for task in sweep["tasks"]:

@@ -75,9 +75,14 @@ class Ensemble:
         }
 
 
-def ensembles(pool: Pool) -> list[Ensemble]:
-    """All ensembles of a task's candidates, `single` first, `best` last; [] before any run has finished."""
-    named = rules(pool.task, len(pool.runs))
+def ensembles(pool: Pool, only: str = "") -> list[Ensemble]:
+    """All ensembles of a task's candidates, `single` first, `best` last; [] before any run has finished.
+
+    Args:
+        pool: The candidates.
+        only: Leave out all but `single` and the one of this name.
+    """
+    named = {n: rule for n, rule in rules(pool.task, len(pool.runs)).items() if not only or n in (SINGLE, only)}
     if not named:
         return []
     parts = cross_fit_parts(pool)

@@ -25,6 +25,7 @@ from swath.report.results import Results
 from swath.report.sections import per_label_section, ranking_section
 from swath.report.settings import settings_section
 from swath.report.states import is_running, state_sections, states_sentence
+from swath.report.submissions import submissions_section
 
 Pictures = Mapping[str, str]
 """File name of each picture of a task: `curves`, `effects`, `ensembles`, `reliability`."""
@@ -50,6 +51,7 @@ def leaderboard(results: Results, analyses: Sequence[Analysis], pictures: Sequen
         if several:
             parts.append(f"## Task {escape(analysis.task.label)}")
         parts += _task_sections(results, analysis, files, "###" if several else "##")
+    parts += submissions_section(results)
     parts += _closing(results)
     return "\n\n".join(wrapped(part) for part in parts if part) + "\n"
 

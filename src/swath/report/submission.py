@@ -1,5 +1,6 @@
 """A submission file in exactly the sample's columns and row order, from an ensemble of the sweep's trials."""
 
+import contextlib
 import json
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -15,9 +16,11 @@ from swath.predictions import TaskRecord
 from swath.registry import unknown
 from swath.report.cells import finished_runs
 from swath.report.collect import read_results
-from swath.report.ensemble import chosen, ensemble_names
+from swath.report.ensemble import chosen, ensemble_names, ensembles
 from swath.report.mixing import RANKS, Average, ranks
+from swath.report.pool import Pool
 from swath.report.results import Results, TaskResults, TrialResult
+from swath.report.submissions import Submission, record_submission
 
 Floats = NDArray[np.float64]
 
@@ -48,8 +51,22 @@ def predict(storage: Storage, name: str, ensemble: str, out: str | Path, task: s
         )
     frame = submission(of.record, *_average(of, _members(of, ensemble)))
     path = Path(out)
-    write_atomic(path, frame.to_csv(index=False, float_format="%.6f", lineterminator="\n").encode())
+    content = frame.to_csv(index=False, float_format="%.6f", lineterminator="\n").encode()
+    write_atomic(path, content)
+    with contextlib.suppress(OSError):  # a store that may only be read still serves for predictions
+        record_submission(storage, name, content, _promise(of, ensemble))
     return path
+
+
+def _promise(task: TaskResults, ensemble: str) -> Submission:
+    """What validation says of an ensemble, or of a cell that was named without being chosen by its score."""
+    name = ensemble.rpartition(":")[2]
+    pool = Pool.of(task)
+    found = next((e for e in ensembles(pool, only=name) if e.name == name), None)
+    if found is not None and np.isfinite(found.score):
+        return Submission("", ensemble, task.record.metric, score=found.score, low=found.low, high=found.high)
+    scores = [run.score for run in pool.runs if run.cell == ensemble]
+    return Submission("", ensemble, task.record.metric, score=float(np.mean(scores)) if scores else None)
 
 
 def submission(record: TaskRecord, ids: NDArray[np.str_], p: Floats) -> pd.DataFrame:

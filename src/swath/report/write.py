@@ -18,6 +18,7 @@ from swath.report.numbers import numbers
 from swath.report.page import page
 from swath.report.results import Results
 from swath.report.states import states_sentence
+from swath.report.submissions import PICTURE, submissions_plot
 from swath.report.trial_table import trial_table
 
 _TOP = 5
@@ -43,6 +44,9 @@ def write_results(results: Results, out: Path) -> Path:
     pictures = [_write_pictures(analysis, out, len(analyses) > 1) for analysis in analyses]
     write_atomic(out / "leaderboard.csv", trial_table(analyses).to_csv(index=False, lineterminator="\n").encode())
     write_atomic(out / "ensembles.json", json.dumps(_ensembles(analyses), indent=1, ensure_ascii=False).encode())
+    scored = submissions_plot(results)
+    if scored is not None:
+        write_atomic(out / PICTURE, scored)
     found = numbers(results, analyses)
     write_atomic(out / "report.json", json.dumps(found, indent=1, ensure_ascii=False, allow_nan=False).encode())
     write_atomic(out / "index.html", page(found).encode())

@@ -1,0 +1,161 @@
+"""The `swath` commands that need a store, or submission files, but no sweep script."""
+
+import os
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+from jsonargparse import ArgumentParser, Namespace
+
+from swath.errors import InputError
+from swath.paths import Storage, absolute, inside_ray_job
+
+
+def say(line: str) -> None:
+    """A line of progress or advice, on the error stream: the output stream is for results."""
+    print(line, file=sys.stderr, flush=True)
+
+
+def report_folder(given: str, name: str, storage: Storage) -> Path | None:
+    """Where a report goes: `--out`, else ./reports/NAME; in a Ray job, where that would vanish, into the storage."""
+    if given or not inside_ray_job():
+        return _writable(Path(absolute(given or f"reports/{name}", "--out")))
+    return storage.folder and storage.folder / "reports" / name
+
+
+def _writable(folder: Path) -> Path:
+    """The folder, if it can be written or made: found before the sweep, not after it."""
+    there = next(p for p in (folder, *folder.parents) if p.exists())
+    if not there.is_dir() or not os.access(there, os.W_OK):
+        raise InputError(f"--out: {folder} cannot be written, because {there} is no folder that you may write to.")
+    return folder
+
+
+def write(storage: Storage, name: str, out: Path | None) -> None:
+    """Write a sweep's report where there is a folder for it, and print its summary."""
+    from swath.report.collect import read_results
+    from swath.report.write import summary, write_results
+
+    results = read_results(storage, name)
+    leaderboard = write_results(results, out) if out else None
+    print(summary(results, leaderboard))
+    if not leaderboard:
+        print(f"report: run `swath report {name} --storage {storage.root}` where you want its files")
+
+
+def _reader(prog: str, description: str) -> ArgumentParser:
+    parser = ArgumentParser(prog=f"swath {prog}", description=description)
+    parser.add_argument("--storage", default="./store", help="folder or URI of the store")
+    return parser
+
+
+def _opened(values: Namespace) -> Storage:
+    return Storage(absolute(values.storage, "--storage"))
+
+
+def _report(argv: list[str]) -> None:
+    parser = _reader("report", "Leaderboard, ensembles and pictures of a sweep, from the store alone.")
+    parser.add_argument("name", help="name of the sweep")
+    parser.add_argument("--out", default="", help="folder for the report; default ./reports/NAME")
+    values = parser.parse_args(argv)
+    storage = _opened(values)
+    write(storage, values.name, report_folder(values.out, values.name, storage))
+
+
+def _predict(argv: list[str]) -> None:
+    parser = _reader("predict", "A submission in exactly the sample's columns and row order.")
+    parser.add_argument("name", help="name of the sweep")
+    parser.add_argument(
+        "--ensemble",
+        default="best",
+        help="best, single, top3, greedy, ...; the label of a cell; or FILE:NAME for one of an ensembles.json",
+    )
+    parser.add_argument("--out", default="submission.csv", help="the file to write")
+    parser.add_argument("--task", default="", help="which task, where the sweep has several")
+    values = parser.parse_args(argv)
+    from swath.report.submission import predict
+
+    path = predict(_opened(values), values.name, values.ensemble, absolute(values.out, "--out"), values.task)
+    print(f"submission: {path}")
+
+
+def _import(argv: list[str]) -> None:
+    parser = _reader("import", "Predictions of a model trained elsewhere, as a member of a sweep's ensembles.")
+    parser.add_argument("name", help="name of the sweep")
+    parser.add_argument("model", help="what reports call the model")
+    parser.add_argument("--oof", required=True, help="csv: id and a probability per label, for every validation image")
+    parser.add_argument("--test", default="", help="the same for every test image")
+    parser.add_argument("--task", default="", help="which task, where the sweep has several")
+    values = parser.parse_args(argv)
+    from swath.imports import import_model
+
+    test = values.test and absolute(values.test, "--test")
+    oof = absolute(values.oof, "--oof")
+    import_model(_opened(values), values.name, values.model, oof, test or None, values.task)
+    print(f"imported {values.model!r} into {values.name}; `swath report {values.name}` ranks and averages it")
+
+
+def _blend(argv: list[str]) -> None:
+    parser = ArgumentParser(prog="swath blend", description="Mix submission files, in the form of the first.")
+    parser.add_argument("files", nargs="+", help="two or more submissions of one competition")
+    parser.add_argument("--weights", type=float, nargs="*", default=[], help="one per file; only their ratios matter")
+    parser.add_argument("--rank", action="store_true", help="average ranks instead of numbers")
+    parser.add_argument("--out", default="blend.csv", help="the file to write")
+    values = parser.parse_args(argv)
+    from swath.report.blend import blend
+
+    files = [absolute(file, "a file") for file in values.files]
+    print(f"submission: {blend(files, absolute(values.out, '--out'), values.weights, values.rank)}")
+
+
+def _submissions(argv: list[str]) -> None:
+    parser = _reader("submissions", "Scores that the competition gave, beside what validation had said.")
+    parser.add_argument("action", choices=["add", "list"], help="add a score, or list what is on record")
+    parser.add_argument("name", help="name of the sweep")
+    parser.add_argument("file", nargs="?", default="", help="the submitted file, for add")
+    parser.add_argument("--public", type=float, default=None, help="public score")
+    parser.add_argument("--private", type=float, default=None, help="private score")
+    values = parser.parse_args(argv)
+    from swath.report.markdown import score_text
+    from swath.report.submissions import add_score, submissions
+
+    storage = _opened(values)
+    if values.action == "add":
+        if not values.file:
+            raise InputError("give the file that was submitted: swath submissions add NAME FILE --public SCORE")
+        add_score(storage, values.name, Path(absolute(values.file, "the file")), values.public, values.private)
+    for s in submissions(storage, values.name):
+        print(
+            f"{s.written}  {s.name}: validation {score_text(s.score)}, public {score_text(s.public)}, "
+            f"private {score_text(s.private)}"
+        )
+
+
+def _dashboard(argv: list[str]) -> None:
+    parser = _reader("dashboard", "The report as a page that follows a running sweep.")
+    parser.add_argument("name", help="name of the sweep")
+    parser.add_argument("--host", default="127.0.0.1", help="address to listen on; the default is this machine only")
+    parser.add_argument("--port", type=int, default=8277, help="port to listen on; 0 takes a free one")
+    values = parser.parse_args(argv)
+    from swath.dashboard import Board, serve
+
+    serve(Board(_opened(values), values.name), values.host, values.port, print)
+
+
+def _list(argv: list[str]) -> None:
+    values = _reader("list", "The sweeps in a store.").parse_args(argv)
+    from swath.predictions import sweep_names
+
+    for name in sweep_names(_opened(values)):
+        print(name)
+
+
+READERS: dict[str, Callable[[list[str]], None]] = {
+    "report": _report,
+    "predict": _predict,
+    "import": _import,
+    "blend": _blend,
+    "submissions": _submissions,
+    "dashboard": _dashboard,
+    "list": _list,
+}

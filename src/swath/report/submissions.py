@@ -1,0 +1,157 @@
+"""Submissions and what the competition said of them, beside what validation had promised."""
+
+import hashlib
+import json
+import time
+from dataclasses import asdict, dataclass, fields, replace
+from pathlib import Path
+
+import numpy as np
+from scipy.stats import spearmanr
+
+from swath.errors import InputError
+from swath.metrics import METRIC_TITLES
+from swath.paths import Storage, sweep_key
+from swath.predictions import read_sweep, sweep_names
+from swath.registry import unknown
+from swath.report.markdown import escape, interval_text, score_text, table
+from swath.report.plots import GREY, PALETTE, new_figure, plain, png
+from swath.report.results import Results
+
+PICTURE = "submissions.png"
+
+
+@dataclass(frozen=True)
+class Submission:
+    """A submission file that was written or scored.
+
+    Attributes:
+        digest: SHA-256 of its content; what tells files apart, whatever they are called.
+        name: What was predicted with: an ensemble's name, a cell, or the file's name for one made elsewhere.
+        metric: The task's metric.
+        written: When, as `2026-11-22 12:00`.
+        score: Cross-fitted validation score; None where there is none.
+        low: Lower end of its 95 % interval.
+        high: Its upper end.
+        public: The competition's public score, or None.
+        private: Its private score, or None.
+    """
+
+    digest: str
+    name: str
+    metric: str = ""
+    written: str = ""
+    score: float | None = None
+    low: float | None = None
+    high: float | None = None
+    public: float | None = None
+    private: float | None = None
+
+
+def submissions(storage: Storage, sweep: str) -> list[Submission]:
+    """What is on record for a sweep, oldest first."""
+    raw = storage.read_or_none(sweep_key(sweep, "submissions.json"))
+    known = {f.name for f in fields(Submission)}
+    return [Submission(**{k: v for k, v in s.items() if k in known}) for s in json.loads(raw)] if raw else []
+
+
+def record_submission(storage: Storage, sweep: str, content: bytes, entry: Submission) -> None:
+    """Enter a file that was just written; scores already on record for the same content stay."""
+    digest = hashlib.sha256(content).hexdigest()
+    before = {s.digest: s for s in submissions(storage, sweep)}
+    old = before.pop(digest, None)
+    stamped = replace(entry, digest=digest, written=time.strftime("%Y-%m-%d %H:%M"))
+    if old is not None:
+        stamped = replace(stamped, public=old.public, private=old.private)
+    _write(storage, sweep, [*before.values(), stamped])
+
+
+def add_score(storage: Storage, sweep: str, file: Path, public: float | None, private: float | None) -> Submission:
+    """Keep the competition's scores of a file.
+
+    Args:
+        storage: The store.
+        sweep: The sweep it belongs to.
+        file: The submitted file, as it was sent.
+        public: Public score.
+        private: Private score.
+
+    Raises:
+        InputError: No score, no such file, no such sweep.
+    """
+    if public is None and private is None:
+        raise InputError("there is no score to keep: give --public SCORE, --private SCORE, or both.")
+    if read_sweep(storage, sweep) is None:
+        raise InputError(unknown("sweep", sweep, sweep_names(storage)))
+    try:
+        content = file.read_bytes()
+    except OSError as error:
+        raise InputError(f"{file} cannot be read: {error.strerror}. Give the file that was submitted.") from error
+    digest = hashlib.sha256(content).hexdigest()
+    known = {s.digest: s for s in submissions(storage, sweep)}
+    found = known.get(digest) or Submission(digest, file.name, written=time.strftime("%Y-%m-%d %H:%M"))
+    known[digest] = replace(
+        found,
+        public=found.public if public is None else public,
+        private=found.private if private is None else private,
+    )
+    _write(storage, sweep, list(known.values()))
+    return known[digest]
+
+
+def _write(storage: Storage, sweep: str, entries: list[Submission]) -> None:
+    content = json.dumps([asdict(s) for s in entries], indent=1, ensure_ascii=False)
+    storage.write(sweep_key(sweep, "submissions.json"), content.encode())
+
+
+def submissions_section(results: Results) -> list[str]:
+    """A table of the submissions that were scored, and whether validation ordered them as the competition did."""
+    scored = [s for s in submissions(results.storage, results.name) if s.public is not None or s.private is not None]
+    if not scored:
+        return []
+    rows = [
+        [
+            escape(s.name),
+            s.written,
+            score_text(s.score),
+            interval_text(s.low, s.high) if s.low is not None and s.high is not None else "",
+            score_text(s.public),
+            score_text(s.private),
+        ]
+        for s in scored
+    ]
+    headers = ["submission", "written", "validation, cross-fitted", "95 % interval", "public", "private"]
+    found = ["## Submissions", table(headers, rows, "ll")]
+    both = [(s.score, s.public) for s in scored if s.score is not None and s.public is not None]
+    if len(both) > 1:
+        found.append(f"![Public score against validation]({PICTURE})")
+    if len(both) > 2:
+        rho = float(spearmanr(*zip(*both, strict=True)).statistic)  # type: ignore[attr-defined]
+        if np.isfinite(rho):
+            found.append(
+                f"Rank correlation of validation and public scores over {len(both)} submissions: {rho:.2f} (Spearman)."
+            )
+    return found
+
+
+def submissions_plot(results: Results) -> bytes | None:
+    """Public scores against cross-fitted validation scores; None for fewer than two."""
+    both = [s for s in submissions(results.storage, results.name) if s.score is not None and s.public is not None]
+    if len(both) < 2:
+        return None
+    figure = new_figure(5.2)
+    axes = figure.subplots()
+    x = np.array([s.score for s in both], dtype=np.float64)
+    y = np.array([s.public for s in both], dtype=np.float64)
+    low = x - np.array([s.score if s.low is None else s.low for s in both], dtype=np.float64)
+    high = np.array([s.score if s.high is None else s.high for s in both], dtype=np.float64) - x
+    axes.errorbar(x, y, xerr=np.stack([low, high]).clip(0), fmt="o", color=PALETTE[0], ecolor=GREY, capsize=3)
+    for s in both:
+        axes.annotate(s.name, (s.score or 0, s.public or 0), xytext=(5, 5), textcoords="offset points", fontsize=9)
+    ends = [min(x.min(), y.min()), max(x.max(), y.max())]
+    axes.plot(ends, ends, "--", color=GREY, linewidth=1)
+    axes.set_xlabel(f"validation {METRIC_TITLES.get(both[0].metric, 'score')}, cross-fitted (95 % interval)")
+    axes.set_ylabel("public score")
+    axes.grid(color="#e6e6e6")
+    plain(axes)
+    return png(figure)

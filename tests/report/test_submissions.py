@@ -1,0 +1,67 @@
+from pathlib import Path
+
+import numpy as np
+import pytest
+from fake_store import FakeTask, FakeTrial, Study, write_study
+
+from swath.errors import InputError
+from swath.paths import Storage
+from swath.report.ensemble import ensembles
+from swath.report.pool import Pool
+from swath.report.submission import predict
+from swath.report.submissions import add_score, submissions, submissions_section
+from swath.report.write import write_report
+
+
+@pytest.fixture
+def study(tmp_path: Path) -> Study:
+    trials = [FakeTrial(seed=seed, quality=0.4 + seed / 8) for seed in range(4)]
+    return write_study(Storage(str(tmp_path / "store")), [FakeTask()], {"scenes": trials}, rule="")
+
+
+def test_a_prediction_is_on_record_with_its_cross_fitted_score(study: Study, tmp_path: Path):
+    predict(study.storage, "study", "top3", tmp_path / "a.csv")
+    predict(study.storage, "study", "raw / resnet18 / bce", tmp_path / "b.csv")
+    first, second = submissions(study.storage, "study")
+    task = study.read().tasks[0]
+    top3 = next(e for e in ensembles(Pool.of(task)) if e.name == "top3")
+    assert (first.name, first.score, first.low, first.high) == ("top3", top3.score, top3.low, top3.high)
+    assert second.score == pytest.approx(np.mean([task.score(t) for t in task.trials]))
+    assert second.low is None
+
+
+def test_scores_stay_with_the_content_of_a_file(study: Study, tmp_path: Path):
+    path = predict(study.storage, "study", "single", tmp_path / "a.csv")
+    renamed = path.rename(tmp_path / "renamed.csv")
+    add_score(study.storage, "study", renamed, public=0.81, private=None)
+    add_score(study.storage, "study", renamed, public=None, private=0.79)
+    predict(study.storage, "study", "single", tmp_path / "again.csv")
+    (found,) = submissions(study.storage, "study")
+    assert (found.name, found.public, found.private) == ("single", 0.81, 0.79)
+
+
+def test_a_file_made_elsewhere_can_be_scored(study: Study, tmp_path: Path):
+    (tmp_path / "friend.csv").write_text("img_id,water\n1,0.5\n")
+    found = add_score(study.storage, "study", tmp_path / "friend.csv", 0.7, None)
+    assert (found.name, found.score, found.public) == ("friend.csv", None, 0.7)
+
+
+def test_the_report_sets_them_beside_validation(study: Study, tmp_path: Path):
+    assert submissions_section(study.read()) == []
+    for name, public in (("single", 0.80), ("top2", 0.82), ("all", 0.84)):
+        path = predict(study.storage, "study", name, tmp_path / f"{name}.csv")
+        add_score(study.storage, "study", path, public, None)
+    out = write_report(study.storage, "study", tmp_path / "report")
+    text = out.read_text()
+    assert "## Submissions" in text
+    assert "Rank correlation of validation and public scores over 3 submissions" in " ".join(text.split())
+    assert (out.parent / "submissions.png").read_bytes()[:4] == b"\x89PNG"
+
+
+def test_bad_input_is_named(study: Study, tmp_path: Path):
+    with pytest.raises(InputError, match="--public"):
+        add_score(study.storage, "study", tmp_path / "a.csv", None, None)
+    with pytest.raises(InputError, match="cannot be read"):
+        add_score(study.storage, "study", tmp_path / "a.csv", 0.5, None)
+    with pytest.raises(InputError, match="study"):
+        add_score(study.storage, "other", tmp_path / "a.csv", 0.5, None)
