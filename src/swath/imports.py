@@ -129,7 +129,7 @@ def _column_problems(path: Path, table: pd.DataFrame, record: TaskRecord) -> lis
 def _id_problems(path: Path, table: pd.DataFrame, wanted: NDArray[np.str_]) -> list[str]:
     if table.index.has_duplicates:
         return [f"{path} has the id {table.index[table.index.duplicated()][0]!r} more than once."]
-    missing = pd.Index(wanted).difference(table.index)
+    missing = wanted[~pd.Index(wanted).isin(table.index)]
     if len(missing):
         return [f"{path} lacks {len(missing)} of the {len(wanted)} images, e.g. {missing[0]!r}: predict all of them."]
     return []
