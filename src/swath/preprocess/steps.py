@@ -193,6 +193,8 @@ class PackWork:
         wanted = [self.images[i] for i in self.pieces()[number]]
         prepared, bad = self._prepared(cache, wanted)
         results, notes = self._results(prepared, models)
+        earlier = self.before.notes if self.before else {}  # a chain's remarks are those of all its models
+        notes = {image: earlier[image] for image in prepared if image in earlier} | notes
         for (image, before), result in zip(list(prepared.items()), results, strict=True):
             prepared[image] = as_before(result, before)
         buffer = io.BytesIO()
