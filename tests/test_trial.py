@@ -245,3 +245,16 @@ def test_weights_from_frequencies_are_those_of_the_trials_training_images(
     rows = (task.folds != 0) & (task.record.rows["split"] == "train").to_numpy()
     np.testing.assert_array_equal(seen[0].numpy(), task.record.targets[rows])
     assert only(plan)[1].state == "COMPLETE"
+
+
+def test_cost_and_size_are_kept_and_the_last_epochs_cost_counts_the_views(
+    make_sweep: SweepMaker, tmp_path: Path
+) -> None:
+    recipe = replace(RECIPE, epochs=3, tta="d4", image_size=64)
+    plan = carry_out(make_sweep(preprocess=(), recipe=recipe), tmp_path)
+    table = only(plan)[0].metrics()
+    model = build(plan.trials[0].spec.backbone, 3, 3, 64, seed=0)
+    assert set(table["parameters"]) == {sum(p.numel() for p in model.net.parameters())}
+    plain, last = table["ms_per_image"].iloc[:-1].min(), table["ms_per_image"].iloc[-1]
+    assert plain > 0
+    assert last > 3 * plain  # eight views

@@ -69,6 +69,8 @@ class EpochResult:
         images_per_s: Training images over training time.
         micro_batch: Images per pass through the model; below the recipe's batch after running out of memory.
         peak_memory_bytes: Of the device for a GPU; of the process, since it started, for a CPU.
+        ms_per_image: Milliseconds to predict one validation image, in batches; without test-time augmentation.
+        parameters: Of the model, whether they are trained or not.
     """
 
     epoch: int
@@ -80,6 +82,8 @@ class EpochResult:
     images_per_s: float
     peak_memory_bytes: int
     micro_batch: int
+    ms_per_image: float
+    parameters: int
 
 
 class Trainer:
@@ -97,6 +101,7 @@ class Trainer:
     Attributes:
         micro_batch: Images per pass through the model; smaller than the recipe's batch after running out of memory.
         best: The best epochs, where the recipe stops early.
+        ms_per_image: Milliseconds that the last prediction took for one image; NaN before the first.
 
     Raises:
         InputError: The recipe freezes all but the head, and the model has no single one.
@@ -130,6 +135,7 @@ class Trainer:
         self._head = model.head
         self.best = BestEpochs(recipe.early_stop, half_a) if recipe.early_stop and half_a is not None else None
         self.micro_batch = recipe.batch_size
+        self.ms_per_image = math.nan
         self.epoch = 0
         self.steps = 0
 
@@ -198,6 +204,8 @@ class Trainer:
                 images_per_s=len(train) / trained,
                 peak_memory_bytes=self._peak_memory_bytes(),
                 micro_batch=self.micro_batch,
+                ms_per_image=self.ms_per_image,
+                parameters=sum(p.numel() for p in self.net.parameters()),
             )
 
     def _note(self, logits: Tensor, kept: NDArray[np.float16], val: Part) -> None:
@@ -326,6 +334,7 @@ class Trainer:
 
         Each worker computes its share, and all have all of them.
         """
+        started = time.perf_counter()
         net = self._predictor
         net.eval()
         mode, sizes = (self.recipe.tta, self.recipe.tta_sizes) if tta else ("none", ())
@@ -336,7 +345,9 @@ class Trainer:
             whole = images if sizes else centre(images, self.recipe.image_size)
             with self._autocast():
                 found.append(mean_logits(net, self._inputs((whole, targets))[0], mode, sizes).cpu())
-        return self.team.gathered(torch.cat(found), len(part), self.device)
+        gathered = self.team.gathered(torch.cat(found), len(part), self.device)
+        self.ms_per_image = 1000 * (time.perf_counter() - started) / len(part)
+        return gathered
 
     def _loss(self, logits: Tensor, targets: NDArray[np.uint8]) -> float:
         on = self.device

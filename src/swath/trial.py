@@ -163,6 +163,7 @@ def _completed(
         augmented = spec.recipe.tta != "none" or spec.recipe.tta_sizes
         kept = trainer.predict(val, tta=True).numpy().astype(np.float16) if augmented else last.val_logits
         trial.write_logits(f"val/{last.epoch}", val.ids, kept)
+    rows[-1]["ms_per_image"] = trainer.ms_per_image  # with test-time augmentation, as its predictions are
     trial.write_metrics(pd.DataFrame(rows))
     if "test" in parts:
         with trainer.with_weights(trainer.best.weights("all")) if trainer.best else contextlib.nullcontext():
@@ -264,7 +265,7 @@ def _saved(trainer: Trainer) -> bytes:
 
 
 def _row(spec: TrialSpec, result: EpochResult, val: Part, attempt: int, device: torch.device) -> dict[str, Any]:
-    """The epoch's row of metrics.parquet; its scores are without test-time augmentation."""
+    """The epoch's row of metrics.parquet; without test-time augmentation, but for the cost once it ends."""
     scores = _scores(spec, result.val_logits, val.targets)
     return {
         "epoch": result.epoch,
@@ -276,6 +277,8 @@ def _row(spec: TrialSpec, result: EpochResult, val: Part, attempt: int, device: 
         "seconds": result.seconds,
         "images_per_s": result.images_per_s,
         "peak_memory_bytes": result.peak_memory_bytes,
+        "ms_per_image": result.ms_per_image,
+        "parameters": result.parameters,
         "micro_batch": result.micro_batch,
         "attempt": attempt,
         "device": torch.cuda.get_device_name(device) if device.type == "cuda" else "cpu",
