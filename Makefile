@@ -26,6 +26,7 @@ unit: setup
 	$(BIN)/pytest
 
 bench: setup
+	$(BIN)/python bench/report_speed.py
 	$(BIN)/python bench/cache_build.py
 	$(BIN)/python bench/trial_overhead.py
 

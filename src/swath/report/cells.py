@@ -6,6 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from swath import metrics
+from swath.report import influence
 from swath.report.results import TaskResults, TrialResult
 
 Floats = NDArray[np.float64]
@@ -66,7 +67,7 @@ class CellResult:
         sd: Standard deviation of the score over the runs; None for one run.
         low: Lower end of the 95 % bootstrap interval of the score over validation images; see `_interval`.
         high: Its upper end.
-        replicates: Bootstrap replicates behind the interval.
+        replicates: Bootstrap replicates behind the interval; 0 where it comes from the scores' derivatives.
         epochs: Mean epochs of the finished trials.
         device_s: Seconds times devices of all its trials, whatever their state.
     """
@@ -128,7 +129,7 @@ def cell_results(task: TaskResults, top: int | None = None) -> list[CellResult]:
 def _cell(task: TaskResults, runs: list[Run]) -> CellResult:
     label, scores = runs[0].cell, [run.score for run in runs]
     own = [t for t in task.trials if t.cell == label]
-    replicates = replicates_of(task)
+    replicates = 0 if replicates_of(task) == REPLICATES_LARGE else REPLICATES
     score = float(np.mean(scores))
     low, high = _interval(task, runs, score, replicates)
     return CellResult(
@@ -154,10 +155,13 @@ def replicates_of(task: TaskResults) -> int:
 
 
 def _interval(task: TaskResults, runs: list[Run], score: float, replicates: int) -> tuple[float, float]:
-    """Basic bootstrap interval over validation images, cut to [0, 1].
+    """Interval over validation images, cut to [0, 1]; groups stay whole, all seeds see the same images.
 
-    Groups are drawn whole, all seeds see the same draws, folds are drawn on their own.
+    A basic bootstrap, folds drawn on their own; without replicates, on many images, from the scores' derivatives.
     """
+    if not replicates:
+        half = 1.96 * _image_variance(task, runs) ** 0.5
+        return max(score - half, 0.0), min(score + half, 1.0)
     found = []
     for at, fold in enumerate(sorted(task.validation)):
         members = [run.trials[at].probabilities for run in runs]
@@ -169,6 +173,20 @@ def _interval(task: TaskResults, runs: list[Run], score: float, replicates: int)
         )
     low, high = metrics.basic_interval(score, np.mean(found, axis=0))
     return max(low, 0.0), min(high, 1.0)
+
+
+def _image_variance(task: TaskResults, runs: list[Run]) -> float:
+    """Variance of the mean score of the runs over resampled validation images."""
+    record, found = task.record, []
+    for at, fold in enumerate(sorted(task.validation)):
+        moves = np.zeros(len(task.validation[fold]), np.float32)
+        for run in runs:
+            values, derivative = influence.per_label(
+                record.metric, record.kind, task.targets(fold), run.trials[at].probabilities
+            )
+            moves += derivative.sum(axis=0) / max(1, int(np.isfinite(values).sum()))
+        found.append(float(influence.variance(influence.group_sums(moves / len(runs), task.groups(fold)))))
+    return float(np.sum(found)) / len(found) ** 2
 
 
 def pooled_score(task: TaskResults, p: Floats, chosen: NDArray[np.bool_] | None = None) -> float:

@@ -52,11 +52,13 @@ def _seeds(cell: CellResult) -> str:
 def _ranking_note(analysis: Analysis) -> str:
     task = analysis.task
     images = sum(len(rows) for rows in task.validation.values())
+    replicates = analysis.cells[0].replicates
+    how = f"basic bootstrap ({replicates:,} replicates)" if replicates else "influence values"
     folds = f" of {len(task.validation)} folds" if len(task.validation) > 1 else ""
     lines = [
         f"Scores are means over seeds{' and folds' if folds else ''} at the last epoch; sd is over seeds. Intervals: "
-        f"basic bootstrap over {count(images, 'validation image')}{folds} ({analysis.cells[0].replicates:,} "
-        "replicates, groups whole, all seeds together). They cover the choice of images, not of seeds; all cells see "
+        f"{how} over {count(images, 'validation image')}{folds}, "
+        "groups whole, all seeds together. They cover the choice of images, not of seeds; all cells see "
         "the same images, so a difference between two cells is surer than their intervals suggest."
     ]
     rare = int((positives(task) < _FEW_POSITIVES).sum())
