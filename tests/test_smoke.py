@@ -11,7 +11,9 @@ from swath.sweep import expand, grid_problems
 sys.path.insert(0, str(Path(__file__).parents[1] / "sweeps"))
 
 
-@pytest.mark.parametrize("name", ["demo", "satellite_ablation", "bird_ablation", "ucmerced_ablation"])
+@pytest.mark.parametrize(
+    "name", ["demo", "satellite_ablation", "bird_ablation", "ucmerced_ablation", "ucmerced_features"]
+)
 def test_every_committed_sweep_keeps_its_shape(name: str) -> None:
     sweep: Sweep = getattr(__import__(name), name)()
     full, small = expand(sweep), expand(smoke(sweep))

@@ -74,6 +74,7 @@ def test_the_canonical_form_is_what_is_written_here() -> None:
             "lr": 0.001,
             "weight_decay": 0,
             "image_size": 64,
+            "freeze": "none",
             "momentum": 0.9,
             "decayed": "all",
             "layer_decay": 1,
@@ -141,6 +142,8 @@ CHANGES: dict[str, list[Any]] = {
     ],
     "threads": [2],
     "seed": [1],
+    "op_weights": [("aa",)],
+    "hires": ["ff"],
 }
 
 

@@ -1,7 +1,7 @@
 """Backbone description to model."""
 
 import textwrap
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, cast
 
@@ -31,6 +31,30 @@ class Model:
     mean: tuple[float, ...]
     std: tuple[float, ...]
     head: str = ""
+
+    def inputs(self, images: Tensor) -> Tensor:
+        """What the network takes, of uint8 images [B, S, S, C]."""
+        mean, std = (torch.tensor(v, device=images.device).view(1, -1, 1, 1) * 255 for v in (self.mean, self.std))
+        # Subtracting and dividing on the 0..255 scale saves one pass over the batch.
+        return (images.permute(0, 3, 1, 2).float() - mean) / std
+
+
+class Frozen(nn.Module):
+    """A backbone that does not learn, batch statistics included, below a head that does."""
+
+    def __init__(self, body: nn.Module, head: nn.Module) -> None:
+        super().__init__()
+        self.body, self.head = body, head
+
+    def forward(self, images: Tensor) -> Tensor:
+        with torch.no_grad():
+            features = self.body(images)
+        return self.head(features)
+
+    def train(self, mode: bool = True) -> "Frozen":
+        super().train(mode)
+        self.body.eval()
+        return self
 
 
 class Stacked(nn.Module):
@@ -69,6 +93,36 @@ def build(backbone: Backbone, classes: int, in_chans: int, image_size: int, seed
     if in_chans == 1:
         mean, std = (sum(model.mean) / len(model.mean),), (sum(model.std) / len(model.std),)
         return Model(model.net, mean, std, model.head)
+    return model
+
+
+def build_frozen(backbone: Backbone, classes: int, in_chans: int, image_size: int, seed: int) -> Model:
+    """`build` with a backbone that does not learn and a new linear head: the one that `new_head` draws from `seed`.
+
+    Raises:
+        InputError: Likewise, or the model does not end in one linear layer.
+    """
+    below = body(backbone, in_chans, image_size, seed)
+    with torch.inference_mode():
+        features = below.net(torch.zeros(1, in_chans, image_size, image_size)).shape[1]
+    head = new_head(features, classes, backbone.drop_rate, seed)
+    return Model(Frozen(below.net, head), below.mean, below.std, "head")
+
+
+def body(backbone: Backbone, in_chans: int, image_size: int, seed: int) -> Model:
+    """A model without its head, for evaluation only: the net gives features [B, F].
+
+    Raises:
+        InputError: As `build`; or the model does not end in one linear layer.
+    """
+    model = build(replace(backbone, drop_rate=None, drop_path_rate=None), 1, in_chans, image_size, seed, check=False)
+    if not model.head or not isinstance(model.net.get_submodule(model.head), nn.Linear):
+        raise InputError(
+            f"backbone {backbone.model!r} does not end in one linear layer, so freeze='backbone' cannot tell its head "
+            "from the rest. Take another model, or freeze='none'."
+        )
+    model.net.set_submodule(model.head, nn.Identity())
+    model.net.eval().requires_grad_(False)
     return model
 
 

@@ -61,6 +61,11 @@ def _caches(plan: Plan) -> list[str]:
         ready = is_built(plan.places.cache, entry.key)
         state = "ready" if ready else "to build" if entry.key in to_build else "not needed"
         lines.append(f"  {state:<10}  {size_text(entry.bytes):>9}  {entry.describe()}")
+    computed = {f.key for f in plan.features_to_build()}
+    for entry in plan.features():
+        ready = is_built(plan.places.cache, entry.key)
+        state = "ready" if ready else "to build" if entry.key in computed else "not needed"
+        lines.append(f"  {state:<10}  {size_text(entry.bytes):>9}  {entry.describe()}")
     needed = plan.bytes_to_build()
     free = plan.places.cache.free_bytes()
     room = "an object store" if free is None else f"{size_text(free)} free"

@@ -27,6 +27,7 @@ from swath.paths import Storage, node_cache_folder
 from swath.predictions import Outcome, Trial
 from swath.preprocess import cache as caches
 from swath.preprocess.cache import EntryPlan
+from swath.preprocess.features import FeaturePlan
 from swath.recipe import Backbone
 from swath.search import Evaluated, Point, Random, Search
 from swath.spec import TrialSpec
@@ -87,6 +88,7 @@ class PlannedTrial:
         cell: The cell.
         spec: Everything that decides the result.
         entries: Its cache entries by part.
+        features: Entries of the features of its images by part, where a frozen backbone makes them shareable.
         weights_file: File or folder the backbone starts from, or "".
         phase: 1, or 2 for one that runs, or not, by what phase 1 found.
         exempt: True when the stopping rule cannot end it.
@@ -95,6 +97,7 @@ class PlannedTrial:
     cell: Cell
     spec: TrialSpec
     entries: dict[str, EntryPlan]
+    features: dict[str, FeaturePlan]
     weights_file: str
     phase: int = 1
     exempt: bool = True
@@ -159,17 +162,34 @@ class Plan:
         return list({e.key: e for t in self.trials for e in t.entries.values()}.values())
 
     def entries_needed(self, retry_failed: bool = False) -> list[EntryPlan]:
-        """The entries that lacking trials need."""
-        return list({e.key: e for t in self.lacking(retry_failed) for e in t.entries.values()}.values())
+        """The entries that lacking trials need; trials on features that are there need no images."""
+        uncomputed = {f.key for f in self.features_to_build(retry_failed)}
+        wanted = {
+            entry.key: entry
+            for t in self.lacking(retry_failed)
+            for part, entry in t.entries.items()
+            if not t.features or t.features[part].key in uncomputed
+        }
+        return list(wanted.values())
 
     def entries_to_build(self, retry_failed: bool = False) -> list[EntryPlan]:
         """Those that are not finished."""
         return [e for e in self.entries_needed(retry_failed) if not caches.is_built(self.places.cache, e.key)]
 
+    def features(self) -> list[FeaturePlan]:
+        """The distinct feature entries of all trials."""
+        return list({f.key: f for t in self.trials for f in t.features.values()}.values())
+
+    def features_to_build(self, retry_failed: bool = False) -> list[FeaturePlan]:
+        """The feature entries that lacking trials need and that are not finished."""
+        wanted = {f.key: f for t in self.lacking(retry_failed) for f in t.features.values()}
+        return [f for f in wanted.values() if not caches.is_built(self.places.cache, f.key)]
+
     def bytes_to_build(self) -> int:
         """Size of the shards that are still to be built."""
         cache = self.places.cache
-        return sum(e.image_bytes * e.images_in(caches.missing_shards(cache, e)) for e in self.entries_to_build())
+        images = sum(e.image_bytes * e.images_in(caches.missing_shards(cache, e)) for e in self.entries_to_build())
+        return images + sum(f.bytes for f in self.features_to_build())
 
     def handle(self, trial: PlannedTrial) -> Trial:
         """The trial in the store."""
@@ -365,11 +385,11 @@ def _planner(
 
     def trials_of(cells: Sequence[Cell]) -> list[PlannedTrial]:
         return [
-            PlannedTrial(
+            _planned(
                 cell,
                 _spec(cell, tasks[cell.sweep.task], prepared, fold, seed, threads, start(cell.backbone)),
                 prepared.entries,
-                start(cell.backbone).path,
+                start(cell.backbone),
                 *(stop.role(seed, sweep.seeds[0], cell.baseline) if stop else (1, True)),
             )
             for seed in (*sweep.seeds, *(stop.later_seeds if stop else ()))
@@ -426,6 +446,18 @@ def code_commit() -> str:
 
 def _chain(cell: Cell) -> Preprocess:
     return finished(cell.sweep.preprocess, cell.sweep.recipe.image_size)
+
+
+def _planned(
+    cell: Cell, spec: TrialSpec, entries: dict[str, EntryPlan], start: Start, phase: int, exempt: bool
+) -> PlannedTrial:
+    features = {}
+    if spec.recipe.shares_features:
+        features = {
+            part: FeaturePlan(entry, spec.backbone, spec.weights, start.path, spec.threads, spec.seed)
+            for part, entry in entries.items()
+        }
+    return PlannedTrial(cell, spec, entries, features, start.path, phase, exempt)
 
 
 def _spec(

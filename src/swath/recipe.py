@@ -16,7 +16,8 @@ PRECISIONS = ("fp32", "bf16", "fp16")
 DECAYED = ("all", "matrices")
 TTA = ("none", "flip", "d4")
 CLASS_WEIGHTS = ("none", "inverse", "sqrt_inverse")
-_CHOICES = {"decayed": DECAYED, "precision": PRECISIONS, "tta": TTA, "class_weights": CLASS_WEIGHTS}
+FREEZE = ("none", "backbone")
+_CHOICES = {"freeze": FREEZE, "decayed": DECAYED, "precision": PRECISIONS, "tta": TTA, "class_weights": CLASS_WEIGHTS}
 STEMS = ("adapt", "reinit")
 POOLS = ("default", "mean", "max", "first_token")
 HEADS = ("linear", "stacked")
@@ -60,6 +61,8 @@ class Recipe(Description):
             of the epochs before.
         tta_sizes: Sides in pixels that the whole image is resized to, 16 to 2048; the logits are means over these,
             too. () for `image_size` alone. Needs a model that takes any size.
+        freeze: `none`, or `backbone`: only the head learns, and the rest stays as it was pretrained, batch statistics
+            included. Without augmentation, and at fp32, features are computed once and all such trials share them.
     """
 
     name: ClassVar[str] = "recipe"
@@ -86,6 +89,7 @@ class Recipe(Description):
     mix: tuple[Mix, ...] = ()
     tta: Literal["none", "flip", "d4"] = "none"
     tta_sizes: tuple[int, ...] = ()
+    freeze: Literal["none", "backbone"] = "none"
 
     def problems(self) -> list[str]:
         found = []
@@ -107,6 +111,10 @@ class Recipe(Description):
             found += self.early_stop.problems()
         elif self.early_stop is not None:
             found.append(f"Recipe(early_stop={self.early_stop!r}): give schedules.EarlyStop(patience=10) or None.")
+        if self.freeze == "backbone" and self.freeze_epochs:
+            found.append(
+                f"Recipe(freeze='backbone', freeze_epochs={self.freeze_epochs!r}): every epoch is frozen; drop one."
+            )
         if not isinstance(self.channels_last, bool):
             found.append(f"Recipe(channels_last={self.channels_last!r}): allowed is True or False.")
         found += schedule_problems(self.schedule, self.epochs)
@@ -118,6 +126,12 @@ class Recipe(Description):
         if all(isinstance(s, int) and 16 <= s <= 2048 for s in given) and len(set(given)) == len(given):
             return []
         return [f"Recipe(tta_sizes={sizes!r}): give a tuple of different whole numbers from 16 to 2048, or ()."]
+
+    @property
+    def shares_features(self) -> bool:
+        """True when the head sees the same features of an image in every epoch: they are computed once."""
+        plain = (self.augment, self.mix, self.tta, self.tta_sizes) == ((), (), "none", ())
+        return self.freeze == "backbone" and plain and self.precision == "fp32" and self.layer_decay == 1
 
 
 @dataclass(frozen=True)

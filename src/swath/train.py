@@ -360,6 +360,8 @@ class Trainer:
     def _inputs(self, batch: Batch) -> tuple[Tensor, Tensor]:
         images = torch.from_numpy(batch[0]).to(self.device, non_blocking=True)
         targets = torch.from_numpy(batch[1]).to(self.device, non_blocking=True)
+        if images.ndim == 2:  # features
+            return images, targets
         # Subtracting and dividing on the 0..255 scale saves one pass over the batch.
         return (images.permute(0, 3, 1, 2).float() - self._mean) / self._std, targets
 

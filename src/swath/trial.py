@@ -18,6 +18,7 @@ import torch
 from numpy.typing import NDArray
 
 from swath import backbones, metrics, predictions
+from swath.backbones import Model
 from swath.criteria import criterion, label_weights, smoothed
 from swath.dataset import Part
 from swath.errors import DamagedError, InputError
@@ -88,10 +89,10 @@ def _give_back_memory() -> None:
             ctypes.CDLL("libc.so.6").malloc_trim(0)
 
 
-def probe_backbone(backbone: Backbone) -> str:
+def probe_backbone(backbone: Backbone, image_size: int) -> str:
     """Build a backbone once, which fetches its weights; the problem when that fails, or ""."""
     try:
-        backbones.build(backbone, classes=2, in_chans=3, image_size=224, seed=0)
+        backbones.build(backbone, classes=2, in_chans=3, image_size=image_size, seed=0)
     except InputError as error:
         return str(error)
     return ""
@@ -147,8 +148,10 @@ def _trained(
             return
         if result.epoch in job.keep_epochs:
             trial.write_logits(f"val/{result.epoch}", parts["val"].ids, result.val_logits)
-        trial.write_metrics(pd.DataFrame(rows))
-        trial.write_checkpoint(_saved(trainer))
+        if result.epoch in job.keep_epochs or not job.features:
+            trial.write_metrics(pd.DataFrame(rows))
+        if not job.features:  # a head alone is trained again sooner than its checkpoints are written
+            trial.write_checkpoint(_saved(trainer))
         yield Report(trial.fingerprint, result.epoch, rows[-1]["score"], "RUNNING", numbers=_numbers(rows[-1]))
 
 
@@ -194,12 +197,23 @@ def _half_a(job: Job, val: Part) -> NDArray[np.bool_]:
 
 def _new_trainer(job: Job, parts: dict[str, Part], team: Team) -> Trainer:
     spec = job.spec
-    backbone = replace(spec.backbone, weights=job.weights_file)
-    classes = parts["train"].targets.shape[1]
-    model = backbones.build(backbone, classes, spec.in_chans, spec.recipe.image_size, spec.seed, check=False)
+    train, device = parts["train"], _device()
     half_a = _half_a(job, parts["val"]) if spec.recipe.early_stop else None
-    device = _device()
-    return Trainer(model, _objective(spec, parts["train"], device), spec.recipe, spec.seed, device, team, half_a)
+    objective = _objective(spec, train, device)
+    return Trainer(_model(job, train), objective, spec.recipe, spec.seed, device, team, half_a)
+
+
+def _model(job: Job, train: Part) -> Model:
+    """The network; where there are features only its head, which is the same as with the network below it."""
+    spec, classes = job.spec, train.targets.shape[1]
+    if job.features:
+        features = train.images.take([]).shape[1]
+        return Model(backbones.new_head(features, classes, spec.backbone.drop_rate, spec.seed), (), ())
+    backbone = replace(spec.backbone, weights=job.weights_file)
+    size = spec.recipe.image_size
+    if spec.recipe.freeze == "backbone":
+        return backbones.build_frozen(backbone, classes, spec.in_chans, size, spec.seed)
+    return backbones.build(backbone, classes, spec.in_chans, size, spec.seed, check=False)
 
 
 def _objective(spec: TrialSpec, train: Part, device: torch.device) -> Objective:

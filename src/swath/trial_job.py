@@ -18,6 +18,7 @@ class Job:
         entries: Key of the cache entry of each part: `train` (training rows through the train chain), with `Both` also
             `train_hires`, `val` (training rows through the test chain) and, where there are test images, `test`.
         weights_file: File or folder the backbone starts from, or "".
+        features: The entries hold features of a frozen backbone, not images.
         keep_epochs: Rung epochs, whose validation predictions are kept.
         seen: The final state that the driver found and means to replace, or None.
         commit: The git commit of swath's code, or "".
@@ -30,6 +31,7 @@ class Job:
     local_cache: str
     entries: dict[str, str]
     weights_file: str
+    features: bool
     keep_epochs: tuple[int, ...]
     seen: Outcome | None = None
     commit: str = ""

@@ -1,9 +1,12 @@
 """What an engine does for the driver. The inline and the Ray engine give the same results."""
 
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
 from typing import Protocol
 
 from swath.paths import Storage
+from swath.preprocess.features import FeatureShard
 from swath.preprocess.sources import Models
 from swath.recipe import Backbone
 from swath.trial_job import Job, Report
@@ -23,6 +26,19 @@ class Listener(Protocol):
     def crashed(self, fingerprint: str, error: str) -> None:
         """A trial's process was lost for good."""
         ...
+
+
+@dataclass(frozen=True)
+class Probe:
+    """A backbone to build once before anything is trained.
+
+    Attributes:
+        backbone: With the place of its weights.
+        image_size: Side of its input in pixels.
+    """
+
+    backbone: Backbone
+    image_size: int
 
 
 class Work(Protocol):
@@ -50,7 +66,13 @@ class Engine(Protocol):
         """
         ...
 
-    def probe(self, backbones: Sequence[Backbone]) -> list[str]:
+    def build_features(
+        self, cache: Storage, local: Path | None, shards: Sequence[FeatureShard], built: Callable[[int], None]
+    ) -> None:
+        """Compute shards of feature entries; `local` holds copies of image entries on each node."""
+        ...
+
+    def probe(self, probes: Sequence[Probe]) -> list[str]:
         """Build each backbone once; a sentence for each that cannot be had."""
         ...
 

@@ -3,13 +3,14 @@
 import logging
 import os
 from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
 from types import TracebackType
 
-from swath.engine.base import Listener, Work
+from swath.engine.base import Listener, Probe, Work
 from swath.engine.trackers import NOBODY, Tracking
 from swath.errors import InputError
 from swath.paths import Storage
-from swath.recipe import Backbone
+from swath.preprocess.features import FeatureShard
 from swath.sweep import Resources
 from swath.trial_job import Job
 
@@ -80,13 +81,20 @@ class RayEngine:
 
         data.build(cache, work, numbers, built)
 
-    def probe(self, backbones: Sequence[Backbone]) -> list[str]:
+    def build_features(
+        self, cache: Storage, local: Path | None, shards: Sequence[FeatureShard], built: Callable[[int], None]
+    ) -> None:
+        from swath.engine import features
+
+        features.build(cache, local, shards, built, self._per_trial)
+
+    def probe(self, probes: Sequence[Probe]) -> list[str]:
         import ray
 
         from swath.trial import probe_backbone
 
         task = ray.remote(num_cpus=1, max_retries=1)(probe_backbone)
-        return [p for p in ray.get([task.remote(b) for b in backbones]) if p]
+        return [p for p in ray.get([task.remote(p.backbone, p.image_size) for p in probes]) if p]
 
     def train(self, jobs: Sequence[Job], listener: Listener) -> None:
         from swath.engine import tune

@@ -7,13 +7,15 @@ from dataclasses import replace
 from typing import Any
 
 from swath import predictions
-from swath.engine.base import Engine
+from swath.engine.base import Engine, Probe
 from swath.engine.build import build_entry
+from swath.engine.progress import BuildProgress
 from swath.engine.wave import Wave
 from swath.errors import InputError, SwathError, raise_if_any
 from swath.plan import Plan, PlannedTrial, rule_of, search_key, space_text
 from swath.predictions import Trial
 from swath.preprocess import cache as caches
+from swath.preprocess import features as feature_entries
 from swath.sweep import grid_cells
 from swath.task_plan import TaskPlan, bad_image_note
 
@@ -51,21 +53,35 @@ def run(plan: Plan, engine: Engine, say: Callable[[str], None], retry_failed: bo
 def _prepare(plan: Plan, engine: Engine, say: Callable[[str], None], retry_failed: bool) -> None:
     """What trials need before they start: weights that can be had, caches, records."""
     lacking = plan.lacking(retry_failed)
-    backbones = {replace(t.spec.backbone, weights=t.weights_file) for t in lacking if t.spec.backbone.pretrained}
-    raise_if_any(engine.probe(sorted(backbones, key=lambda b: b.canonical())) if backbones else ())
+    probes = _probes(plan, lacking, retry_failed)
+    raise_if_any(engine.probe(probes) if probes else ())
     _build_caches(plan, engine, say, retry_failed)
     write_records(plan)
+
+
+def _probes(plan: Plan, lacking: list[PlannedTrial], retry_failed: bool) -> list[Probe]:
+    """The pretrained backbones that will be built: not those whose features are all there."""
+    uncomputed = {f.key for f in plan.features_to_build(retry_failed)}
+    found = {
+        Probe(replace(t.spec.backbone, weights=t.weights_file), t.spec.recipe.image_size)
+        for t in lacking
+        if t.spec.backbone.pretrained and (not t.features or any(f.key in uncomputed for f in t.features.values()))
+    }
+    return sorted(found, key=lambda p: (p.backbone.canonical(), p.image_size))
 
 
 def _build_caches(plan: Plan, engine: Engine, say: Callable[[str], None], retry_failed: bool) -> None:
     """Build what is missing, then leave out the images that turned out not to decode."""
     cache = plan.places.cache
+    for features in plan.features():
+        caches.drop_damaged(cache, features.key)
     for entry in plan.entries_needed(retry_failed):
         damaged = caches.drop_damaged(cache, entry.key)
         if damaged:
             say(f"cache {entry.describe()}: {', '.join(damaged)} damaged; built again")
         if not caches.is_built(cache, entry.key):
             build_entry(cache, entry, engine, say)
+    _build_features(plan, engine, retry_failed)
     problems = []
     for task in plan.tasks:
         try:
@@ -76,6 +92,20 @@ def _build_caches(plan: Plan, engine: Engine, say: Callable[[str], None], retry_
         if note and note not in plan.notes:
             say(note)
     raise_if_any(problems)
+
+
+def _build_features(plan: Plan, engine: Engine, retry_failed: bool) -> None:
+    """Compute the features that are missing, all entries of a model together: it is loaded once."""
+    cache, entries = plan.places.cache, plan.features_to_build(retry_failed)
+    shards = sorted(
+        (s for f in entries for s in feature_entries.missing_shards(cache, f)), key=lambda s: (s.model, s.key, s.number)
+    )
+    if shards:
+        title = f"features by {', '.join(dict.fromkeys(s.backbone.canonical() for s in shards))}"
+        progress = BuildProgress(title, sum(s.count for s in shards))
+        engine.build_features(cache, plan.places.local_cache, shards, progress.built)
+    for features in entries:
+        feature_entries.finish(cache, features)
 
 
 def _leave_out_bad(plan: Plan, task: TaskPlan) -> str:

@@ -1,11 +1,13 @@
 """Everything in this process, one thing after the other. No Ray."""
 
 from collections.abc import Callable, Sequence
+from pathlib import Path
 
-from swath.engine.base import Listener, Work
+from swath.engine.base import Listener, Probe, Work
 from swath.engine.models import LoadedModels
 from swath.paths import Storage
-from swath.recipe import Backbone
+from swath.preprocess import features
+from swath.preprocess.features import FeatureShard
 from swath.trial_job import Job, Report
 
 
@@ -21,10 +23,19 @@ class InlineEngine:
         for number in numbers:
             built(work.build(cache, number, models))
 
-    def probe(self, backbones: Sequence[Backbone]) -> list[str]:
+    def build_features(
+        self, cache: Storage, local: Path | None, shards: Sequence[FeatureShard], built: Callable[[int], None]
+    ) -> None:
+        from swath.features import Extractor
+
+        extract = Extractor()
+        for shard in shards:
+            built(features.build_shard(cache, local, shard, extract))
+
+    def probe(self, probes: Sequence[Probe]) -> list[str]:
         from swath.trial import probe_backbone
 
-        return [problem for problem in map(probe_backbone, backbones) if problem]
+        return [problem for p in probes if (problem := probe_backbone(p.backbone, p.image_size))]
 
     def train(self, jobs: Sequence[Job], listener: Listener) -> None:
         from swath.trial import run_trial

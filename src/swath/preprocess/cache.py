@@ -275,12 +275,12 @@ def _written(manifest: dict[str, Any]) -> list[Written]:
 
 
 class Images(Protocol):
-    """Preprocessed images by row."""
+    """Preprocessed images, or their features, by row."""
 
     def __len__(self) -> int: ...
 
-    def take(self, rows: Sequence[int] | NDArray[np.int64]) -> NDArray[np.uint8]:
-        """Images [len(rows), S, S, C] in the order asked for."""
+    def take(self, rows: Sequence[int] | NDArray[np.int64]) -> NDArray[Any]:
+        """Images uint8 [len(rows), S, S, C], or features float32 [len(rows), F], in the order asked for."""
         ...
 
 
@@ -304,11 +304,11 @@ class CachedImages:
         """Rows of images by their ids."""
         return np.array([self._row_of[str(i)] for i in ids], np.int64)
 
-    def take(self, rows: Sequence[int] | NDArray[np.int64]) -> NDArray[np.uint8]:
-        """Images [len(rows), S, S, C] in the order asked for."""
+    def take(self, rows: Sequence[int] | NDArray[np.int64]) -> NDArray[Any]:
+        """Images uint8 [len(rows), S, S, C], or features float32 [len(rows), F], in the order asked for."""
         rows = np.asarray(rows, np.int64)
         shards = np.searchsorted(self._starts, rows, side="right") - 1
-        images = np.empty((len(rows), *self._shards[0].shape[1:]), np.uint8)
+        images = np.empty((len(rows), *self._shards[0].shape[1:]), self._shards[0].dtype)
         for shard in np.unique(shards):
             here = shards == shard
             images[here] = self._shards[shard][rows[here] - self._starts[shard]]
@@ -329,10 +329,11 @@ class JoinedImages:
     def __len__(self) -> int:
         return int(self._starts[-1])
 
-    def take(self, rows: Sequence[int] | NDArray[np.int64]) -> NDArray[np.uint8]:
+    def take(self, rows: Sequence[int] | NDArray[np.int64]) -> NDArray[Any]:
         rows = np.asarray(rows, np.int64)
         owners = np.searchsorted(self._starts, rows, side="right") - 1
-        images = np.empty((len(rows), *self._parts[0].take([]).shape[1:]), np.uint8)
+        none = self._parts[0].take([])
+        images = np.empty((len(rows), *none.shape[1:]), none.dtype)
         for number, part in enumerate(self._parts):
             here = owners == number
             images[here] = part.take(rows[here] - self._starts[number])

@@ -1,0 +1,65 @@
+"""Feature entries by Ray Data: actors that hold the model take shards of cached images."""
+
+import logging
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+import ray.data
+
+from swath.errors import StoreError, SwathError
+from swath.paths import Storage
+from swath.preprocess.features import FeatureShard, build_shard
+
+
+class _Builder:
+    """An actor: loads a model with the first shard that needs it, computes and stores one shard at a time."""
+
+    def __init__(self, root: str, local: str) -> None:
+        from swath.features import Extractor
+
+        self._cache, self._local = Storage(root), Path(local) if local else None
+        self._extract = Extractor()
+
+    def __call__(self, batch: dict[str, Any]) -> dict[str, Any]:
+        try:  # errors as a value: raised, they would reach the driver inside three wrappers
+            done = sum(build_shard(self._cache, self._local, shard, self._extract) for shard in batch["shard"])
+        except SwathError as error:
+            return {"images": [0], "problem": [str(error)]}
+        return {"images": [done], "problem": [""]}
+
+
+def build(
+    cache: Storage,
+    local: Path | None,
+    shards: Sequence[FeatureShard],
+    built: Callable[[int], None],
+    resources: dict[str, float],
+) -> None:
+    """Compute shards on as many actors as trials would fit, each with a trial's resources.
+
+    Raises:
+        StoreError: A model or its images cannot be had.
+    """
+    ray.data.DataContext.get_current().enable_progress_bars = False
+    logging.getLogger("ray.data").setLevel(logging.ERROR)
+    total = ray.cluster_resources()
+    fits = [total.get(name.upper(), 0) // amount for name, amount in resources.items() if amount]
+    actors = int(max(1, min([*fits, len(shards)])))
+    rows = ray.data.from_items([{"shard": shard} for shard in shards], override_num_blocks=len(shards))
+    done = rows.map_batches(
+        _Builder,
+        fn_constructor_args=(cache.root, str(local or "")),
+        batch_size=1,
+        compute=ray.data.ActorPoolStrategy(size=actors),
+        num_cpus=resources["cpu"],
+        num_gpus=resources["gpu"] or None,
+    )
+    problems = []
+    for row in done.iter_rows():
+        if row["problem"]:
+            problems.append(str(row["problem"]))
+        else:
+            built(int(row["images"]))
+    if problems:
+        raise StoreError(problems[0])
