@@ -31,6 +31,7 @@ bench: setup
 	$(BIN)/python bench/trial_overhead.py
 
 simulate: setup
+	$(BIN)/python bench/honest_ensembles.py
 	$(BIN)/python bench/simulate.py
 
 demo: setup

@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 from sklearn.metrics import precision_recall_curve
 
 from swath import metrics
+from swath.audit.findings import Audit, read_audit
 from swath.metrics import METRIC_TITLES
 from swath.report.analysis import Analysis
 from swath.report.cells import CellResult, Floats, label_scores, positives
@@ -33,6 +34,7 @@ def numbers(results: Results, analyses: Sequence[Analysis]) -> dict[str, Any]:
         analyses: One per task.
     """
     sweep = results.sweep
+    audits = [read_audit(results.storage, a.task.data) for a in analyses]
     return json_value(
         {
             "sweep": results.name,
@@ -43,9 +45,15 @@ def numbers(results: Results, analyses: Sequence[Analysis]) -> dict[str, Any]:
             "counts": {state: n for state, n in results.counts().items() if n},
             "commands": commands(results),
             "made_by": "made by swath from the store of the sweep",
-            "tasks": [_task(analysis) for analysis in analyses],
+            "tasks": [{**_task(a), "audit": _audit(audit)} for a, audit in zip(analyses, audits, strict=True)],
         }
     )
+
+
+def _audit(audit: Audit | None) -> list[dict[str, Any]]:
+    """Findings of the data audit that the store keeps, most serious first; [] for none and for no audit."""
+    names = ("severity", "kind", "text", "count", "unit", "advice", "examples")
+    return [{n: getattr(finding, n) for n in names} for finding in (audit.findings if audit else ())]
 
 
 def json_value(value: Any) -> Any:

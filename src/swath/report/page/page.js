@@ -410,7 +410,10 @@ function draw(numbers) {
     if (task.mistakes?.length) section(parts, id("mistakes"), title("Worst mistakes"), [make("p", { class: "note" }, "Validation images on which the best cell is most wrong."), mistakes(task)]);
     if (task.trials.some((t) => t.state !== "COMPLETE" && t.state !== "UNFINISHED")) section(parts, id("states"), title("Stopped, failed, not run"), unfinished(task));
     if (task.audit?.length) section(parts, id("audit"), title("Data audit"), table(`audit-${at}`, [
-      { title: "severity", value: (f) => f.severity }, { title: "finding", value: (f) => f.title }, { title: "count", number: true, value: (f) => f.count }, { title: "what to do", value: (f) => f.cure }], task.audit));
+      { title: "severity", value: (f) => f.severity, kind: (f) => (f.severity === "serious" ? "bad" : "") },
+      { title: "finding", value: (f) => f.text },
+      { title: "count", number: true, value: (f) => f.count, text: (f) => `${f.count} ${f.unit}` },
+      { title: "what to do", value: (f) => f.advice }], task.audit));
   });
   if (numbers.sheets?.length) section(parts, "sheets", "Preprocessing", numbers.sheets.map((s) => make("figure", { class: "sheet" }, make("img", { src: s.picture, alt: s.title }), make("figcaption", {}, s.title))));
   section(parts, "settings", "How to reproduce", [make("pre", {}, make("code", {}, numbers.commands.join("\n"))),
