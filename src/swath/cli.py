@@ -28,6 +28,7 @@ USAGE = """swath: ablation and hyperparameter sweeps for image classification.
   swath import NAME MODEL --oof FILE  predictions of a model trained elsewhere, as a member of the ensembles
   swath blend FILE FILE ...           mix submission files
   swath submissions add NAME FILE     keep the competition's score of a submission, beside what validation said
+  swath compare A [B]                 what moved between two sweeps, or two dates of one, beyond noise
   swath dashboard NAME                the report as a live page of a running or finished sweep
   swath list                          the sweeps in a store
   swath detect label|finetune         boxes, and detectors fitted on them, for crops

@@ -131,6 +131,25 @@ def _submissions(argv: list[str]) -> None:
         )
 
 
+def _compare(argv: list[str]) -> None:
+    parser = _reader(
+        "compare", "What moved between two sweeps, or two dates of one, and whether it is more than noise."
+    )
+    parser.add_argument("a", help="name of the sweep before")
+    parser.add_argument("b", nargs="?", default="", help="name of the sweep after; left out, the same name")
+    parser.add_argument("--other-storage", default="", help="folder or URI of B's store, where it is another one")
+    parser.add_argument("--out", default="", help="the file to write; default ./reports/A--B.md")
+    values = parser.parse_args(argv)
+    from swath.report.compare_text import compare_sweeps, write_comparison
+
+    storage, name = _opened(values), values.b or values.a
+    other = Storage(absolute(values.other_storage, "--other-storage")) if values.other_storage else storage
+    text = compare_sweeps((storage, values.a), (other, name))
+    print(text)
+    out = values.out or f"reports/{values.a}--{name}.md"
+    print(f"comparison: {write_comparison(text, Path(absolute(out, '--out')))}")
+
+
 def _dashboard(argv: list[str]) -> None:
     parser = _reader("dashboard", "The report as a page that follows a running sweep.")
     parser.add_argument("name", help="name of the sweep")
@@ -156,6 +175,7 @@ READERS: dict[str, Callable[[list[str]], None]] = {
     "import": _import,
     "blend": _blend,
     "submissions": _submissions,
+    "compare": _compare,
     "dashboard": _dashboard,
     "list": _list,
 }

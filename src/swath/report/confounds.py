@@ -28,6 +28,15 @@ def confounds(factor: str, pairs: Sequence[tuple[TrialResult, TrialResult]]) -> 
     return tuple(found)
 
 
+def differences(a: Mapping[str, Any], b: Mapping[str, Any]) -> dict[str, tuple[str, str]]:
+    """The parts in which two specs differ, by readable name, each with both values as JSON (`null` where absent)."""
+    one, other = _parts(a), _parts(b)
+    return {
+        _TITLES.get(name, name.removeprefix("recipe.")): (one.get(name, "null"), other.get(name, "null"))
+        for name in _changed(one, other)
+    }
+
+
 def _parts(spec: Mapping[str, Any]) -> dict[str, str]:
     """What a trial is, in the parts that a factor may change, as text that can be compared."""
     recipe = spec.get("recipe", {})
