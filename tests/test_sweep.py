@@ -418,3 +418,9 @@ def test_resources_out_of_range_are_named_with_the_allowed_ones() -> None:
     for gpus in (1.5, -0.5, -1):
         (problem,) = Resources(1, gpus).problems()
         assert problem == f"gpus={gpus!r}: give a share below 1, e.g. 0.5, or a whole number."
+    assert Resources(1, 1, 4).problems() == Resources(2, None, 2).problems() == Resources(1, 0, 2).problems() == []
+    for workers in (0, 1.5):
+        (problem,) = Resources(workers=workers).problems()  # type: ignore[arg-type]
+        assert problem == f"workers={workers!r}: a trial takes a whole number of workers, 1 or more."
+    (problem,) = Resources(1, 0.5, 2).problems()
+    assert problem.startswith("workers=2, gpus=0.5: each worker of a trial takes one whole GPU or none")

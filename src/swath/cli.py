@@ -50,6 +50,7 @@ class RunOptions:
     cpus: int
     gpus: float | None
     track: list[str]
+    workers: int
 
 
 def main(sweep_function: SweepFunction, argv: Sequence[str] | None = None) -> None:
@@ -97,9 +98,8 @@ def _run_function(sweep_function: SweepFunction, argv: Sequence[str], check_only
     from swath.plan import Places, make_plan
     from swath.smoke import smoke
 
-    resources = Resources(options.cpus, options.gpus)
-    if resources.problems():
-        raise InputError(resources.problems())
+    resources = Resources(options.cpus, options.gpus, options.workers)
+    raise_if_any([*resources.problems(), *_inline_problems(options)])
     storage = absolute(options.storage, "--storage")
     cache = options.cache and absolute(options.cache, "--cache")
     if is_uri(cache):
@@ -127,6 +127,12 @@ def _run_function(sweep_function: SweepFunction, argv: Sequence[str], check_only
     write(places.storage, sweep.name, out)
     if plan.outcomes and all(outcome.state == "FAILED" for outcome in plan.outcomes.values()):
         raise SwathError("every trial of the sweep has failed; the leaderboard says why")
+
+
+def _inline_problems(options: RunOptions) -> list[str]:
+    if options.inline and options.workers > 1:
+        return [f"--inline is one process, --workers={options.workers} are several: leave one of the two out."]
+    return []
 
 
 def _tracking(options: RunOptions, name: str, out: Path | None) -> Any:
@@ -217,6 +223,12 @@ def _add_run_options(parser: ArgumentParser) -> None:
         choices=["tensorboard", "mlflow", "wandb"],
         default=[],
         help="send the trials to TensorBoard (files beside the report), MLflow or Weights & Biases as well",
+    )
+    add(
+        "--workers",
+        type=int,
+        default=1,
+        help="workers that train one trial together; --cpus and --gpus are then those of each",
     )
 
 

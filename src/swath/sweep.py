@@ -56,12 +56,16 @@ class Resources:
     """What one trial gets; never part of a trial's identity, but for the threads.
 
     Attributes:
-        cpus: CPUs, and threads of a trial that trains on them.
-        gpus: GPUs or a share of one; None takes a whole one where the cluster has any.
+        cpus: CPUs of each worker, and threads of one that trains on them.
+        gpus: GPUs of each worker, or a share of one; None takes a whole one where the cluster has any. A trial with a
+            share waits until that share of the GPU's memory is free.
+        workers: Workers that train one trial together, each on its own GPU (or CPUs). They share each batch of the
+            recipe, so the result is that of one worker, up to float order and the draws of dropout.
     """
 
     cpus: int = 1
     gpus: float | None = None
+    workers: int = 1
 
     def problems(self) -> list[str]:
         """Sentences about values out of range."""
@@ -70,6 +74,13 @@ class Resources:
             found.append(f"cpus={self.cpus!r}: a trial takes a whole number of CPUs, 1 or more.")
         if self.gpus is not None and not (0 <= self.gpus < 1 or (self.gpus >= 1 and float(self.gpus).is_integer())):
             found.append(f"gpus={self.gpus!r}: give a share below 1, e.g. 0.5, or a whole number.")
+        if not isinstance(self.workers, int) or self.workers < 1:
+            found.append(f"workers={self.workers!r}: a trial takes a whole number of workers, 1 or more.")
+        elif self.workers > 1 and self.gpus not in (None, 0, 1):
+            found.append(
+                f"workers={self.workers}, gpus={self.gpus:g}: each worker of a trial takes one whole GPU or none; give "
+                "gpus=1, gpus=0 or leave it out."
+            )
         return found
 
 

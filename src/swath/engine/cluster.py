@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from types import TracebackType
 
-from swath.engine.base import Listener, Probe, Work
+from swath.engine.base import Listener, PerTrial, Probe, Work
 from swath.engine.trackers import NOBODY, Tracking
 from swath.errors import InputError
 from swath.paths import Storage
@@ -48,7 +48,7 @@ class RayEngine:
             # A dashboard belongs to a cluster; one that lives as long as a sweep only costs start-up time.
             dashboard = False if address == "local" else None
             ray.init(address, include_dashboard=dashboard, logging_level=logging.ERROR, log_to_driver=False)
-        self._per_trial = self._fit([node["Resources"] for node in ray.nodes() if node["Alive"]])
+        self._per_trial = self.fit([node["Resources"] for node in ray.nodes() if node["Alive"]])
         return self
 
     def __exit__(
@@ -59,22 +59,30 @@ class RayEngine:
 
             ray.shutdown()
 
-    def _fit(self, nodes: Sequence[Mapping[str, float]]) -> dict[str, float]:
-        """Resources of one trial on this cluster: a whole GPU each where there are any and none was asked for."""
+    def fit(self, nodes: Sequence[Mapping[str, float]]) -> PerTrial:
+        """What a trial takes of this cluster: a whole GPU each where there are any and none was asked for."""
         asked = self._resources
         gpus = asked.gpus if asked.gpus is not None else float(any(n.get("GPU", 0) >= 1 for n in nodes))
-        if not any(n.get("CPU", 0) >= asked.cpus and n.get("GPU", 0) >= gpus for n in nodes):
+        wanted = {"CPU": asked.cpus, "GPU": gpus}
+        room = sum(int(min(n.get(name, 0) / count for name, count in wanted.items() if count)) for n in nodes)
+        if room < asked.workers:
             found = "; ".join(f"{n.get('CPU', 0):g} CPUs and {n.get('GPU', 0):g} GPUs" for n in nodes)
+            if asked.workers == 1:
+                raise InputError(
+                    f"a trial asks for {asked.cpus} CPUs and {gpus:g} GPUs, and no node has as many: there are "
+                    f"{found}. Lower --cpus or --gpus, or use larger nodes."
+                )
             raise InputError(
-                f"a trial asks for {asked.cpus} CPUs and {gpus:g} GPUs, and no node has as many: there are {found}. "
-                "Lower --cpus or --gpus, or use larger nodes."
+                f"a trial asks for {asked.workers} workers with {asked.cpus} CPUs and {gpus:g} GPUs each, and there is "
+                f"room for {room}: there are {found}. Lower --workers, --cpus or --gpus, or use more nodes."
             )
-        return {"cpu": float(asked.cpus), "gpu": float(gpus)}
+        at_once = room // asked.workers if asked.workers > 1 else 0
+        return PerTrial(float(asked.cpus), float(gpus), asked.workers, at_once)
 
     @property
     def per_trial(self) -> dict[str, float]:
         """`cpu` and `gpu` of one trial on this cluster."""
-        return self._per_trial
+        return {"cpu": self._per_trial.cpus, "gpu": self._per_trial.gpus}
 
     def build(self, cache: Storage, work: Work, numbers: Sequence[int], built: Callable[[int], None]) -> None:
         from swath.engine import data

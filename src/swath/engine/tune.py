@@ -4,9 +4,10 @@ A trial's state is in swath's own store, so Tune keeps nothing that grows with t
 """
 
 import dataclasses
+import functools
 import os
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Generator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -14,12 +15,10 @@ from ray import tune
 from ray.tune.experiment import Trial as TuneTrial
 from ray.tune.schedulers import FIFOScheduler, TrialScheduler
 
-from swath.engine.base import Listener
+from swath.engine.base import CRASHES_ALLOWED, Listener, PerTrial
+from swath.engine.gpu_memory import wait_for_memory
 from swath.engine.trackers import Tracking, folder_name
 from swath.trial_job import Job, Report
-
-CRASHES_ALLOWED = 2
-"""How often a trial whose process or node was lost is started again from its last epoch."""
 
 
 class _Unpickled:
@@ -57,7 +56,7 @@ class _Events(_Unpickled, tune.Callback):
         self._listener.crashed(fingerprint, f"{said}its process was lost {CRASHES_ALLOWED + 1} times")
 
 
-def _run(config: dict[str, Any], jobs: dict[str, Job]) -> None:
+def _run(config: dict[str, Any], jobs: dict[str, Job], per_trial: PerTrial) -> None:
     # A stopped trial may be slow to let go of its lease on an object store; by default Ray would give up on it after
     # two seconds and take the next trial of this actor with it.
     os.environ.setdefault("TUNE_FUNCTION_THREAD_TIMEOUT_S", "600")
@@ -67,28 +66,43 @@ def _run(config: dict[str, Any], jobs: dict[str, Job]) -> None:
     run_trial(
         jobs[config["trial"]["fingerprint"]],
         lambda report: tune.report({**dataclasses.asdict(report), "timesteps_total": report.epoch}),
+        functools.partial(_epochs, per_trial=per_trial),
     )
 
 
-def train(jobs: Sequence[Job], listener: Listener, resources: dict[str, float], tracking: Tracking) -> None:
+def _epochs(job: Job, per_trial: PerTrial) -> Generator[Report]:
+    """Train in this process, or in those of several workers."""
+    if per_trial.workers > 1:
+        from swath.engine import workers
+
+        yield from workers.epochs(job, per_trial)
+        return
+    from swath.trial import trial_epochs
+
+    wait_for_memory(per_trial.gpus)
+    yield from trial_epochs(job)
+
+
+def train(jobs: Sequence[Job], listener: Listener, per_trial: PerTrial, tracking: Tracking) -> None:
     """Run all jobs, as many at once as the resources of the cluster allow.
 
     Args:
         jobs: In the order they should start.
         listener: Hears of a crash only after a trial's process was lost more than `CRASHES_ALLOWED` times.
-        resources: Of one trial, `{"cpu": 1, "gpu": 0.5}`.
+        per_trial: What each takes.
         tracking: Who else hears of the trials.
     """
     by_fingerprint = {job.spec.fingerprint: job for job in jobs}
     told = [{"fingerprint": fingerprint, **job.described} for fingerprint, job in by_fingerprint.items()]
-    trainable = tune.with_resources(tune.with_parameters(_run, jobs=by_fingerprint), resources)
+    trainable = tune.with_parameters(_run, jobs=by_fingerprint, per_trial=per_trial)
     with tempfile.TemporaryDirectory(prefix="swath-tune-", ignore_cleanup_errors=True) as scratch:
         tuner = tune.Tuner(
-            trainable,
+            tune.with_resources(trainable, _resources(per_trial)),
             param_space={"trial": tune.grid_search(told)},
             tune_config=tune.TuneConfig(
                 reuse_actors=True,
                 scheduler=_Scheduler(listener),
+                max_concurrent_trials=per_trial.at_once or None,
                 trial_name_creator=lambda trial: folder_name(trial.config["trial"]),
                 trial_dirname_creator=lambda trial: trial.trial_id,
             ),
@@ -101,3 +115,12 @@ def train(jobs: Sequence[Job], listener: Listener, resources: dict[str, float], 
             ),
         )
         tuner.fit()
+
+
+def _resources(per_trial: PerTrial) -> dict[str, float]:
+    """Of the trial's own process; workers take theirs when it starts them."""
+    if per_trial.workers > 1:
+        from swath.engine.workers import TRIAL_CPUS
+
+        return {"cpu": TRIAL_CPUS}
+    return {"cpu": per_trial.cpus, "gpu": per_trial.gpus}
