@@ -37,7 +37,7 @@ def test_the_ends_of_the_ranges_are_allowed() -> None:
     [
         ("epochs", "a whole number from 1 to 100000", (0, 100_001, 1.0, True, "3", None)),
         ("batch_size", "a whole number from 2 to 65536", (1, 65_537, 2.0, "3")),
-        ("image_size", "a whole number from 16 to 2048", (15, 2049, 64.0, "native")),
+        ("image_size", "a whole number from 16 to 2048, or 'native'", (15, 2049, 64.0, "nativ")),
         ("lr", "above 0 and at most 10", (0, -1e-3, 10.1, float("nan"), "1e-3", None)),
         ("weight_decay", "0 or more", (-1e-9, float("nan"), "0", float("inf"))),
     ],

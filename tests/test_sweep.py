@@ -319,7 +319,8 @@ def test_a_resize_stands_last_and_agrees_with_the_recipe() -> None:
 @pytest.mark.parametrize("loss", ["focl", BCE, None, grid("focl", BCE())])
 def test_a_loss_that_is_no_value_says_how_to_write_it(loss: Any) -> None:
     check(
-        problems(loss=loss), r"unknown loss .*Allowed: Asymmetric, BCE, Focal. Write it as a value, e.g. losses.BCE\(\)"
+        problems(loss=loss),
+        r"unknown loss .*Allowed: Asymmetric, BCE, CrossEntropy, Focal, TwoWay. Write it as a value, e\.g\. losses",
     )
 
 

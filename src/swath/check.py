@@ -94,7 +94,7 @@ def _cost(plan: Plan) -> list[str]:
 
 def _measured(plan: Plan, lacking: list[PlannedTrial]) -> dict[str, float]:
     def kind(t: PlannedTrial) -> tuple[str, str, int, int]:
-        return (t.spec.data, t.spec.backbone.model, t.spec.recipe.image_size, t.spec.recipe.batch_size)
+        return (t.spec.data, t.spec.backbone.model, t.spec.recipe.side_px, t.spec.recipe.batch_size)
 
     done = {kind(t): t for t in plan.trials if t.spec.fingerprint in plan.outcomes}
     tables = dict(zip(done, plan.read(list(done.values()), Trial.metrics), strict=True))

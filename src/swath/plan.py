@@ -251,7 +251,7 @@ class Plan:
             if all(self._has(t, retry_failed=False) for t in own):
                 evaluated = [self._evaluated(own, point) for point in self.points[cell.label]]
                 self.points[cell.label] += search.ask(space_of(cell), evaluated)[: search.n - len(evaluated)]
-        new = [c for c in expand(self.sweep, self.points) if c.label not in known]
+        new = [c.sized() for c in expand(self.sweep, self.points) if c.label not in known]
         raise_if_any(problem for cell in new for problem in cell_problems(cell))
         added = self.trials_of(new)
         self.refresh(added)
@@ -333,9 +333,10 @@ def make_plan(sweep: Sweep, places: Places, threads: int = 1) -> Plan:
     raise_if_any(problems)
     problems += places.storage.problems()
     points = {} if problems else _points(sweep, places)
-    cells = expand(sweep, points)
+    cells = [cell.sized() for cell in expand(sweep, points)]
+    edges = [cell.sized() for cell in edge_cells(sweep)]
     problems += label_problems(cells) + published_problems(sweep, cells)
-    problems += itertools.chain.from_iterable(cell_problems(cell) for cell in [*cells, *edge_cells(sweep)])
+    problems += itertools.chain.from_iterable(cell_problems(cell) for cell in [*cells, *edges])
     backbones = dict.fromkeys(c.backbone for c in cells if isinstance(c.sweep.backbone, Backbone | str))
     problems += itertools.chain.from_iterable(model_names.file_problems(b) for b in backbones)
     notes: list[str] = []
@@ -348,7 +349,7 @@ def make_plan(sweep: Sweep, places: Places, threads: int = 1) -> Plan:
             problems += error.problems
     problems += crop_problems(_crops(cells, tasks))
     raise_if_any(problems)
-    used = dict.fromkeys((c.sweep.task, _chain(c)) for c in [*cells, *edge_cells(sweep)])
+    used = dict.fromkeys((c.sweep.task, _chain(c)) for c in [*cells, *edges])
     for task in {task for task, chain in used if reads_hires(chain)}:
         tasks[task] = tasks[task].with_hires(places.memory)
     raise_if_any(p for task, chain in used for p in chain_problems_on(tasks[task], chain))
@@ -445,7 +446,7 @@ def code_commit() -> str:
 
 
 def _chain(cell: Cell) -> Preprocess:
-    return finished(cell.sweep.preprocess, cell.sweep.recipe.image_size)
+    return finished(cell.sweep.preprocess, cell.sweep.recipe.side_px)
 
 
 def _planned(

@@ -22,6 +22,7 @@ STEMS = ("adapt", "reinit")
 POOLS = ("default", "mean", "max", "first_token")
 HEADS = ("linear", "stacked")
 HF = "hf:"
+NATIVE = "native"
 
 
 @dataclass(frozen=True)
@@ -34,7 +35,8 @@ class Recipe(Description):
         optimizer: `adam` (weight decay as an L2 term), `adamw` (decoupled) or `sgd` (Nesterov, see `momentum`).
         lr: Learning rate, above 0 and at most 10; the highest one where a schedule changes it.
         weight_decay: 0 or more, finite.
-        image_size: Side of the square the model sees, in pixels, 16 to 2048.
+        image_size: Side of the square the model sees, in pixels, 16 to 2048; `native` is the size that the backbone was
+            pretrained on, as a number in the trials.
         momentum: Of sgd, 0 to 0.999.
         decayed: Weight decay acts on `all` parameters, or on `matrices` only: not on biases and normalisation.
         layer_decay: Learning rate factor from each layer to the one before it, above 0 to 1; 1 trains all layers alike
@@ -71,7 +73,7 @@ class Recipe(Description):
     optimizer: Literal["adam", "adamw", "sgd"] = "adam"
     lr: float = 3e-4
     weight_decay: float = 0.0
-    image_size: int = 224
+    image_size: int | Literal["native"] = 224
     momentum: float = 0.9
     decayed: Literal["all", "matrices"] = "all"
     layer_decay: float = 1.0
@@ -93,8 +95,10 @@ class Recipe(Description):
 
     def problems(self) -> list[str]:
         found = []
-        for field, low, high in (("epochs", 1, 100_000), ("batch_size", 2, 65_536), ("image_size", 16, 2048)):
+        for field, low, high in (("epochs", 1, 100_000), ("batch_size", 2, 65_536)):
             found += whole(self, field, low, high)
+        if self.image_size != NATIVE:
+            found += [f"{p[:-1]}, or 'native'." for p in whole(self, "image_size", 16, 2048)]
         if self.optimizer not in OPTIMIZERS:
             found.append(unknown("optimizer", self.optimizer, OPTIMIZERS))
         if not (isinstance(self.lr, int | float) and 0 < self.lr <= 10):
@@ -126,6 +130,12 @@ class Recipe(Description):
         if all(isinstance(s, int) and 16 <= s <= 2048 for s in given) and len(set(given)) == len(given):
             return []
         return [f"Recipe(tta_sizes={sizes!r}): give a tuple of different whole numbers from 16 to 2048, or ()."]
+
+    @property
+    def side_px(self) -> int:
+        """The image size of a planned trial's recipe, in which "native" has become a number."""
+        assert self.image_size != NATIVE
+        return self.image_size
 
     @property
     def shares_features(self) -> bool:

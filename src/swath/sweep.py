@@ -15,6 +15,7 @@ from swath.losses import BCE, Loss
 from swath.recipe import Backbone, Recipe
 from swath.registry import unknown
 from swath.search import Point, Range, Search, described, names, ranges, resolved
+from swath.sizes import size_problems, sized
 from swath.splits import Holdout, KFold, Split
 from swath.task import Task
 
@@ -171,6 +172,13 @@ class Cell:
         """The backbone as a value."""
         given = self.sweep.backbone
         return given if isinstance(given, Backbone) else Backbone(cast(str, given))
+
+    def sized(self) -> "Cell":
+        """The same with a number of pixels in place of "native": only its label still says so."""
+        recipe = self.sweep.recipe
+        if not isinstance(recipe, Recipe) or not isinstance(self.sweep.backbone, Backbone | str):
+            return self
+        return replace(self, sweep=replace(self.sweep, recipe=sized(recipe, self.backbone)))
 
     @property
     def label(self) -> str:
@@ -414,8 +422,8 @@ def cell_problems(cell: Cell) -> list[str]:
     found += chain
     found += _typed("split", sweep.split, Split, "holdout(0.2)")
     found += _typed("recipe", sweep.recipe, Recipe, "Recipe(epochs=20)")
-    if not chain and isinstance(sweep.recipe, Recipe):
-        found += _size_problems(sweep)
+    if not chain and isinstance(sweep.recipe, Recipe) and isinstance(sweep.backbone, Backbone | str):
+        found += size_problems(sweep.preprocess, sweep.recipe, cell.backbone)
     if isinstance(sweep.loss, Loss) and isinstance(sweep.recipe, Recipe):
         found += losses.combination_problems(sweep.loss, sweep.recipe.label_smoothing, sweep.recipe.class_weights)
     if sweep.stop is not None:
@@ -424,18 +432,6 @@ def cell_problems(cell: Cell) -> list[str]:
         return [*found, f"backbone={sweep.backbone!r}: give a timm name or a Backbone."]
     backbone = cell.backbone
     return [*found, *backbone.problems(), *model_names.problems(backbone)]
-
-
-def _size_problems(sweep: Sweep) -> list[str]:
-    """A sentence when the chain gives smaller images than the recipe says the model sees; larger ones are cropped."""
-    wanted = sweep.recipe.image_size
-    return [
-        f"preprocess={chains.label(sweep.preprocess)} gives images of {size} px, Recipe(image_size={wanted!r}) says "
-        "the model sees larger ones: leave size_px out of Resize, or make it as large or larger (then random crops "
-        "have room, and validation takes the centre)."
-        for size in sorted(chains.sizes_px(sweep.preprocess, wanted))
-        if isinstance(wanted, int) and size < wanted
-    ]
 
 
 def _typed(field: str, value: Any, kind: type[Description], example: str) -> list[str]:

@@ -179,7 +179,7 @@ class Trainer:
             DivergedError: The loss is not finite, or what the model makes of the validation images is not; names
                 the epoch, and the step.
         """
-        augmenter = Augmenter(self.recipe.augment, self.recipe.image_size, len(train), self.seed)
+        augmenter = Augmenter(self.recipe.augment, self.recipe.side_px, len(train), self.seed)
         while not self.ended:
             started = time.perf_counter()
             self.epoch += 1
@@ -342,7 +342,7 @@ class Trainer:
         mine = self.team.share(0, len(part))
         size = max(self.recipe.batch_size, 32) * self.micro_batch // self.recipe.batch_size
         for images, targets in in_order(part.between(mine.start, mine.end), max(1, size)):
-            whole = images if sizes else centre(images, self.recipe.image_size)
+            whole = images if sizes else centre(images, self.recipe.side_px)
             with self._autocast():
                 found.append(mean_logits(net, self._inputs((whole, targets))[0], mode, sizes).cpu())
         gathered = self.team.gathered(torch.cat(found), len(part), self.device)

@@ -210,7 +210,7 @@ def _model(job: Job, train: Part) -> Model:
         features = train.images.take([]).shape[1]
         return Model(backbones.new_head(features, classes, spec.backbone.drop_rate, spec.seed), (), ())
     backbone = replace(spec.backbone, weights=job.weights_file)
-    size = spec.recipe.image_size
+    size = spec.recipe.side_px
     if spec.recipe.freeze == "backbone":
         return backbones.build_frozen(backbone, classes, spec.in_chans, size, spec.seed)
     return backbones.build(backbone, classes, spec.in_chans, size, spec.seed, check=False)

@@ -63,7 +63,7 @@ def _probes(plan: Plan, lacking: list[PlannedTrial], retry_failed: bool) -> list
     """The pretrained backbones that will be built: not those whose features are all there."""
     uncomputed = {f.key for f in plan.features_to_build(retry_failed)}
     found = {
-        Probe(replace(t.spec.backbone, weights=t.weights_file), t.spec.recipe.image_size)
+        Probe(replace(t.spec.backbone, weights=t.weights_file), t.spec.recipe.side_px)
         for t in lacking
         if t.spec.backbone.pretrained and (not t.features or any(f.key in uncomputed for f in t.features.values()))
     }
