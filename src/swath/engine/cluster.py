@@ -94,7 +94,7 @@ class RayEngine:
     ) -> None:
         from swath.engine import features
 
-        features.build(cache, local, shards, built, self._per_trial)
+        features.build(cache, local, shards, built, self.per_trial)
 
     def probe(self, probes: Sequence[Probe]) -> list[str]:
         import ray
