@@ -1,5 +1,6 @@
 """The `swath` commands that need a store, or submission files, but no sweep script."""
 
+import math
 import os
 import sys
 from collections.abc import Callable
@@ -31,13 +32,13 @@ def _writable(folder: Path) -> Path:
     return folder
 
 
-def write(storage: Storage, name: str, out: Path | None) -> None:
+def write(storage: Storage, name: str, out: Path | None, max_ms: float = math.inf) -> None:
     """Write a sweep's report where there is a folder for it, and print its summary."""
     from swath.report.collect import read_results
     from swath.report.write import summary, write_results
 
     results = read_results(storage, name)
-    leaderboard = write_results(results, out) if out else None
+    leaderboard = write_results(results, out, max_ms) if out else None
     print(summary(results, leaderboard))
     if not leaderboard:
         print(f"report: run `swath report {name} --storage {storage.root}` where you want its files")
@@ -53,13 +54,30 @@ def _opened(values: Namespace) -> Storage:
     return Storage(absolute(values.storage, "--storage"))
 
 
+def _add_bound(parser: ArgumentParser) -> None:
+    parser.add_argument(
+        "--max-ms-per-image",
+        type=float,
+        default=math.inf,
+        help="choose only ensembles whose members take at most so many milliseconds for an image all together, fold "
+        "models and test-time augmentation counted, as measured in training",
+    )
+
+
+def _bound(values: Namespace) -> float:
+    if not values.max_ms_per_image > 0:
+        raise InputError(f"--max-ms-per-image {values.max_ms_per_image}: give milliseconds above 0, e.g. 20.")
+    return values.max_ms_per_image
+
+
 def _report(argv: list[str]) -> None:
     parser = _reader("report", "Leaderboard, ensembles and pictures of a sweep, from the store alone.")
     parser.add_argument("name", help="name of the sweep")
     parser.add_argument("--out", default="", help="folder for the report; default ./reports/NAME")
+    _add_bound(parser)
     values = parser.parse_args(argv)
     storage = _opened(values)
-    write(storage, values.name, report_folder(values.out, values.name, storage))
+    write(storage, values.name, report_folder(values.out, values.name, storage), _bound(values))
 
 
 def _predict(argv: list[str]) -> None:
@@ -72,10 +90,12 @@ def _predict(argv: list[str]) -> None:
     )
     parser.add_argument("--out", default="submission.csv", help="the file to write")
     parser.add_argument("--task", default="", help="which task, where the sweep has several")
+    _add_bound(parser)
     values = parser.parse_args(argv)
     from swath.report.submission import predict
 
-    path = predict(_opened(values), values.name, values.ensemble, absolute(values.out, "--out"), values.task)
+    out = absolute(values.out, "--out")
+    path = predict(_opened(values), values.name, values.ensemble, out, values.task, _bound(values))
     print(f"submission: {path}")
 
 

@@ -87,7 +87,7 @@ def _part_predictions(pool: Pool, name: str, parts, part):
 def test_json_names_members_weights_score_and_choice(scenes_task: TaskResults):
     entry = next(e for e in ensembles(Pool.of(scenes_task)) if e.name == "top2").json("data-scenes")
     assert json.loads(json.dumps(entry)) == entry
-    assert set(entry) == {"members", "average", "cross_fit_score", "interval", "choice", "data"}
+    assert set(entry) == {"members", "average", "cross_fit_score", "interval", "choice", "data", "ms_per_image"}
     assert [m["weight"] for m in entry["members"]] == [0.5, 0.5]
 
 

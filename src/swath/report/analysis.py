@@ -1,5 +1,6 @@
 """All that is computed from one task's results, once, for the leaderboard, the pictures and the tables alike."""
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -25,6 +26,7 @@ class Analysis:
         diversity: What averaging runs that differ in one factor is worth.
         thresholds: Per label, for the best ensemble of a multilabel task; None where they cannot be cross-fitted.
         calibration: Of the best ensemble; None likewise.
+        max_ms: The most milliseconds that all members of an ensemble may take for an image.
     """
 
     task: TaskResults
@@ -34,6 +36,7 @@ class Analysis:
     diversity: Sequence[Diversity] = ()
     thresholds: Thresholds | None = None
     calibration: Calibration | None = None
+    max_ms: float = math.inf
 
     @property
     def baseline(self) -> CellResult | None:
@@ -41,9 +44,9 @@ class Analysis:
         return next((c for c in self.cells if c.baseline), None)
 
 
-def analyse(task: TaskResults) -> Analysis:
-    """Compute a task's numbers."""
-    pool = Pool.of(task)
+def analyse(task: TaskResults, max_ms: float = math.inf) -> Analysis:
+    """Compute a task's numbers; ensembles keep to a bound on the milliseconds they take for an image."""
+    pool = Pool.of(task, max_ms)
     found = ensembles(pool)
     return Analysis(
         task,
@@ -52,6 +55,7 @@ def analyse(task: TaskResults) -> Analysis:
         found,
         diversity(pool) if len(pool.runs) > 1 else (),
         *_of_best(pool, found),
+        max_ms,
     )
 
 

@@ -48,6 +48,11 @@ class Run:
         return tuple(t.fingerprint for t in self.trials)
 
     @property
+    def ms_per_image(self) -> float:
+        """Milliseconds to predict an image by all its fold models, augmented views included; NaN if not measured."""
+        return sum(t.last("ms_per_image") for t in self.trials)
+
+    @property
     def probabilities(self) -> Floats:
         """[N, C] on the validation images of all folds, fold after fold."""
         return np.concatenate([t.probabilities for t in self.trials])

@@ -3,6 +3,7 @@
 A member is a run: a cell with one seed, on every fold. Where a sweep has one split, a run is a trial.
 """
 
+import math
 from dataclasses import dataclass
 from typing import Any
 
@@ -56,6 +57,11 @@ class Ensemble:
         return len(self.members)
 
     @property
+    def ms_per_image(self) -> float:
+        """Milliseconds that all members take for an image; NaN where one was not measured."""
+        return sum(run.ms_per_image for run in self.members)
+
+    @property
     def trials(self) -> tuple[str, ...]:
         """Fingerprints of its members' trials."""
         return tuple(f for run in self.members for f in run.fingerprints)
@@ -72,6 +78,7 @@ class Ensemble:
             "interval": None if np.isnan(self.low) else [self.low, self.high],
             "choice": choice(self.name),
             "data": data,
+            "ms_per_image": None if np.isnan(self.ms_per_image) else self.ms_per_image,
         }
 
 
@@ -99,22 +106,23 @@ def ensembles(pool: Pool, only: str = "") -> list[Ensemble]:
     return [_ensemble(pool, name, rule(everything), fitted, sizes[name], replicates) for name, rule in named.items()]
 
 
-def ensemble_names(task: TaskResults) -> list[str]:
-    """Names of the ensembles that a task's finished runs allow."""
-    return list(rules(task, len(Pool.of(task).runs)))
+def ensemble_names(task: TaskResults, max_ms: float = math.inf) -> list[str]:
+    """Names of the ensembles that a task's finished runs allow, of those that keep the bound."""
+    return list(rules(task, len(Pool.of(task, max_ms).runs)))
 
 
-def chosen(task: TaskResults, name: str) -> tuple[list[tuple[Run, float]], Average]:
+def chosen(task: TaskResults, name: str, max_ms: float = math.inf) -> tuple[list[tuple[Run, float]], Average]:
     """The runs of one ensemble with their weights, chosen on all validation images as in `ensembles`.
 
     Args:
         task: The task.
         name: One of `ensemble_names`.
+        max_ms: The most milliseconds that all members may take for an image.
 
     Returns:
         The members, and what of them is averaged.
     """
-    pool = Pool.of(task)
+    pool = Pool.of(task, max_ms)
     mix = rules(task, len(pool.runs))[name](pool.view())
     return [(pool.runs[m], weight) for m, weight in zip(mix.members, mix.weights, strict=True)], mix.average
 

@@ -20,7 +20,7 @@ def ensembles_section(analysis: Analysis) -> list[str]:
     by_name = {e.name: e for e in analysis.ensembles}
     best = by_name[BEST]
     headers = ["ensemble", "members", "cross-fitted score", "95 % interval", "points to single", "95 % interval"]
-    found = [table(headers, [_row(e) for e in analysis.ensembles], "l"), _note(best)]
+    found = [table(headers, [_row(e) for e in analysis.ensembles], "l"), _note(best), *_cost(analysis, best)]
     if best.size > 1 or best.average == "probabilities":
         found += _members(analysis, best)
     if analysis.diversity:
@@ -60,6 +60,17 @@ def _note(best: Ensemble) -> str:
         f"number of members is chosen, too: {sizes}. `best-per-...` takes {choice('best-per-level')}; `greedy` is "
         f"{choice('greedy')}; `weighted` has {choice('weighted')}; `{RANKS}` averages ranks of the members of `{BEST}`."
     )
+
+
+def _cost(analysis: Analysis, best: Ensemble) -> list[str]:
+    """What predicting with the best ensemble takes, and the bound on it."""
+    if math.isnan(best.ms_per_image):
+        return []
+    bound = f"; chosen were only ensembles of {analysis.max_ms:g} ms or less" if analysis.max_ms < math.inf else ""
+    return [
+        f"All members of `{best.name}` together take {best.ms_per_image:.3g} ms for an image, fold models and test-"
+        f"time augmentation counted, as measured in training{bound}."
+    ]
 
 
 def _members(analysis: Analysis, best: Ensemble) -> list[str]:

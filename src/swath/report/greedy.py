@@ -20,7 +20,7 @@ def greedy_counts(view: View) -> NDArray[np.int64]:
     seen = view.thinned(_VALUES)
     ranked = seen.order[:CANDIDATES]
     bags = [ranked]
-    if len(ranked) >= 2 * BAGS:
+    if len(ranked) >= 2 * BAGS and not view.bounded:  # the members of several bags together would break a bound
         rng = np.random.default_rng(0)
         bags = [ranked[np.sort(rng.permutation(len(ranked))[: len(ranked) // 2])] for _ in range(BAGS)]
     counts = np.zeros(len(view.scores), np.int64)
@@ -36,7 +36,9 @@ def _picks(view: View, ranked: NDArray[np.int64]) -> list[int]:
     total = p[picks].sum(axis=0)
     best_score, best_length = view.score(total / len(picks)), len(picks)
     while len(picks) < PICKS and len(picks) - best_length < PATIENCE:
-        scores = _sortable([view.score((total + p[m]) / (len(picks) + 1)) for m in ranked])
+        fits = _fitting(view, picks, ranked)
+        scores = np.full(len(ranked), -np.inf)
+        scores[fits] = _sortable([view.score((total + p[m]) / (len(picks) + 1)) for m in ranked[fits]])
         pick = int(np.argmax(scores))
         picks.append(int(ranked[pick]))
         total = total + p[ranked[pick]]
@@ -45,9 +47,19 @@ def _picks(view: View, ranked: NDArray[np.int64]) -> list[int]:
     return picks[:best_length]
 
 
+def _fitting(view: View, picks: list[int], ranked: NDArray[np.int64]) -> NDArray[np.bool_]:
+    """Which candidates fit the bound beside the picks; one that was picked before costs nothing more."""
+    if not view.bounded:
+        return np.ones(len(ranked), bool)
+    members = set(picks)
+    spent = sum(view.costs[m] for m in members)
+    return np.array([m in members or spent + view.costs[m] <= view.bound for m in ranked.tolist()])
+
+
 def _sorted_start(view: View, ranked: NDArray[np.int64]) -> list[int]:
     """The best first candidates, as many of up to five as average best."""
-    sums = view.probabilities[ranked[:5]].cumsum(axis=0)
+    ranked = np.array(view.affordable(ranked[:5]))
+    sums = view.probabilities[ranked].cumsum(axis=0)
     scores = _sortable([view.score(total / k) for k, total in enumerate(sums, start=1)])
     return [int(m) for m in ranked[: int(np.argmax(scores)) + 1]]
 

@@ -92,25 +92,26 @@ def choice(name: str) -> str:
 
 
 def top(view: View, size: int) -> Mix:
-    """The best `size` candidates."""
-    return uniform(view.order[:size])
+    """The best `size` candidates; where the bound is met before, those that fit."""
+    return uniform(view.affordable(view.order)[:size])
 
 
 def everyone(view: View) -> Mix:
-    """All candidates."""
-    return uniform(view.order)
+    """All candidates that fit, the best first."""
+    return uniform(view.affordable(view.order))
 
 
 def best(view: View) -> Mix:
     """The best candidates, as many as score highest together."""
-    sizes = [1, *(k for k in SIZES if k <= len(view.order))]
+    order = view.affordable(view.order)
+    sizes = [1, *(k for k in SIZES if k <= len(order))]
     total, scores = np.zeros_like(view.probabilities[0]), []
-    for k, member in enumerate(view.order[: sizes[-1]], start=1):
+    for k, member in enumerate(order[: sizes[-1]], start=1):
         total = total + view.probabilities[member]
         if k in sizes:
             scores.append(view.score(total / k))
     size = min(zip(sizes, scores, strict=True), key=lambda pair: rank_key(pair[1]))[0]
-    return uniform(view.order[:size])
+    return uniform(order[:size])
 
 
 def best_by_rank(view: View) -> Mix:
@@ -123,7 +124,7 @@ def best_per_level(view: View, factor: str) -> Mix:
     first: dict[str, int] = {}
     for member in view.order:
         first.setdefault(view.factors[member].get(factor, ""), int(member))
-    return uniform(list(first.values()))
+    return uniform(view.affordable(list(first.values())))
 
 
 def greedy(view: View) -> Mix:
@@ -137,13 +138,24 @@ def weighted(view: View) -> Mix:
     As the weights sum to 1 the error is w'Gw with G the mean products of the candidates' residuals. Its minimum is the
     non-negative least squares solution of G^(1/2) w = 0 with a heavy row that holds the sum at 1.
     """
-    residuals = (view.probabilities - view.targets).reshape(len(view.factors), -1)
+    weights = _least_squares(view, np.arange(len(view.factors)))
+    if view.bounded:  # those of the largest weights that fit, weighted anew
+        heaviest = [int(m) for m in np.argsort(-weights, kind="stable") if weights[m] > 0]
+        weights = _least_squares(view, np.array(view.affordable(heaviest)))
+    return _by_weight(weights)
+
+
+def _least_squares(view: View, members: NDArray[np.int64]) -> Floats:
+    """[K] weights of least squared error; 0 for others than the members."""
+    residuals = (view.probabilities[members] - view.targets).reshape(len(members), -1)
     gram = (residuals @ residuals.T).astype(np.float64) / residuals.shape[1]
     values, vectors = np.linalg.eigh(gram)
     root = (vectors * np.sqrt(np.maximum(values, 0))) @ vectors.T
     heavy = 1e3 * max(float(np.sqrt(np.trace(gram))), 1e-12)
     weights = nnls(np.vstack([root, np.full(len(gram), heavy)]), np.append(np.zeros(len(gram)), heavy))[0]
-    return _by_weight(np.where(weights < 1e-3 * weights.max(), 0, weights))
+    found = np.zeros(len(view.factors))
+    found[members] = np.where(weights < 1e-3 * weights.max(), 0, weights)
+    return found
 
 
 def _by_weight(weights: Floats) -> Mix:

@@ -105,16 +105,10 @@ def _cell(cell: CellResult) -> dict[str, Any]:
         **{f.name: getattr(cell, f.name) for f in fields(cell) if f.name not in ("runs", "seeds_planned")},
         "seeds": len(cell.runs),
         "seeds_planned": cell.seeds_planned,
-        "parameters": _last(trials[0], "parameters"),
-        "ms_per_image": float(np.mean([_last(t, "ms_per_image") for t in trials])),
+        "parameters": trials[0].last("parameters"),
+        "ms_per_image": float(np.mean([t.last("ms_per_image") for t in trials])),
         "trials": [t.fingerprint for t in trials],
     }
-
-
-def _last(trial: TrialResult, column: str) -> float:
-    """A column of the trial's last epoch; NaN where it has none."""
-    rows = trial.metrics
-    return float(rows[column].iloc[-1]) if column in rows and len(rows) else float("nan")
 
 
 def _trial(analysis: Analysis, trial: TrialResult) -> dict[str, Any]:
@@ -129,12 +123,12 @@ def _trial(analysis: Analysis, trial: TrialResult) -> dict[str, Any]:
     return {
         **{n: getattr(trial, n) for n in ("fingerprint", "cell", "factors", "baseline", "seed", "fold", "state")},
         **{n: getattr(trial, n) for n in ("epochs", "epochs_planned", "rungs", "device_s", "at_work")},
-        "score": score if math.isfinite(score) else _last(trial, "score"),
+        "score": score if math.isfinite(score) else trial.last("score"),
         "scores": trial.scores,
         "why": why,
         "device": outcome.device if outcome else "",
         "host": outcome.host if outcome else "",
-        "images_per_s": _last(trial, "images_per_s"),
+        "images_per_s": trial.last("images_per_s"),
         "left_s": per_epoch * (trial.epochs_planned - trial.epochs),
         "curve": {n: rows[n].to_numpy(np.float64) if n in rows else [] for n in names},
     }

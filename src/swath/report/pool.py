@@ -1,5 +1,7 @@
 """The finished runs of a task as candidates for ensembles: probabilities side by side, and scores to choose by."""
 
+import math
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 
@@ -7,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from swath import metrics
+from swath.errors import InputError
 from swath.report.cells import Run, finished_runs, pooled_score, rank_key
 from swath.report.results import TaskResults
 
@@ -30,6 +33,8 @@ class View:
         probabilities: float32 [K, n, C].
         targets: uint8 [n, C].
         folds: [n] the fold of the split that each image validates in.
+        costs: [K] what each candidate counts against the bound; only looked at where there is one.
+        bound: The most that all members together may cost.
     """
 
     metric: str
@@ -38,6 +43,25 @@ class View:
     probabilities: NDArray[np.float32]
     targets: NDArray[np.uint8]
     folds: NDArray[np.int64]
+    costs: tuple[float, ...] = ()
+    bound: float = math.inf
+
+    @property
+    def bounded(self) -> bool:
+        """True where members may not cost what they like."""
+        return self.bound < math.inf
+
+    def affordable(self, members: Sequence[int] | NDArray[np.int64]) -> list[int]:
+        """Those of some members that fit the bound, taken in their order, each beside the ones before it."""
+        if not self.bounded:
+            return [int(m) for m in members]
+        taken: list[int] = []
+        spent = 0.0
+        for m in members:
+            if spent + self.costs[m] <= self.bound:
+                taken.append(int(m))
+                spent += self.costs[m]
+        return taken
 
     @cached_property
     def scores(self) -> Floats:
@@ -86,16 +110,33 @@ class Pool:
     Attributes:
         task: The task.
         runs: K distinct finished runs whose predictions are numbers throughout, in the sweep's order.
+        max_ms: The most milliseconds that all members of an ensemble may take for an image.
     """
 
     task: TaskResults
     runs: tuple[Run, ...]
+    max_ms: float = math.inf
 
     @staticmethod
-    def of(task: TaskResults) -> "Pool":
-        """All candidates of a task."""
+    def of(task: TaskResults, max_ms: float = math.inf) -> "Pool":
+        """All candidates of a task; with a bound those that keep it alone.
+
+        Raises:
+            InputError: Runs have finished, and none is known to keep the bound.
+        """
         distinct = {run.fingerprints: run for run in finished_runs(task)}
-        return Pool(task, tuple(run for run in distinct.values() if np.isfinite(run.probabilities).all()))
+        runs = tuple(run for run in distinct.values() if np.isfinite(run.probabilities).all())
+        if max_ms == math.inf:
+            return Pool(task, runs)
+        within = tuple(run for run in runs if run.ms_per_image <= max_ms)
+        if runs and not within:
+            costs = [run.ms_per_image for run in runs if not math.isnan(run.ms_per_image)]
+            found = f"the cheapest takes {min(costs):.3g} ms" if costs else "none has its cost on record"
+            raise InputError(
+                f"--max-ms-per-image {max_ms:g}: no finished run of {task.label} predicts an image in that time; "
+                f"{found}. Raise the bound, or train smaller models."
+            )
+        return Pool(task, within, max_ms)
 
     @cached_property
     def probabilities(self) -> Floats:
@@ -136,6 +177,8 @@ class Pool:
             self.probabilities[:, rows].astype(np.float32),
             self.targets[rows],
             self.folds[rows],
+            tuple(run.ms_per_image for run in self.runs),
+            self.max_ms,
         )
 
     def score(self, p: Floats, mask: Mask | None = None) -> float:

@@ -85,6 +85,11 @@ class TrialResult:
             return self.outcome.device_s
         return 0.0 if self.metrics.empty else float(self.metrics["seconds"].sum())
 
+    def last(self, column: str) -> float:
+        """A column of its last epoch; NaN where it has none."""
+        rows = self.metrics
+        return float(rows[column].iloc[-1]) if column in rows and len(rows) else float("nan")
+
     @property
     def probabilities(self) -> Floats:
         """[N, C] on the validation images of its fold, at its last epoch."""

@@ -2,6 +2,7 @@
 
 import contextlib
 import json
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -25,7 +26,9 @@ from swath.report.submissions import Submission, record_submission
 Floats = NDArray[np.float64]
 
 
-def predict(storage: Storage, name: str, ensemble: str, out: str | Path, task: str = "") -> Path:
+def predict(
+    storage: Storage, name: str, ensemble: str, out: str | Path, task: str = "", max_ms: float = math.inf
+) -> Path:
     """Average the test predictions of an ensemble's members and write them in the sample's form.
 
     Args:
@@ -35,6 +38,7 @@ def predict(storage: Storage, name: str, ensemble: str, out: str | Path, task: s
             the path of an `ensembles.json` and the name of one in it, `FILE:best`.
         out: The csv file to write.
         task: Label of the task; may be left out where the sweep has one.
+        max_ms: The most milliseconds that all members together may take for an image.
 
     Returns:
         The file written.
@@ -49,19 +53,19 @@ def predict(storage: Storage, name: str, ensemble: str, out: str | Path, task: s
             f"task {of.label} has no test images and no sample submission, so there is nothing to predict. "
             "Give the task a test table (test.csv and sample_submission.csv) and run the sweep again."
         )
-    frame = submission(of.record, *_average(of, _members(of, ensemble)))
+    frame = submission(of.record, *_average(of, _within(_members(of, ensemble, max_ms), ensemble, max_ms)))
     path = Path(out)
     content = frame.to_csv(index=False, float_format="%.6f", lineterminator="\n").encode()
     write_atomic(path, content)
     with contextlib.suppress(OSError):  # a store that may only be read still serves for predictions
-        record_submission(storage, name, content, _promise(of, ensemble))
+        record_submission(storage, name, content, _promise(of, ensemble, max_ms))
     return path
 
 
-def _promise(task: TaskResults, ensemble: str) -> Submission:
+def _promise(task: TaskResults, ensemble: str, max_ms: float) -> Submission:
     """What validation says of an ensemble, or of a cell that was named without being chosen by its score."""
     name = ensemble.rpartition(":")[2]
-    pool = Pool.of(task)
+    pool = Pool.of(task, max_ms)
     found = next((e for e in ensembles(pool, only=name) if e.name == name), None)
     if found is not None and np.isfinite(found.score):
         return Submission("", ensemble, task.record.metric, score=found.score, low=found.low, high=found.high)
@@ -130,7 +134,7 @@ class _Recipe:
     average: Average
 
 
-def _members(task: TaskResults, ensemble: str) -> _Recipe:
+def _members(task: TaskResults, ensemble: str, max_ms: float) -> _Recipe:
     runs = finished_runs(task)
     if not runs:
         counts = ", ".join(f"{n} {state}" for state, n in task.counts().items())
@@ -140,9 +144,9 @@ def _members(task: TaskResults, ensemble: str) -> _Recipe:
     file, _, name = ensemble.rpartition(":")
     if file.endswith(".json"):
         return _from_file(task, Path(file), name)
-    names = ensemble_names(task)
+    names = ensemble_names(task, max_ms)
     if ensemble in names:
-        found, average = chosen(task, ensemble)
+        found, average = chosen(task, ensemble, max_ms)
         return _recipe([(run.trials, weight) for run, weight in found], average)
     of_cell = [run for run in runs if run.cell == ensemble]
     if of_cell:
@@ -151,6 +155,18 @@ def _members(task: TaskResults, ensemble: str) -> _Recipe:
     if states:
         raise InputError(f"cell {ensemble!r} has no finished seed: {', '.join(states)}. Choose another or finish it.")
     raise InputError(unknown("ensemble or cell", ensemble, [*names, *dict.fromkeys(run.cell for run in runs)]))
+
+
+def _within(recipe: _Recipe, name: str, max_ms: float) -> _Recipe:
+    """The recipe, if its members keep the bound: one that was named was not chosen by it."""
+    cost = sum(trial.last("ms_per_image") for trial in recipe.trials)
+    if max_ms < math.inf and not cost <= max_ms:
+        known = "an unknown time" if math.isnan(cost) else f"{cost:.3g} ms"
+        raise InputError(
+            f"--max-ms-per-image {max_ms:g}: the members of {name!r} take {known} for an image. Name a cheaper one, or "
+            "`best`, `greedy`, ..., which choose within the bound."
+        )
+    return recipe
 
 
 def _recipe(members: Sequence[tuple[Sequence[TrialResult], float]], average: Average) -> _Recipe:

@@ -1,6 +1,7 @@
 """The whole report of a sweep: leaderboard, tables, ensembles and pictures, into one folder."""
 
 import json
+import math
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -38,9 +39,15 @@ def write_report(storage: Storage, name: str, out: Path) -> Path:
     return write_results(read_results(storage, name), out)
 
 
-def write_results(results: Results, out: Path) -> Path:
-    """Write the report of results that were read already; the leaderboard, which refers to the rest, last."""
-    analyses = [analyse(task) for task in results.tasks]
+def write_results(results: Results, out: Path, max_ms: float = math.inf) -> Path:
+    """Write the report of results that were read already; the leaderboard, which refers to the rest, last.
+
+    Args:
+        results: The sweep.
+        out: Folder for the report.
+        max_ms: The most milliseconds that all members of an ensemble may take for an image.
+    """
+    analyses = [analyse(task, max_ms) for task in results.tasks]
     pictures = [_write_pictures(analysis, out, len(analyses) > 1) for analysis in analyses]
     write_atomic(out / "leaderboard.csv", trial_table(analyses).to_csv(index=False, lineterminator="\n").encode())
     write_atomic(out / "ensembles.json", json.dumps(_ensembles(analyses), indent=1, ensure_ascii=False).encode())
