@@ -32,6 +32,7 @@ USAGE = """swath: ablation and hyperparameter sweeps for image classification.
   swath dashboard NAME                the report as a live page of a running or finished sweep
   swath list                          the sweeps in a store
   swath detect label|finetune         boxes, and detectors fitted on them, for crops
+  swath cache ls | rm                 what is kept of preprocessed images, and who uses it; freeing it
 
 Every command explains itself with --help."""
 

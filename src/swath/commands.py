@@ -189,6 +189,36 @@ def _list(argv: list[str]) -> None:
         print(name)
 
 
+def _cache(argv: list[str]) -> None:
+    parser = _reader("cache", "What is kept of preprocessed images: ls lists it, rm frees it.")
+    parser.add_argument("what", choices=["ls", "rm"])
+    parser.add_argument("entries", nargs="*", help="rm: keys of entries, or their first digits")
+    parser.add_argument("--chain", default="", help="rm: all entries of the chain with this label")
+    parser.add_argument("--unused", action="store_true", help="rm: all entries that no sweep in the store uses")
+    parser.add_argument("--dry-run", action="store_true", help="rm: say what would be removed, and remove nothing")
+    parser.add_argument("--cache", default="", help="node-local folder of copies: listed, and freed, too")
+    values = parser.parse_args(argv)
+    from swath import cached
+    from swath.plan import Places, size_text
+
+    storage = _opened(values)
+    local = Places.of(storage.root, absolute(values.cache, "--cache") if values.cache else "").local_cache
+    found = cached.list_cached(storage)
+    if values.what == "rm":
+        found = cached.chosen(found, values.entries or [], values.chain, values.unused)
+    for entry in found:
+        print(entry.line())
+    total = size_text(sum(entry.size_bytes for entry in found))
+    if values.what == "ls":
+        print(f"{total} in {storage.child('cache').root}")
+        for line in cached.list_copies(local) if local and local.is_dir() else []:
+            print(f"copy in {local}: {line}")
+        return
+    if not values.dry_run:
+        cached.remove(storage, found, local)
+    print(f"{total} {'would be freed' if values.dry_run else 'freed'}")
+
+
 READERS: dict[str, Callable[[list[str]], None]] = {
     "report": _report,
     "predict": _predict,
@@ -198,4 +228,5 @@ READERS: dict[str, Callable[[list[str]], None]] = {
     "compare": _compare,
     "dashboard": _dashboard,
     "list": _list,
+    "cache": _cache,
 }

@@ -141,6 +141,17 @@ class Storage:
             found = [info.base_name for info in self._fs.get_file_info(selector)]
         return sorted(n for n in found if not n.startswith("."))
 
+    def sizes(self, key: str) -> dict[str, tuple[int, float]]:
+        """Name to size in bytes and time of change (seconds since 1970) of the objects directly below `key`."""
+        if self.folder is not None:
+            below = self.folder / key
+            stats = {p.name: p.stat() for p in below.iterdir() if p.is_file()} if below.is_dir() else {}
+            return {name: (stat.st_size, stat.st_mtime) for name, stat in stats.items() if not name.startswith(".")}
+        found = self._fs.get_file_info(fs.FileSelector(self._at(key), allow_not_found=True))
+        return {
+            i.base_name: (i.size, i.mtime.timestamp() if i.mtime else 0.0) for i in found if i.type == fs.FileType.File
+        }
+
     def delete(self, key: str) -> None:
         """Remove an object or everything below a key; quiet when there is nothing."""
         if self.folder is not None:
@@ -206,6 +217,11 @@ def downloads_folder() -> Path:
 def tool_folder(tool: str) -> Path:
     """Where a library may keep files of its own on this machine: below the system's temporary folder."""
     return Path(tempfile.gettempdir()) / f"swath-{tool}-{os.getuid()}"
+
+
+def contact_key(entry: str) -> str:
+    """Key of the contact sheet of a cache entry, which outlives the entry."""
+    return f"contacts/{entry}.jpg"
 
 
 def trial_key(fingerprint: str, name: str = "") -> str:

@@ -28,6 +28,7 @@ from swath.predictions import Outcome, Trial
 from swath.preprocess import cache as caches
 from swath.preprocess.cache import EntryPlan
 from swath.preprocess.features import FeaturePlan
+from swath.preprocess.needs import steps_bytes
 from swath.recipe import Backbone
 from swath.search import Evaluated, Point, Random, Search
 from swath.spec import TrialSpec
@@ -186,10 +187,11 @@ class Plan:
         return [f for f in wanted.values() if not caches.is_built(self.places.cache, f.key)]
 
     def bytes_to_build(self) -> int:
-        """Size of the shards that are still to be built."""
+        """Size of the shards that are still to be built, and about that of the results of expensive ops."""
         cache = self.places.cache
-        images = sum(e.image_bytes * e.images_in(caches.missing_shards(cache, e)) for e in self.entries_to_build())
-        return images + sum(f.bytes for f in self.features_to_build())
+        entries = self.entries_to_build()
+        shards = sum(e.image_bytes * e.images_in(caches.missing_shards(cache, e)) for e in entries)
+        return shards + steps_bytes(cache, entries) + sum(f.bytes for f in self.features_to_build())
 
     def handle(self, trial: PlannedTrial) -> Trial:
         """The trial in the store."""

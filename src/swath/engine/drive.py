@@ -7,15 +7,18 @@ from dataclasses import replace
 from typing import Any
 
 from swath import predictions
+from swath.chains import ops_label
 from swath.engine.base import Engine, Probe
 from swath.engine.build import build_entry
 from swath.engine.progress import BuildProgress
 from swath.engine.wave import Wave
 from swath.errors import InputError, SwathError, raise_if_any
+from swath.paths import contact_key
 from swath.plan import Plan, PlannedTrial, rule_of, search_key, space_text
 from swath.predictions import Trial
 from swath.preprocess import cache as caches
 from swath.preprocess import features as feature_entries
+from swath.preprocess.contact import contact_sheet
 from swath.sweep import grid_cells
 from swath.task_plan import TaskPlan, bad_image_note
 
@@ -81,6 +84,8 @@ def _build_caches(plan: Plan, engine: Engine, say: Callable[[str], None], retry_
             say(f"cache {entry.describe()}: {', '.join(damaged)} damaged; built again")
         if not caches.is_built(cache, entry.key):
             build_entry(cache, entry, engine, say)
+        if not plan.places.storage.exists(contact_key(entry.key)):
+            plan.places.storage.write(contact_key(entry.key), contact_sheet(cache, entry))
     _build_features(plan, engine, retry_failed)
     problems = []
     for task in plan.tasks:
@@ -139,9 +144,20 @@ def write_records(plan: Plan) -> None:
             "named": any(t.cell.name for t in plan.trials),
             "search": _asked(plan),
             "published": {label: _scores(scores) for label, scores in plan.sweep.published.items()},
+            "entries": [
+                {
+                    "key": e.key,
+                    "title": e.describe(),
+                    "chain": ops_label(e.chain),
+                    "part": e.part,
+                    "steps": [{"key": step.key, "chain": ops_label(step.chain)} for step in e.steps()],
+                }
+                for e in plan.entries()
+            ],
             "trials": [
                 {
                     "fingerprint": t.spec.fingerprint,
+                    "entries": sorted({e.key for e in t.entries.values()}),
                     "cell": t.cell.label,
                     "factors": t.cell.factors,
                     "baseline": t.cell.baseline,

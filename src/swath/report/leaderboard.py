@@ -10,6 +10,7 @@ from swath.metrics import METRIC_TITLES
 from swath.paths import Storage
 from swath.report.analysis import Analysis
 from swath.report.audit_section import audit_section
+from swath.report.contacts import contact_section
 from swath.report.effect_sections import (
     effects_section,
     interactions_section,
@@ -31,13 +32,19 @@ Pictures = Mapping[str, str]
 """File name of each picture of a task: `curves`, `effects`, `ensembles`, `reliability`."""
 
 
-def leaderboard(results: Results, analyses: Sequence[Analysis], pictures: Sequence[Pictures]) -> str:
+def leaderboard(
+    results: Results,
+    analyses: Sequence[Analysis],
+    pictures: Sequence[Pictures],
+    contacts: Sequence[tuple[str, str]] = (),
+) -> str:
     """Render leaderboard.md.
 
     Args:
         results: The sweep.
         analyses: One per task.
         pictures: Likewise.
+        contacts: Title and file of each contact sheet.
     """
     several = len(analyses) > 1
     parts = [f"# Sweep {code(results.name)}"]
@@ -51,6 +58,7 @@ def leaderboard(results: Results, analyses: Sequence[Analysis], pictures: Sequen
         if several:
             parts.append(f"## Task {escape(analysis.task.label)}")
         parts += _task_sections(results, analysis, files, "###" if several else "##")
+    parts += contact_section(list(contacts))
     parts += submissions_section(results)
     parts += _closing(results)
     return "\n\n".join(wrapped(part) for part in parts if part) + "\n"

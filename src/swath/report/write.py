@@ -12,6 +12,7 @@ from swath.report import effect_plots, ensemble_plots
 from swath.report.analysis import Analysis, analyse
 from swath.report.cells import cell_results
 from swath.report.collect import read_results
+from swath.report.contacts import write_contacts
 from swath.report.curves import curves
 from swath.report.leaderboard import leaderboard
 from swath.report.markdown import file_part
@@ -58,7 +59,8 @@ def write_results(results: Results, out: Path, max_ms: float = math.inf) -> Path
     write_atomic(out / "report.json", json.dumps(found, indent=1, ensure_ascii=False, allow_nan=False).encode())
     write_atomic(out / "index.html", page(found).encode())
     path = out / "leaderboard.md"
-    write_atomic(path, leaderboard(results, analyses, pictures).encode())
+    contacts = write_contacts(results, out)
+    write_atomic(path, leaderboard(results, analyses, pictures, contacts).encode())
     return path
 
 
