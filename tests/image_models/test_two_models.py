@@ -1,0 +1,133 @@
+"""A chain of two models, a detector and super-resolution, from image files through the cache to a trial."""
+
+import json
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pandas as pd
+import pytest
+
+from swath import Backbone, Recipe, Sweep, ops, tasks
+from swath.detection.crops import crop
+from swath.detection.found import Detection
+from swath.detection.yolo import Detector
+from swath.engine.base import Work
+from swath.engine.drive import run
+from swath.engine.inline import InlineEngine
+from swath.image_models.detector import MISS, DetectAndCrop
+from swath.ops import Op
+from swath.paths import Storage
+from swath.plan import Places, Plan, make_plan
+from swath.preprocess.apply import read_image
+from swath.preprocess.cache import open_entry
+from swath.preprocess.sources import Model
+
+pytest.importorskip("ultralytics")
+RECIPE = Recipe(epochs=1, batch_size=8, image_size=32)
+BOX = (4.0, 8.0, 28.0, 24.0)
+
+
+def manifests(plan: Plan) -> dict[str, dict]:
+    """By part."""
+    return {e.part: json.loads(plan.places.cache.read(f"{e.key}/manifest.json")) for e in plan.entries()}
+
+
+def is_reddish(image: np.ndarray) -> bool:
+    return image[..., 0].mean() > image[..., 2].mean()
+
+
+class Finder:
+    """Finds one box in images more red than blue."""
+
+    def numbers(self, classes: object) -> list[int]:
+        return []
+
+    def __call__(self, image: np.ndarray, confidence: float, classes: object) -> list[Detection]:
+        return [Detection(BOX)] if is_reddish(image) else []
+
+
+class FourTimes:
+    """Super-resolution that repeats pixels."""
+
+    def __call__(self, images: Sequence[np.ndarray]) -> list[np.ndarray]:
+        return [image.repeat(4, axis=0).repeat(4, axis=1) for image in images]
+
+
+class DrawnModels(InlineEngine):
+    """Models of a few lines in place of networks."""
+
+    def build(self, cache: Storage, work: Work, numbers: Sequence[int], built: Callable[[int], None]) -> None:
+        def models(op: Op, file: str) -> Model:
+            assert Path(file).is_file()
+            return DetectAndCrop(Finder(), op) if isinstance(op, ops.DetectCrop) else FourTimes()  # type: ignore[arg-type]
+
+        for number in numbers:
+            built(work.build(cache, number, models))
+
+
+def test_what_the_first_of_two_models_remarks_is_in_the_manifest_of_their_chain(
+    make_sweep: Callable[..., Sweep], tmp_path: Path
+) -> None:
+    for name in ("finder.pt", "four.pth"):
+        (tmp_path / name).write_text(name)
+    crops = ops.DetectCrop("stretch", str(tmp_path / "finder.pt"), interpolation="linear")
+    chain = (crops, ops.Sharpen(), ops.SuperRes(4, "compact", str(tmp_path / "four.pth")), ops.Resize(32, "area"))
+    sweep = make_sweep(preprocess=chain, recipe=RECIPE)
+    plan = make_plan(sweep, Places.of(str(tmp_path / "store")))
+    run(plan, DrawnModels(), lambda line: None)
+    plan.refresh()
+    assert [o.state for o in plan.outcomes.values()] == ["COMPLETE"]
+    for entry in plan.entries():
+        images = [read_image(path) for path in entry.paths]
+        missed = sum(not is_reddish(image) for image in images)
+        assert 0 < missed < len(images)
+        assert manifests(plan)[entry.part]["notes"] == {MISS: missed}
+        kept = open_entry(plan.places.cache, entry.key, None).take(np.arange(len(images)))
+        for image, found in zip(images, kept, strict=True):
+            start = crop(image, Detection(BOX), crops) if is_reddish(image) else image
+            sharp = cv2.filter2D(start, -1, np.array([[0, -1, 0], [-1, 5, -1], [0, -1, 0]]))
+            big = cv2.resize(sharp, None, fx=4, fy=4, interpolation=cv2.INTER_NEAREST)
+            np.testing.assert_array_equal(found, cv2.resize(big, (32, 32), interpolation=cv2.INTER_AREA))
+
+    other = make_plan(replace(sweep, preprocess=(*chain[:3], ops.Resize(48, "area"))), plan.places)
+    run(other, DrawnModels(), lambda line: None)  # from the kept results, without a model
+    assert [m["notes"] for m in manifests(other).values()] == [m["notes"] for m in manifests(plan).values()]
+
+
+def some_of_ucmerced(shared: Path, root: Path, scenes: dict[str, int]) -> tasks.UCMerced:
+    """The first images of some scenes, as a task of their own."""
+    source = shared / "data/ucmerced"
+    table = pd.read_csv(source / "labels.csv")
+    scene = table["img_path"].str.split("/").str[1]
+    few = pd.concat([table[scene == name].head(count) for name, count in scenes.items()])
+    root.mkdir()
+    few.assign(img_path=[str(source / path) for path in few["img_path"]]).to_csv(root / "labels.csv", index=False)
+    return tasks.UCMerced(str(root))
+
+
+@pytest.mark.shared
+def test_real_weights_crop_enlarge_and_train(shared: Path, tmp_path: Path) -> None:
+    task = some_of_ucmerced(shared, tmp_path / "few", {"airplane": 6, "chaparral": 4})
+    detector = str(shared / "weights/yolov8n_int8.tflite")
+    crops = ops.DetectCrop("pad", detector, confidence=0.3, classes=("airplane",))
+    enlarged = ops.SuperRes(4, "compact", str(shared / "weights/realesr-animevideov3-x4.pth"))
+    sweep = Sweep(
+        "two_models",
+        task,
+        preprocess=(crops, ops.Shrink(64), enlarged),
+        backbone=Backbone("test_resnet", pretrained=False),
+        recipe=replace(RECIPE, batch_size=4),
+    )
+    plan = make_plan(sweep, Places.of(str(tmp_path / "store")))
+    run(plan, InlineEngine(), lambda line: None)
+    plan.refresh()
+    assert [o.state for o in plan.outcomes.values()] == ["COMPLETE"], [o.error for o in plan.outcomes.values()]
+    (manifest,) = manifests(plan).values()
+    find = Detector(detector, "cpu")
+    (entry,) = plan.entries()
+    hits = [bool(find(read_image(path), 0.3, find.numbers(("airplane",)))) for path in entry.paths]
+    assert sum(hits[:6]) > sum(hits[6:]) == 0, "airplanes are found, in airplane scenes"
+    assert manifest["notes"] == {MISS: len(hits) - sum(hits)}
