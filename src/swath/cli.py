@@ -5,7 +5,7 @@ import inspect
 import sys
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -23,6 +23,7 @@ USAGE = """swath: ablation and hyperparameter sweeps for image classification.
   swath check  SCRIPT [its options]   everything that can go wrong, before any GPU time is spent; cost estimate
   swath run    SCRIPT [its options]   the same as `python SCRIPT`
   swath audit  SCRIPT [its options]   duplicates, labels, images, train against test: what is wrong with the data
+  swath refit  SCRIPT CELL --full     train a cell (its label, or best) on all training images
   swath report NAME                   leaderboard, ensembles and pictures of a sweep, from the store
   swath predict NAME --out FILE       a submission file from an ensemble of the sweep's trials
   swath import NAME MODEL --oof FILE  predictions of a model trained elsewhere, as a member of the ensembles
@@ -67,7 +68,7 @@ def main(sweep_function: SweepFunction, argv: Sequence[str] | None = None) -> No
 def command(argv: Sequence[str] | None = None) -> None:
     """The `swath` command."""
     words = list(sys.argv[1:] if argv is None else argv)
-    commands = {"check": _check, "run": _run, "audit": _audit, "detect": _detect, **READERS}
+    commands = {"check": _check, "run": _run, "audit": _audit, "detect": _detect, "refit": _refit, **READERS}
     if not words or words[0] not in commands:
         asked_for_help = not words or words[0] in ("-h", "--help", "help")
         print(USAGE, file=sys.stdout if asked_for_help else sys.stderr)
@@ -93,9 +94,19 @@ def _exit_with(work: Callable[[], None]) -> None:
         sys.exit(130)
 
 
-def _run_function(sweep_function: SweepFunction, argv: Sequence[str], check_only: bool = False) -> None:
+@dataclass(frozen=True)
+class _Start:
+    """A sweep that was looked at, and where it is to run."""
+
+    plan: Any
+    options: RunOptions
+    resources: Resources
+    tracking: Any
+    out: Path | None
+
+
+def _looked_at(sweep_function: SweepFunction, argv: Sequence[str]) -> _Start:
     sweep, options = _parsed(sweep_function, argv)
-    from swath import check
     from swath.plan import Places, make_plan
     from swath.smoke import smoke
 
@@ -110,7 +121,14 @@ def _run_function(sweep_function: SweepFunction, argv: Sequence[str], check_only
     sweep = smoke(sweep) if options.smoke else sweep
     out = report_folder(options.out, sweep.name, places.storage)
     tracking = _tracking(options, sweep.name, out)
-    plan = make_plan(sweep, places, threads=options.cpus)
+    return _Start(make_plan(sweep, places, threads=options.cpus), options, resources, tracking, out)
+
+
+def _run_function(sweep_function: SweepFunction, argv: Sequence[str], check_only: bool = False) -> None:
+    start = _looked_at(sweep_function, argv)
+    from swath import check
+
+    plan, options = start.plan, start.options
     if check_only or options.dry_run:
         print(check.describe(plan))
         print("no problems found")
@@ -119,13 +137,13 @@ def _run_function(sweep_function: SweepFunction, argv: Sequence[str], check_only
         say(f"note: {note}")
     say(check.headline(plan))
     if plan.lacking(options.retry_failed):
-        _carry_out(plan, options, resources, tracking)
+        _carry_out(start)
     else:
         from swath.engine.drive import write_records
 
         write_records(plan)
         say("nothing to run: the store has every trial of this sweep")
-    write(places.storage, sweep.name, out)
+    write(plan.places.storage, plan.sweep.name, start.out)
     if plan.outcomes and all(outcome.state == "FAILED" for outcome in plan.outcomes.values()):
         raise SwathError("every trial of the sweep has failed; the leaderboard says why")
 
@@ -148,8 +166,10 @@ def _tracking(options: RunOptions, name: str, out: Path | None) -> Any:
     return tracking
 
 
-def _carry_out(plan: Any, options: RunOptions, resources: Resources, tracking: Any) -> None:
+def _carry_out(start: _Start) -> None:
     from swath.engine.drive import run
+
+    plan, options = start.plan, start.options
 
     started = time.monotonic()
     if options.inline:
@@ -159,7 +179,7 @@ def _carry_out(plan: Any, options: RunOptions, resources: Resources, tracking: A
     else:
         from swath.engine.cluster import RayEngine
 
-        with RayEngine(resources, tracking) as engine:
+        with RayEngine(start.resources, start.tracking) as engine:
             ran = run(plan, engine, say, options.retry_failed)
     say(f"{ran} trials run in {time.monotonic() - started:.0f} s")
 
@@ -281,6 +301,36 @@ def _audit(argv: list[str]) -> None:
     for found, folder in audit_sweep(sweep, places.storage, places.memory, out, say):
         print(terminal(found))
         print(f"audit: {folder}/audit.md")
+
+
+def _refit(argv: list[str]) -> None:
+    words = [word for word in argv if word != "--full"]
+    script = _script(words)
+    if len(words) < 2 or words[1].startswith("-") or len(words) == len(argv):
+        raise InputError(
+            'give the script, the cell and --full: swath refit SCRIPT "LABEL OR best" --full [options of the script]'
+        )
+    start = _looked_at(_load(script), words[2:])
+    from swath.refit import list_refits, plan_refit
+    from swath.report.collect import read_results
+    from swath.report.submission import best_cell
+
+    label, sweep = words[1], start.plan.sweep
+    if label == "best":
+        known = {trial.cell.label for trial in start.plan.trials}
+        label = best_cell(read_results(start.plan.places.storage, sweep.name), known)
+    plan = plan_refit(start.plan, label)
+    if start.options.dry_run:
+        print(f"would train {label!r} on all training images, {len(plan.lacking())} of {len(plan.trials)} seeds")
+        return
+    list_refits(plan)
+    _carry_out(replace(start, plan=plan))
+    plan.refresh()
+    failed = [t.label for t in plan.trials if plan.outcomes[t.spec.fingerprint].state != "COMPLETE"]
+    if failed:
+        raise SwathError(f"{', '.join(failed)} failed; start it again with --retry-failed.")
+    storage = start.plan.places.storage.root
+    print(f'refitted: swath predict {sweep.name} --ensemble "refit {label}" --storage {storage}')
 
 
 def _script(argv: list[str]) -> str:

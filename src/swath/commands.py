@@ -86,7 +86,8 @@ def _predict(argv: list[str]) -> None:
     parser.add_argument(
         "--ensemble",
         default="best",
-        help="best, single, top3, greedy, ...; the label of a cell; or FILE:NAME for one of an ensembles.json",
+        help="best, single, top3, greedy, ...; the label of a cell; `refit ` and a label for the cell as `swath refit` "
+        "trained it; or FILE:NAME for one of an ensembles.json",
     )
     parser.add_argument("--out", default="submission.csv", help="the file to write")
     parser.add_argument("--task", default="", help="which task, where the sweep has several")

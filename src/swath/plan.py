@@ -145,6 +145,7 @@ class Plan:
         commit: The git commit of swath's code, or "".
         trials_of: Makes the trials of further cells.
         searched: True once the search has no further points.
+        refit: True where nobody validates: the trials are listed apart, where rankings do not see them.
     """
 
     sweep: Sweep
@@ -157,6 +158,7 @@ class Plan:
     commit: str = field(default_factory=lambda: code_commit())
     trials_of: Callable[[Sequence[Cell]], list[PlannedTrial]] = field(default=lambda cells: [], repr=False)  # noqa: ARG005
     searched: bool = False
+    refit: bool = False
 
     def entries(self) -> list[EntryPlan]:
         """The distinct cache entries of all trials."""
@@ -351,7 +353,7 @@ def make_plan(sweep: Sweep, places: Places, threads: int = 1) -> Plan:
             problems += error.problems
     problems += crop_problems(_crops(cells, tasks))
     raise_if_any(problems)
-    used = dict.fromkeys((c.sweep.task, _chain(c)) for c in [*cells, *edges])
+    used = dict.fromkeys((c.sweep.task, cell_chain(c)) for c in [*cells, *edges])
     for task in {task for task, chain in used if reads_hires(chain)}:
         tasks[task] = tasks[task].with_hires(places.memory)
     raise_if_any(p for task, chain in used for p in chain_problems_on(tasks[task], chain))
@@ -388,7 +390,7 @@ def _planner(
 
     def trials_of(cells: Sequence[Cell]) -> list[PlannedTrial]:
         return [
-            _planned(
+            planned_trial(
                 cell,
                 _spec(cell, tasks[cell.sweep.task], prepared, fold, seed, threads, start(cell.backbone)),
                 prepared.entries,
@@ -398,7 +400,7 @@ def _planner(
             for seed in (*sweep.seeds, *(stop.later_seeds if stop else ()))
             for cell in cells
             for fold in range(sweep.split.folds)
-            for prepared in (planned(cell.sweep.task, _chain(cell), fold),)
+            for prepared in (planned(cell.sweep.task, cell_chain(cell), fold),)
         ]
 
     return trials_of
@@ -447,13 +449,15 @@ def code_commit() -> str:
     return done.stdout.strip()
 
 
-def _chain(cell: Cell) -> Preprocess:
+def cell_chain(cell: Cell) -> Preprocess:
+    """The preprocessing of a sized cell, with its resize."""
     return finished(cell.sweep.preprocess, cell.sweep.recipe.side_px)
 
 
-def _planned(
+def planned_trial(
     cell: Cell, spec: TrialSpec, entries: dict[str, EntryPlan], start: Start, phase: int, exempt: bool
 ) -> PlannedTrial:
+    """A trial, with the features of its images where a frozen backbone makes them shareable."""
     features = {}
     if spec.recipe.shares_features:
         features = {

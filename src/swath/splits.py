@@ -92,6 +92,20 @@ class KFold(Split):
         return stratified_folds(targets, groups, self.k, self.seed)
 
 
+@dataclass(frozen=True)
+class Full(Split):
+    """Nobody validates: a refit trains on every training image."""
+
+    name: ClassVar[str] = "full"
+
+    def canonical(self) -> str:
+        """`full()`."""
+        return "full()"
+
+    def validation_folds(self, targets: NDArray[np.uint8], groups: NDArray[np.int64]) -> NDArray[np.int64]:  # noqa: ARG002
+        return np.full(len(targets), -1)
+
+
 def stratified_folds(targets: NDArray[np.uint8], groups: NDArray[np.int64], k: int, seed: int) -> NDArray[np.int64]:
     """The fold of each image, 0 to k - 1: iteratively stratified over the labels of whole groups.
 

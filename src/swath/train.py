@@ -334,6 +334,8 @@ class Trainer:
 
         Each worker computes its share, and all have all of them.
         """
+        if not len(part):  # a refit has no validation images
+            return torch.zeros(part.targets.shape)
         started = time.perf_counter()
         net = self._predictor
         net.eval()
@@ -350,6 +352,8 @@ class Trainer:
         return gathered
 
     def _loss(self, logits: Tensor, targets: NDArray[np.uint8]) -> float:
+        if not len(targets):
+            return math.nan
         on = self.device
         return float(self.objective.loss(logits.to(on), torch.from_numpy(targets.astype(np.float32)).to(on)))
 

@@ -306,6 +306,8 @@ def _numbers(row: dict[str, Any]) -> dict[str, float]:
 
 def _scores(spec: TrialSpec, logits: NDArray[np.float16], targets: NDArray[np.uint8]) -> dict[str, float]:
     """Every metric, computed from float16 logits: those that are kept."""
+    if not len(targets):
+        return dict.fromkeys(metrics.METRICS, float("nan"))
     p = metrics.probabilities(logits, spec.link)
     return {m: metrics.score(m, spec.kind, targets, p) for m in metrics.METRICS}
 

@@ -126,6 +126,8 @@ def write_records(plan: Plan) -> None:
     for task in plan.tasks:
         predictions.write_task(storage, task.data, task.record)
         predictions.write_folds(storage, task.data, plan.sweep.split.canonical(), task.folds)
+    if plan.refit:
+        return  # listed apart: see swath.refit
     stop = plan.sweep.stop
     predictions.write_sweep(
         storage,

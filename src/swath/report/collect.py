@@ -94,6 +94,11 @@ def _read_trial(
     return trial, ids
 
 
+def read_trial(storage: Storage, entry: dict[str, Any]) -> TrialResult:
+    """One listed trial, without its validation predictions."""
+    return _read_trial(storage, entry, predictions_too=False)[0]
+
+
 def _task_results(
     storage: Storage,
     label: str,

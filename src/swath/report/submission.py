@@ -3,7 +3,7 @@
 import contextlib
 import json
 import math
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -13,10 +13,10 @@ from numpy.typing import NDArray
 
 from swath.errors import InputError, StoreError
 from swath.paths import Storage, write_atomic
-from swath.predictions import TaskRecord
+from swath.predictions import TaskRecord, read_refits
 from swath.registry import unknown
-from swath.report.cells import finished_runs
-from swath.report.collect import read_results
+from swath.report.cells import cell_results, finished_runs
+from swath.report.collect import read_results, read_trial
 from swath.report.ensemble import chosen, ensemble_names, ensembles
 from swath.report.mixing import RANKS, Average, ranks
 from swath.report.pool import Pool
@@ -24,6 +24,8 @@ from swath.report.results import Results, TaskResults, TrialResult
 from swath.report.submissions import Submission, record_submission
 
 Floats = NDArray[np.float64]
+REFIT = "refit "
+"""Stands before the label of a cell to name its refits."""
 
 
 def predict(
@@ -34,7 +36,8 @@ def predict(
     Args:
         storage: The store.
         name: The sweep.
-        ensemble: `best`, `single`, `top3`, `greedy`, ...; the label of a cell: the average over its finished seeds; or
+        ensemble: `best`, `single`, `top3`, `greedy`, ...; the label of a cell: the average over its finished seeds;
+            `refit ` and a label: the average over its refits; or
             the path of an `ensembles.json` and the name of one in it, `FILE:best`.
         out: The csv file to write.
         task: Label of the task; may be left out where the sweep has one.
@@ -53,7 +56,7 @@ def predict(
             f"task {of.label} has no test images and no sample submission, so there is nothing to predict. "
             "Give the task a test table (test.csv and sample_submission.csv) and run the sweep again."
         )
-    frame = submission(of.record, *_average(of, _within(_members(of, ensemble, max_ms), ensemble, max_ms)))
+    frame = submission(of.record, *_average(of, _within(_members(of, name, ensemble, max_ms), ensemble, max_ms)))
     path = Path(out)
     content = frame.to_csv(index=False, float_format="%.6f", lineterminator="\n").encode()
     write_atomic(path, content)
@@ -134,7 +137,9 @@ class _Recipe:
     average: Average
 
 
-def _members(task: TaskResults, ensemble: str, max_ms: float) -> _Recipe:
+def _members(task: TaskResults, sweep: str, ensemble: str, max_ms: float) -> _Recipe:
+    if ensemble.startswith(REFIT):
+        return _refitted(task, sweep, ensemble.removeprefix(REFIT))
     runs = finished_runs(task)
     if not runs:
         counts = ", ".join(f"{n} {state}" for state, n in task.counts().items())
@@ -155,6 +160,33 @@ def _members(task: TaskResults, ensemble: str, max_ms: float) -> _Recipe:
     if states:
         raise InputError(f"cell {ensemble!r} has no finished seed: {', '.join(states)}. Choose another or finish it.")
     raise InputError(unknown("ensemble or cell", ensemble, [*names, *dict.fromkeys(run.cell for run in runs)]))
+
+
+def _refitted(task: TaskResults, sweep: str, cell: str) -> _Recipe:
+    """The finished refits of a cell, alike."""
+    storage = task.trials[0].storage
+    listed = [read_trial(storage, e) for e in read_refits(storage, sweep) if e["data"] == task.data]
+    done = [t for t in listed if t.state == "COMPLETE"]
+    own = [t for t in done if t.cell == cell]
+    if not own:
+        cells = dict.fromkeys(t.cell for t in done)
+        known = unknown("refitted cell", cell, cells) if cells else f"no cell of {sweep!r} was refitted."
+        raise InputError(f'{known} Train it first: swath refit SCRIPT "{cell}" --full')
+    return _recipe([([t], 1 / len(own)) for t in own], "probabilities")
+
+
+def best_cell(results: Results, known: Collection[str]) -> str:
+    """Label of the best cell among some.
+
+    Raises:
+        InputError: The sweep has several tasks, or none of these cells has finished.
+    """
+    if len(results.tasks) > 1:
+        raise InputError(f"sweep {results.name!r} has {len(results.tasks)} tasks: name a cell instead of `best`.")
+    ranked = [cell.cell for task in results.tasks for cell in cell_results(task) if cell.cell in known]
+    if not ranked:
+        raise InputError("no cell of the sweep has finished, so none is best. Name a cell, or finish the sweep.")
+    return ranked[0]
 
 
 def _within(recipe: _Recipe, name: str, max_ms: float) -> _Recipe:
