@@ -93,8 +93,8 @@ def _how(task: TaskComparison) -> str:
     power = task.power
     parts = [
         f"Trials equal in cell, seed and fold are paired on the same {count(task.images, 'validation image')}. "
-        f"Intervals ({LEVEL:.0%}) cover the choice of images and chance in training; verdicts on cells are corrected "
-        f"for {count(family, 'comparison')} (Holm), the intervals are not."
+        f"Intervals ({100 * LEVEL:.0f} %) cover the choice of images and chance in training; verdicts on cells "
+        f"are corrected for {count(family, 'comparison')} (Holm), the intervals are not."
     ]
     if power:
         parts.append(f"Over all cells a move of {100 * power.smallest:.1f} points would have shown four times in five.")
@@ -117,4 +117,5 @@ def _unmatched(task: TaskComparison) -> str:
     reasons: dict[str, list[str]] = {}
     for cell, why in task.unmatched:
         reasons.setdefault(why, []).append(code(cell))
-    return "\n".join(f"- {why}: {shortened(cells, _LISTED)}" for why, cells in reasons.items())
+    lines = [f"- {why}: {shortened(cells, _LISTED)}" for why, cells in reasons.items()]
+    return "\n".join(["Not compared:", *lines]) if lines else ""
