@@ -7,9 +7,12 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import torch
 from timm.models import get_pretrained_cfg
+from transformers import AutoConfig, AutoModel
 
-from swath import Backbone, Recipe, Sweep, grid, ops
+from swath import Backbone, Recipe, Sweep, grid, model_names, ops
+from swath.backbones import build
 from swath.check import describe
 from swath.engine.drive import run
 from swath.engine.inline import InlineEngine
@@ -100,3 +103,44 @@ def test_a_backbone_that_names_no_size_is_told_once(make_sweep: SweepMaker, beit
     unknown = problems(make_sweep(backbone="resnet5O", recipe=NATIVE), tmp_path)
     assert unknown.startswith("unknown backbone 'resnet5O'")
     assert len(unknown.splitlines()) == 1
+
+
+@pytest.mark.parametrize("model", ["vit_tiny_patch16_224", "test_coatnet"])
+def test_several_sizes_of_prediction_are_refused_for_a_model_of_one_size(
+    make_sweep: SweepMaker, tmp_path: Path, model: str
+) -> None:
+    recipe = Recipe(epochs=1, batch_size=8, image_size=64, tta_sizes=(64, 96))
+    sweep = make_sweep(backbone=Backbone(model, pretrained=False), recipe=recipe)
+    found = problems(sweep, tmp_path)
+    assert found.startswith(f"Recipe(tta_sizes=(64, 96)): backbone '{model}(scratch)' takes images of one size only")
+    assert len(found.splitlines()) == 1
+    net = build(Backbone(model, pretrained=False), 3, 3, 64, seed=0).net.eval()
+    assert net(torch.zeros(1, 3, 64, 64)).shape == (1, 3)
+    with pytest.raises((AssertionError, RuntimeError)):
+        net(torch.zeros(1, 3, 96, 96))
+    plan_of(replace(sweep, recipe=replace(recipe, tta_sizes=(64,), tta="flip")), tmp_path)
+    for other in ("test_resnet", "test_vit"):  # the second fits its position embeddings to what comes
+        backbone = Backbone(other, pretrained=False)
+        plan_of(replace(sweep, backbone=backbone), tmp_path)
+        assert build(backbone, 3, 3, 64, seed=0).net.eval()(torch.zeros(1, 3, 96, 96)).shape == (1, 3)
+
+
+@pytest.mark.parametrize("model_type", ["beit", "vit", "deit", "vit_msn"])
+def test_models_of_transformers_that_refuse_other_sizes_are_known(tmp_path: Path, model_type: str) -> None:
+    small = {"hidden_size": 16, "num_hidden_layers": 1, "num_attention_heads": 2, "intermediate_size": 16}
+    config = {"model_type": model_type, "image_size": 32, "patch_size": 16, **small}
+    (tmp_path / "config.json").write_text(json.dumps(config))
+    net = AutoModel.from_config(AutoConfig.from_pretrained(tmp_path)).eval()
+    try:
+        net(pixel_values=torch.zeros(1, 3, 64, 64))
+        refused = False
+    except ValueError:
+        refused = True
+    assert model_names.takes_one_size(Backbone(f"hf:{tmp_path}")) is refused
+
+
+def test_stand_ins_of_a_smoke_take_the_sizes_that_the_models_take(make_sweep: SweepMaker, tmp_path: Path) -> None:
+    names = ("resnet50", "resnet18", "xcit_nano_12_p8_224", "densenet121", "vgg11", "mobilenetv3_large_100")
+    backbones = [Backbone(name, pretrained=False) for name in names]
+    sweep = make_sweep(preprocess=(), backbone=grid(*backbones), recipe=Recipe(tta_sizes=(224, 256)))
+    assert len(plan_of(smoke(sweep), tmp_path).trials) == len(names)

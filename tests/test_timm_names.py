@@ -1,11 +1,13 @@
 """Every answer is compared with timm's own registry."""
 
+import re
 import subprocess
 import sys
+from inspect import getsource
 
 import pytest
 import timm
-from timm.models import get_pretrained_cfg
+from timm.models import get_pretrained_cfg, model_entrypoint
 
 from swath import timm_names
 
@@ -51,6 +53,18 @@ def test_tags_without_weights_are_told() -> None:
         assert f"Backbone('{name}', pretrained=False)" in problem
 
 
+def test_models_of_one_size_are_timms() -> None:
+    names = [*timm.list_models(), *timm.list_models(pretrained=True)]
+    fixed = {n for n in names if (config := get_pretrained_cfg(timm_names.resolved(n))) and config.fixed_input_size}
+    at_any_size = {
+        n for n in fixed if re.search(r"^[^#]*dynamic_img_size=True", getsource(model_entrypoint(n)), re.MULTILINE)
+    }
+    assert {n for n in names if timm_names.takes_one_size(n)} == fixed - at_any_size
+    assert "vit_base_patch16_dinov3" in at_any_size
+    assert {"vit_base_patch16_224", "coatnet_0_rw_224", "swinv2_tiny_window8_256"} <= fixed
+    assert not {"resnet50", "convnext_tiny", "tf_efficientnetv2_s"} & fixed
+
+
 @pytest.mark.parametrize(
     ("name", "resolved"),
     [
@@ -80,6 +94,7 @@ def test_problems_say_what_is_near_and_what_is_allowed() -> None:
 def test_names_are_answered_without_importing_timm() -> None:
     code = (
         "import sys; from swath import timm_names as t; t.problems('resnet50.x'); t.resolved('vit_base_patch16_224')\n"
+        "[t.takes_one_size(m) for m in ('resnet50', 'convnext_tiny', 'coatnet_0_rw_224', 'vit_base_patch16_224')]\n"
         "print(*{'timm', 'torch'} & set(sys.modules))"
     )
     assert subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout.strip() == ""

@@ -25,6 +25,10 @@ _NATIVE_SIZES = {
 """Of the models of the bird study, so that its sweeps can be checked without the hub."""
 
 
+_ONE_SIZE = ("deit", "ijepa", "vit", "vit_mae", "vit_msn")
+"""Architectures whose position embeddings transformers does not fit to another size unless told to."""
+
+
 def is_hf(model: str) -> bool:
     """True for a model of transformers."""
     return model.startswith(HF)
@@ -98,6 +102,12 @@ def file_problems(backbone: Backbone) -> list[str]:
 def model_type(path: str) -> str:
     """The architecture that a folder's configuration names, e.g. `swinv2`."""
     return str(_json(folder_of(path) / CONFIG).get("model_type", "unknown"))
+
+
+def takes_one_size(backbone: Backbone) -> bool:
+    """True when the model's configuration is at hand and names an architecture that refuses all sizes but its own."""
+    path = place(backbone)
+    return bool(path) and (folder_of(path) / CONFIG).is_file() and model_type(path) in _ONE_SIZE
 
 
 def native_size(backbone: Backbone) -> int:

@@ -76,6 +76,13 @@ def _hf_start(backbone: Backbone) -> Start:
     return Start(replace(backbone, model=model, weights=""), f"{kind}:{found}", path)
 
 
+def takes_one_size(backbone: Backbone) -> bool:
+    """True when a backbone without problems is known to refuse images of any size but the one it is built for."""
+    if hf_names.is_hf(backbone.model):
+        return hf_names.takes_one_size(backbone)
+    return timm_names.takes_one_size(backbone.model)
+
+
 def native_size(backbone: Backbone) -> int:
     """Side in pixels of the images a backbone was pretrained on.
 

@@ -62,7 +62,7 @@ class Recipe(Description):
             symmetries of the square (`d4`). Used for the predictions that are kept of the last epoch, not for those
             of the epochs before.
         tta_sizes: Sides in pixels that the whole image is resized to, 16 to 2048; the logits are means over these,
-            too. () for `image_size` alone. Needs a model that takes any size.
+            too. () for `image_size` alone. Not with a model of one size (most with position embeddings).
         freeze: `none`, or `backbone`: only the head learns, and the rest stays as it was pretrained, batch statistics
             included. Without augmentation, and at fp32, features are computed once and all such trials share them.
     """

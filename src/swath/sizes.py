@@ -21,7 +21,8 @@ def sized(recipe: Recipe, backbone: Backbone) -> Recipe:
 def size_problems(preprocess: Preprocess, recipe: Recipe, backbone: Backbone) -> list[str]:
     """Sentences about sizes that a chain, a recipe and a backbone do not agree on; `preprocess` is without problems."""
     known = sized(recipe, backbone)
-    return [*_native_problems(known, backbone), *_chain_problems(preprocess, known)]
+    found = [*_native_problems(known, backbone), *_chain_problems(preprocess, known)]
+    return found + _tta_problems(known, backbone)
 
 
 def _names_problems(backbone: Backbone) -> list[str]:
@@ -36,6 +37,19 @@ def _native_problems(known: Recipe, backbone: Backbone) -> list[str]:
     except InputError as error:
         return list(error.problems)
     return []
+
+
+def _tta_problems(known: Recipe, backbone: Backbone) -> list[str]:
+    """A sentence when test-time augmentation would show other sizes to a model that takes one only."""
+    sizes, side = known.tta_sizes, known.image_size
+    others = isinstance(sizes, tuple) and any(size != side for size in sizes)
+    if not others or known.problems() or _names_problems(backbone) or not model_names.takes_one_size(backbone):
+        return []
+    return [
+        f"Recipe(tta_sizes={sizes!r}): backbone {backbone.canonical()!r} takes images of one size only, its image_size "
+        f"of {side}. Leave tta_sizes out (tta='flip' and tta='d4' keep the size), or take a backbone for any size, "
+        "e.g. a ResNet, ConvNeXt or EfficientNet."
+    ]
 
 
 def _chain_problems(preprocess: Preprocess, known: Recipe) -> list[str]:

@@ -3,6 +3,7 @@
 from dataclasses import replace
 from typing import Any, cast
 
+from swath import model_names
 from swath.asha import Asha, TwoPhase
 from swath.chains import Chain
 from swath.grids import Grid, expanded
@@ -119,6 +120,12 @@ def _short_search(search: Search) -> Search:
     return replace(small, batch=min(small.batch, POINTS // 2)) if isinstance(small, Optuna) else small
 
 
+def _takes_one_size(backbone: Backbone) -> bool:
+    built = replace(backbone, pretrained=False)  # whether there are weights is no matter here
+    known = isinstance(backbone.weights, str) and not model_names.problems(built)
+    return known and model_names.takes_one_size(built)
+
+
 def _tiny(value: Any, given: dict[Backbone, str]) -> Any:
     """A tiny model for each backbone, of its family where there is one, different for different backbones.
 
@@ -132,6 +139,8 @@ def _tiny(value: Any, given: dict[Backbone, str]) -> Any:
         start = Backbone(full.model, full.pretrained, full.weights)
         if start not in given:
             free = [t for t in TINY if t not in given.values()] or list(TINY)
+            if not _takes_one_size(full):  # and so must not be stood in for by one that refuses its recipe's tta_sizes
+                free = [t for t in free if not _takes_one_size(Backbone(t))] or free
             family = [t for t in free if t.removeprefix("test_") in full.model]
             given[start] = (family or free)[0]
         return replace(full, model=given[start], pretrained=False, weights="")

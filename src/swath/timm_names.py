@@ -13,6 +13,7 @@ from pathlib import Path
 from swath.errors import InputError
 from swath.registry import unknown
 
+FIXED = "fixed_input_size"
 _MODEL = re.compile(r"^@register_model\s*\n(?:@.*\n)*def (\w+)\(", re.MULTILINE)
 
 
@@ -72,6 +73,44 @@ def native_size(model: str) -> int:
 
 
 @cache
+def takes_one_size(model: str) -> bool:
+    """True when a model is built for one size of image and refuses others.
+
+    Where timm's source does not show it plainly, timm itself is asked (and imported).
+    """
+    architecture, wanted = split_tag(model)[0], resolved(model)
+    path = _files()[architecture]
+    if FIXED not in path.read_text(encoding="utf-8") or architecture in _fitting(path):
+        return False
+    for key, value in _entries(path):
+        # Of a name without a tag, timm takes the first entry.
+        if key.replace("*", "") == wanted or ("." not in wanted and split_tag(key)[0] == wanted):
+            return _said(value, wanted)
+    return _asked_for_one_size(wanted)
+
+
+def _said(value: ast.expr, model: str) -> bool:
+    """What a configuration says of its size: itself, or the function that fills in the rest."""
+    if isinstance(value, ast.Call) and isinstance(value.func, ast.Name) and all(k.arg for k in value.keywords):
+        path = _files()[split_tag(model)[0]]
+        for given in ({k.arg: k.value for k in value.keywords}, _defaults(path).get(value.func.id)):
+            if given is None:
+                break
+            if isinstance(said := given.get(FIXED), ast.Constant):
+                return bool(said.value)
+        else:
+            return False
+    return _asked_for_one_size(model)
+
+
+def _asked_for_one_size(model: str) -> bool:
+    from timm.models import get_pretrained_cfg
+
+    config = get_pretrained_cfg(model)
+    return config is not None and config.fixed_input_size
+
+
+@cache
 def weight_tags(architecture: str) -> dict[str, bool]:
     """Weight tags of an architecture, the default first, and whether weights exist for each.
 
@@ -120,7 +159,43 @@ def _files() -> dict[str, Path]:
 @cache
 def _configurations(path: Path) -> tuple[tuple[str, bool], ...]:
     """(`architecture.tag`, has weights) of every entry of the file's default_cfgs, in order."""
-    tree = ast.parse(path.read_text(encoding="utf-8"))
+    return tuple((key, _has_weights(value)) for key, value in _entries(path))
+
+
+@cache
+def _defaults(path: Path) -> dict[str, dict[str, ast.expr]]:
+    """What each function of the file that only fills in a configuration puts into it."""
+    found = {}
+    for node in ast.walk(_tree(path)):
+        last = node.body[-1] if isinstance(node, ast.FunctionDef) else None
+        if isinstance(node, ast.FunctionDef) and isinstance(last, ast.Return) and isinstance(last.value, ast.Dict):
+            pairs = zip(last.value.keys, last.value.values, strict=True)
+            found[node.name] = {str(k.value): v for k, v in pairs if isinstance(k, ast.Constant)}
+    return found
+
+
+@cache
+def _fitting(path: Path) -> set[str]:
+    """The architectures of the file that fit their position embeddings to whatever size comes."""
+    return {
+        function.name
+        for function in _tree(path).body
+        if isinstance(function, ast.FunctionDef)
+        for node in ast.walk(function)
+        if isinstance(node, ast.keyword) and node.arg == "dynamic_img_size"
+        if isinstance(node.value, ast.Constant) and node.value.value is True
+    }
+
+
+@cache
+def _tree(path: Path) -> ast.Module:
+    return ast.parse(path.read_text(encoding="utf-8"))
+
+
+@cache
+def _entries(path: Path) -> tuple[tuple[str, ast.expr], ...]:
+    """(`architecture.tag`, configuration) of every entry of the file's default_cfgs, in order."""
+    tree = _tree(path)
     tables = {
         target.id: node.value
         for node in tree.body
@@ -128,13 +203,13 @@ def _configurations(path: Path) -> tuple[tuple[str, bool], ...]:
         for target in node.targets
         if isinstance(target, ast.Name)
     }
-    found: list[tuple[str, bool]] = []
+    found: list[tuple[str, ast.expr]] = []
     for node in ast.walk(tree):
         if isinstance(node, ast.Call) and getattr(node.func, "id", "") == "generate_default_cfgs":
             table = tables.get(node.args[0].id) if isinstance(node.args[0], ast.Name) else node.args[0]
             if isinstance(table, ast.Dict):
                 pairs = zip(table.keys, table.values, strict=True)
-                found += [(str(k.value), _has_weights(v)) for k, v in pairs if isinstance(k, ast.Constant)]
+                found += [(str(k.value), v) for k, v in pairs if isinstance(k, ast.Constant)]
     return tuple(found)
 
 
