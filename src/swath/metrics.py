@@ -58,11 +58,23 @@ def average_precision(targets: NDArray[np.uint8], scores: Floats, weights: Float
     Returns:
         [B, C] with weights, [C] without; NaN where a label has no positive weight.
     """
+    labels = range(targets.shape[1])
+    if weights is None:
+        return np.array([_plain_average_precision(targets[:, c], scores[:, c]) for c in labels])
     # Image-major, so that the sums over images run along contiguous rows of replicates.
-    w = np.ones((len(targets), 1)) if weights is None else np.ascontiguousarray(weights.T)
-    columns = [_label_average_precision(targets[:, c], scores[:, c], w) for c in range(targets.shape[1])]
-    result = np.stack(columns, axis=1)
-    return result[0] if weights is None else result
+    w = np.ascontiguousarray(weights.T)
+    return np.stack([_label_average_precision(targets[:, c], scores[:, c], w) for c in labels], axis=1)
+
+
+def _plain_average_precision(y: NDArray[np.uint8], s: Floats) -> float:
+    """Average precision of one label, every image weighing 1."""
+    order = np.argsort(-s)
+    ranked = s[order]
+    ends = np.append(np.flatnonzero(ranked[1:] != ranked[:-1]), len(s) - 1)
+    found = np.cumsum(y[order], dtype=np.int64)[ends]
+    if not found[-1]:
+        return float("nan")
+    return float((found / (ends + 1) * np.diff(found, prepend=0)).sum() / found[-1])
 
 
 def _label_average_precision(y: NDArray[np.uint8], s: Floats, w: Floats) -> Floats:

@@ -11,7 +11,6 @@ from swath.report.results import TaskResults, TrialResult
 
 Floats = NDArray[np.float64]
 REPLICATES = 1000
-REPLICATES_LARGE = 200
 _LARGE = 200_000  # validation images times labels above which the bootstrap would dominate the report's time
 
 
@@ -134,7 +133,7 @@ def cell_results(task: TaskResults, top: int | None = None) -> list[CellResult]:
 def _cell(task: TaskResults, runs: list[Run]) -> CellResult:
     label, scores = runs[0].cell, [run.score for run in runs]
     own = [t for t in task.trials if t.cell == label]
-    replicates = 0 if replicates_of(task) == REPLICATES_LARGE else REPLICATES
+    replicates = replicates_of(task)
     score = float(np.mean(scores))
     low, high = _interval(task, runs, score, replicates)
     return CellResult(
@@ -154,9 +153,9 @@ def _cell(task: TaskResults, runs: list[Run]) -> CellResult:
 
 
 def replicates_of(task: TaskResults) -> int:
-    """Bootstrap replicates for the task's size: fewer where there are many images and labels."""
+    """Bootstrap replicates for the task's size; 0 where derivatives serve, with many images and labels."""
     images = sum(len(rows) for rows in task.validation.values())
-    return REPLICATES_LARGE if images * len(task.record.labels) > _LARGE else REPLICATES
+    return 0 if images * len(task.record.labels) > _LARGE else REPLICATES
 
 
 def _interval(task: TaskResults, runs: list[Run], score: float, replicates: int) -> tuple[float, float]:

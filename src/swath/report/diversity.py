@@ -9,7 +9,7 @@ from swath.report.ensemble import Ensemble
 from swath.report.pool import Pool
 from swath.report.results import TaskResults
 
-_PAIRS = 24  # of runs per factor; an even choice where there are more
+_PAIRS = 12  # of runs per factor; an even choice where there are more
 
 
 @dataclass(frozen=True)

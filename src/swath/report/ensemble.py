@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from swath import metrics
+from swath.report import influence
 from swath.report.cells import Run, replicates_of
 from swath.report.mixing import SINGLE, Average, Mix, choice, rules
 from swath.report.pool import Floats, Pool
@@ -102,8 +103,12 @@ def ensembles(pool: Pool, only: str = "") -> list[Ensemble]:
             fitted[name][parts == part] = mix.apply(pool.probabilities)[parts == part]
             sizes[name].append(len(mix.members))
     everything = pool.view()
-    replicates = _replicates(pool, fitted)
-    return [_ensemble(pool, name, rule(everything), fitted, sizes[name], replicates) for name, rule in named.items()]
+    replicates = replicates_of(pool.task)
+    scored = {name: (pool.score(p), _moves(pool, p, replicates)) for name, p in fitted.items()}
+    return [
+        _ensemble(pool, name, rule(everything), fitted.get(name), scored, tuple(sizes[name]))
+        for name, rule in named.items()
+    ]
 
 
 def ensemble_names(task: TaskResults, max_ms: float = math.inf) -> list[str]:
@@ -133,35 +138,50 @@ def cross_fit_parts(pool: Pool) -> NDArray[np.int64] | None:
     return stratified_folds(pool.targets, pool.groups, count, _SEED) if count > 1 else None
 
 
-def _replicates(pool: Pool, fitted: dict[str, Floats]) -> dict[str, Floats]:
-    """Bootstrap replicates of each ensemble's score; the same draws for all, so that differences are paired.
+def _moves(pool: Pool, p: Floats, replicates: int) -> Floats:
+    """How the score of predictions [N, C] moves when validation images are drawn again.
 
-    Groups are drawn whole, within each fold of the split.
+    Bootstrap replicates of the score, drawn alike for all ensembles; without replicates, on many images, the score's
+    derivatives in the weights of the image groups. Differences of either are those of the difference of two scores.
     """
-    record, count = pool.task.record, replicates_of(pool.task)
-    found = {}
-    for name, p in fitted.items():
-        drawn = []
-        for fold in np.unique(pool.folds):
-            here = pool.folds == fold
-            groups = np.unique(pool.groups[here], return_inverse=True)[1].astype(np.int64)
-            drawn.append(
-                metrics.bootstrap(record.metric, record.kind, pool.targets[here], [p[here]], groups, count, int(fold))
+    record, found = pool.task.record, []
+    for fold in np.unique(pool.folds):
+        here = pool.folds == fold
+        groups = np.unique(pool.groups[here], return_inverse=True)[1].astype(np.int64)
+        if replicates:
+            found.append(
+                metrics.bootstrap(
+                    record.metric, record.kind, pool.targets[here], [p[here]], groups, replicates, int(fold)
+                )
             )
-        found[name] = np.mean(drawn, axis=0)
-    return found
+        else:
+            values, moves = influence.per_label(record.metric, record.kind, pool.targets[here], p[here])
+            found.append(influence.group_sums(moves.sum(axis=0) / max(1, np.isfinite(values).sum()), groups))
+    return np.mean(found, axis=0) if replicates else np.concatenate(found) / len(found)
+
+
+def _interval(value: float, moves: Floats, replicates: int) -> tuple[float, float]:
+    """95 % interval of a score, or of a difference of two, from `_moves`."""
+    if replicates:
+        return metrics.basic_interval(value, moves)
+    half = 1.96 * float(influence.variance(moves.astype(np.float32))) ** 0.5
+    return value - half, value + half
 
 
 def _ensemble(
-    pool: Pool, name: str, mix: Mix, fitted: dict[str, Floats], sizes: list[int], replicates: dict[str, Floats]
+    pool: Pool,
+    name: str,
+    mix: Mix,
+    predictions: Floats | None,
+    scored: dict[str, tuple[float, Floats]],
+    sizes: tuple[int, ...],
 ) -> Ensemble:
-    score, single, drawn = float("nan"), float("nan"), np.full(1, np.nan)
-    if fitted:
-        score, single = pool.score(fitted[name]), pool.score(fitted[SINGLE])
-        drawn = replicates[name]
-    low, high = metrics.basic_interval(score, drawn)
-    gain = score - single
-    gain_low, gain_high = metrics.basic_interval(gain, drawn - replicates[SINGLE]) if fitted else (gain, gain)
+    score, low, high, gain = float("nan"), float("nan"), float("nan"), (float("nan"),) * 3
+    if scored:
+        replicates = replicates_of(pool.task)
+        (score, moves), (single, of_single) = scored[name], scored[SINGLE]
+        low, high = _interval(score, moves, replicates)
+        gain = (score - single, *_interval(score - single, moves - of_single, replicates))
     return Ensemble(
         name=name,
         members=tuple(pool.runs[m] for m in mix.members),
@@ -170,8 +190,8 @@ def _ensemble(
         score=score,
         low=max(low, 0.0),
         high=min(high, 1.0),
-        gain=(gain, gain_low, gain_high),
-        part_sizes=tuple(sizes),
+        gain=gain,
+        part_sizes=sizes,
         naive=pool.score(mix.apply(pool.probabilities)),
-        predictions=fitted.get(name),
+        predictions=predictions,
     )

@@ -7,8 +7,8 @@ from swath.report.pool import View
 
 PICKS = 40
 """At most; more only fit the images that choose."""
-BAGS, CANDIDATES, PATIENCE = 5, 24, 6
-_VALUES = 200_000  # images times labels that a choice looks at; larger validation parts are thinned evenly
+BAGS, CANDIDATES, PATIENCE = 3, 24, 4
+_VALUES = 120_000  # images times labels that a choice looks at; larger validation parts are thinned evenly
 
 
 def greedy_counts(view: View) -> NDArray[np.int64]:
