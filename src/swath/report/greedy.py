@@ -8,6 +8,7 @@ from swath.report.pool import View
 PICKS = 40
 """At most; more only fit the images that choose."""
 BAGS, CANDIDATES, PATIENCE = 3, 24, 4
+_BAGGED_FROM = 10  # candidates; half of fewer is too few to choose from
 _VALUES = 120_000  # images times labels that a choice looks at; larger validation parts are thinned evenly
 
 
@@ -20,7 +21,7 @@ def greedy_counts(view: View) -> NDArray[np.int64]:
     seen = view.thinned(_VALUES)
     ranked = seen.order[:CANDIDATES]
     bags = [ranked]
-    if len(ranked) >= 2 * BAGS and not view.bounded:  # the members of several bags together would break a bound
+    if len(ranked) >= _BAGGED_FROM and not view.bounded:  # the members of several bags together would break a bound
         rng = np.random.default_rng(0)
         bags = [ranked[np.sort(rng.permutation(len(ranked))[: len(ranked) // 2])] for _ in range(BAGS)]
     counts = np.zeros(len(view.scores), np.int64)
