@@ -1,6 +1,8 @@
 """Frozen backbones: features computed once against the same network run in every epoch."""
 
 import json
+import subprocess
+import sys
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -14,7 +16,9 @@ from torch import nn
 
 from swath import Backbone, Recipe, Sweep, asha, augment, grid, losses, ops, schedules
 from swath.backbones import Frozen, build, build_frozen
+from swath.cached import chosen, list_cached, remove
 from swath.engine.base import Engine
+from swath.engine.build import build_entry
 from swath.engine.drive import run
 from swath.engine.inline import InlineEngine
 from swath.errors import InputError
@@ -217,3 +221,70 @@ def test_early_stopping_and_plateau_work_on_features(make_sweep: Make, tmp_path:
     assert plan.features()
     both = replace(RECIPE, freeze_epochs=2).problems()
     assert both == ["Recipe(freeze='backbone', freeze_epochs=2): every epoch is frozen; drop one."]
+
+
+DRIVER = """
+import sys, time
+from pathlib import Path
+from swath import Backbone, Recipe, Sweep, holdout, tasks
+from swath.engine.build import build_features
+from swath.engine.inline import InlineEngine
+from swath.plan import Places, make_plan
+
+data, store, number = sys.argv[1:]
+
+class Slow(InlineEngine):
+    def build_features(self, cache, local, shards, built):
+        print("computes", *sorted({s.key for s in shards}), flush=True)
+        time.sleep(1)
+        super().build_features(cache, local, shards, built)
+
+recipe = Recipe(epochs=4, batch_size=8, image_size=32, freeze="backbone")
+backbone = Backbone("test_vit", pretrained=False)
+sweep = Sweep("both", tasks.DaconSatellite(data), split=holdout(0.25), backbone=backbone, recipe=recipe)
+plan = make_plan(sweep, Places.of(store))
+lacking = plan.features_to_build()
+Path(store, f"here-{number}").touch()
+while not all(Path(store, f"here-{i}").exists() for i in "01"):
+    time.sleep(0.02)
+build_features(plan.places, lacking, Slow(), lambda line: print(line, flush=True))
+print("lack", len(plan.features_to_build()), flush=True)
+"""
+
+
+def test_of_two_drivers_one_computes_the_features_and_the_other_waits(
+    make_sweep: Make, layout: Path, tmp_path: Path
+) -> None:
+    backbone = Backbone("test_vit", pretrained=False)
+    plan = planned(make_sweep(recipe=RECIPE, preprocess=(), backbone=backbone), tmp_path)
+    for entry in plan.entries():
+        build_entry(plan.places.cache, entry, InlineEngine(), lambda line: None)
+    commands = [[sys.executable, "-c", DRIVER, str(layout), str(tmp_path), str(i)] for i in range(2)]
+    two = [subprocess.Popen(c, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) for c in commands]
+    said = [process.communicate(timeout=120) for process in two]
+    assert [process.returncode for process in two] == [0, 0], said
+    waited, computed = sorted((out.splitlines() for out, _ in said), key=lambda own: own[0].startswith("computes"))
+    assert computed == [f"computes {' '.join(sorted(f.key for f in plan.features()))}", "lack 0"]
+    assert len(waited) in (2, 3), "it waits for one entry, perhaps for both"
+    assert waited[0].startswith("waiting for")
+    assert "which builds features of test_vit(scratch), raw, t" in waited[0]
+    assert waited[-1] == "lack 0"
+    assert not [name for f in plan.features() for name in plan.places.cache.names(f.key) if name == "lease.json"]
+
+
+def test_the_cache_lists_features_with_their_sweep_and_keeps_them(make_sweep: Make, tmp_path: Path) -> None:
+    sweep = make_sweep(recipe=RECIPE, preprocess=(ops.Sharpen(),))
+    plan = carried_out(sweep, tmp_path, InlineEngine())
+    storage = plan.places.storage
+    plan.places.cache.write("0123abcd/shard-00000.npy", b"of nobody")
+    found = {c.key: c for c in list_cached(storage)}
+    assert set(found) == {e.key for e in (*plan.entries(), *plan.features())} | {"0123abcd"}
+    for features in plan.features():
+        own = found[features.key]
+        assert (own.state, own.images, own.part) == ("ready", len(features.images.ids), features.images.part)
+        assert own.chain == "features of test_resnet(scratch), sharpen|resize(size_px=32)"
+        assert (own.sweeps, own.trials, own.open_trials) == ((plan.sweep.name,), 1, 0)
+    assert [c.key for c in chosen(found.values(), [], "", unused=True)] == ["0123abcd"]
+    (images,) = (e.key for e in plan.entries() if e.part == "train")
+    remove(storage, chosen(found.values(), [images], "", unused=False), None)
+    assert not plan.features_to_build()

@@ -1,16 +1,19 @@
 """What the cache lacks, built once: one driver builds an entry, others wait for it; what is damaged is built again."""
 
 import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import ExitStack, contextmanager
 
 from swath.engine.base import Engine
 from swath.engine.progress import BuildProgress
 from swath.errors import DamagedError
 from swath.lease import Lease
 from swath.paths import Storage
+from swath.plan import Places
 from swath.preprocess import cache as caches
+from swath.preprocess import features
 from swath.preprocess.cache import EntryPlan, ShardWork
+from swath.preprocess.features import FeaturePlan
 from swath.preprocess.steps import PackWork, Results, Step, read_results
 
 TRIES_ALLOWED = 3
@@ -76,6 +79,27 @@ def _step_results(
         if pieces:
             engine.build(cache, work, pieces, BuildProgress(work.describe(), len(work.images)).built)
     return read_results(cache, step.key)
+
+
+def build_features(places: Places, entries: Sequence[FeaturePlan], engine: Engine, say: Say) -> None:
+    """Compute the features that are missing, all entries of a model together: it is loaded once.
+
+    Raises:
+        StoreError: A model or its images cannot be had.
+    """
+    cache, local = places.cache, places.local_cache
+    with ExitStack() as held:
+        for entry in sorted(entries, key=lambda e: e.key):  # in one order, so that no two wait for each other
+            held.enter_context(_held(cache, entry.key, entry.describe(), say))
+        lacking = [e for e in entries if not caches.is_built(cache, e.key)]
+        shards = [s for e in lacking for s in features.missing_shards(cache, e)]
+        shards.sort(key=lambda s: (s.model, s.key, s.number))
+        if shards:
+            title = f"features by {', '.join(dict.fromkeys(s.backbone.canonical() for s in shards))}"
+            progress = BuildProgress(title, sum(s.count for s in shards))
+            engine.build_features(cache, local, shards, progress.built)
+        for entry in lacking:
+            features.finish(cache, entry)
 
 
 @contextmanager

@@ -9,15 +9,13 @@ from typing import Any
 from swath import predictions
 from swath.chains import ops_label
 from swath.engine.base import Engine, Probe
-from swath.engine.build import build_entry
-from swath.engine.progress import BuildProgress
+from swath.engine.build import build_entry, build_features
 from swath.engine.wave import Wave
 from swath.errors import InputError, SwathError, raise_if_any
 from swath.paths import contact_key
 from swath.plan import Plan, PlannedTrial, rule_of, search_key, space_text
 from swath.predictions import Trial
 from swath.preprocess import cache as caches
-from swath.preprocess import features as feature_entries
 from swath.preprocess.contact import contact_sheet
 from swath.sweep import grid_cells
 from swath.task_plan import TaskPlan, bad_image_note
@@ -86,7 +84,7 @@ def _build_caches(plan: Plan, engine: Engine, say: Callable[[str], None], retry_
             build_entry(cache, entry, engine, say)
         if not plan.places.storage.exists(contact_key(entry.key)):
             plan.places.storage.write(contact_key(entry.key), contact_sheet(cache, entry))
-    _build_features(plan, engine, retry_failed)
+    build_features(plan.places, plan.features_to_build(retry_failed), engine, say)
     problems = []
     for task in plan.tasks:
         try:
@@ -97,20 +95,6 @@ def _build_caches(plan: Plan, engine: Engine, say: Callable[[str], None], retry_
         if note and note not in plan.notes:
             say(note)
     raise_if_any(problems)
-
-
-def _build_features(plan: Plan, engine: Engine, retry_failed: bool) -> None:
-    """Compute the features that are missing, all entries of a model together: it is loaded once."""
-    cache, entries = plan.places.cache, plan.features_to_build(retry_failed)
-    shards = sorted(
-        (s for f in entries for s in feature_entries.missing_shards(cache, f)), key=lambda s: (s.model, s.key, s.number)
-    )
-    if shards:
-        title = f"features by {', '.join(dict.fromkeys(s.backbone.canonical() for s in shards))}"
-        progress = BuildProgress(title, sum(s.count for s in shards))
-        engine.build_features(cache, plan.places.local_cache, shards, progress.built)
-    for features in entries:
-        feature_entries.finish(cache, features)
 
 
 def _leave_out_bad(plan: Plan, task: TaskPlan) -> str:
@@ -155,11 +139,15 @@ def write_records(plan: Plan) -> None:
                     "steps": [{"key": step.key, "chain": ops_label(step.chain)} for step in e.steps()],
                 }
                 for e in plan.entries()
+            ]
+            + [
+                {"key": f.key, "title": f.describe(), "chain": f.label, "part": f.images.part, "steps": []}
+                for f in plan.features()
             ],
             "trials": [
                 {
                     "fingerprint": t.spec.fingerprint,
-                    "entries": sorted({e.key for e in t.entries.values()}),
+                    "entries": sorted({e.key for e in (*t.entries.values(), *t.features.values())}),
                     "cell": t.cell.label,
                     "factors": t.cell.factors,
                     "baseline": t.cell.baseline,

@@ -16,7 +16,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from swath import spec
+from swath import chains, spec
 from swath.description import changed, digest
 from swath.errors import StoreError
 from swath.paths import Storage
@@ -143,6 +143,11 @@ class FeaturePlan:
             for number, rows in enumerate(self.images.shards())
         ]
 
+    @property
+    def label(self) -> str:
+        """`features of resnet50, sharpen|resize(size_px=224)`."""
+        return f"features of {self.backbone.canonical()}, {chains.ops_label(self.images.chain)}"
+
     def describe(self) -> str:
         """`features of resnet50, raw, train, 1,470 images at 224 px`."""
         return f"features of {self.backbone.canonical()}, {self.images.describe()}"
@@ -197,7 +202,7 @@ def finish(cache: Storage, plan: FeaturePlan) -> None:
             f"feature entry {plan.key} lacks {len(names) - len(found)} shards; start the sweep again to compute them."
         )
     manifest = {
-        "chain": plan.describe(),
+        "chain": plan.label,
         "part": plan.images.part,
         "ids": plan.images.ids,
         "image_shape": [found[0]["features"]] if found else [0],
