@@ -7,7 +7,8 @@ import cv2
 import pytest
 from planted_data import Planted
 
-from swath.audit.findings import read_audit
+from swath.audit.findings import Audit, Finding, read_audit
+from swath.audit.write import markdown
 from swath.cli import command
 from swath.paths import Storage
 
@@ -54,3 +55,14 @@ def test_bad_input_is_told_and_exits_with_2(script: Path, tmp_path: Path, capsys
         command(["audit", str(script), "--data", str(tmp_path / "nowhere"), "--storage", str(tmp_path / "store")])
     assert raised.value.code == 2
     assert "nowhere" in capsys.readouterr().err
+
+
+def test_names_in_the_data_are_no_markup() -> None:
+    hard = ("a|b*c*.jpg (<img src=x>)", "`tick`\nsecond line")
+    finding = Finding("bad_files", "warning", "2 images of *some* kind.", 2, "images", "Look.", examples=hard)
+    audit = Audit("my <b>task", "0" * 20, {"train": 2}, (finding,), (), {})
+    lines = markdown(audit).splitlines()
+    assert lines[0] == r"# Data audit of my \<b>task"
+    assert r"- a\|b\*c\*.jpg (\<img src=x>)" in lines
+    assert r"- \`tick\` second line" in lines
+    assert r"2 images of \*some\* kind." in lines

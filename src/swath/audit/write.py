@@ -8,6 +8,7 @@ import pandas as pd
 from swath.audit.findings import SEVERITIES, Audit, Finding
 from swath.audit.pictures import contact_sheet
 from swath.audit.subject import Subject
+from swath.markup import escape
 from swath.paths import Storage
 
 
@@ -56,7 +57,7 @@ def _groups_csv(audit: Audit) -> bytes:
 
 def markdown(audit: Audit) -> str:
     """audit.md."""
-    parts = [f"# Data audit of {audit.task}", headline(audit), _adversarial_line(audit)]
+    parts = [f"# Data audit of {escape(audit.task)}", headline(audit), _adversarial_line(audit)]
     for severity in SEVERITIES:
         own = [f for f in audit.findings if f.severity == severity]
         if own:
@@ -91,9 +92,9 @@ def _adversarial_line(audit: Audit) -> str:
 
 
 def _section(finding: Finding) -> str:
-    lines = [f"### {finding.kind}", "", finding.text, "", f"What to do: {finding.advice}"]
+    lines = [f"### {finding.kind}", "", escape(finding.text), "", f"What to do: {finding.advice}"]
     if finding.examples:
-        lines += ["", *(f"- {example}" for example in finding.examples)]
+        lines += ["", *(f"- {escape(example)}" for example in finding.examples)]
         more = finding.count - len(finding.examples)
         lines += [f"- and {more:,} more"] if more > 0 else []
     if finding.picture:

@@ -6,15 +6,9 @@ import textwrap
 import unicodedata
 from collections.abc import Sequence
 
+from swath.markup import escape as escape
+
 _WIDTH = 110
-
-
-def escape(text: str) -> str:
-    """Text for a table cell or a sentence: one line, nothing in it taken for markup."""
-    line = " ".join(text.split())
-    for mark in ("\\", "|", "<", "*", "`"):
-        line = line.replace(mark, f"\\{mark}")
-    return line
 
 
 def code(text: str) -> str:
