@@ -189,7 +189,8 @@ def _image_variance(task: TaskResults, runs: list[Run]) -> float:
                 record.metric, record.kind, task.targets(fold), run.trials[at].probabilities
             )
             moves += derivative.sum(axis=0) / max(1, int(np.isfinite(values).sum()))
-        found.append(float(influence.variance(influence.group_sums(moves / len(runs), task.groups(fold)))))
+        moves /= len(runs)
+        found.append(float(influence.variance(influence.group_sums(moves, task.groups(fold)))))
     return float(np.sum(found)) / len(found) ** 2
 
 

@@ -176,7 +176,8 @@ def _ensemble(
     scored: dict[str, tuple[float, Floats]],
     sizes: tuple[int, ...],
 ) -> Ensemble:
-    score, low, high, gain = float("nan"), float("nan"), float("nan"), (float("nan"),) * 3
+    nan = float("nan")
+    score, low, high, gain = nan, nan, nan, (nan, nan, nan)
     if scored:
         replicates = replicates_of(pool.task)
         (score, moves), (single, of_single) = scored[name], scored[SINGLE]
