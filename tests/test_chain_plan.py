@@ -122,7 +122,7 @@ def test_a_trial_sees_the_right_pixels_and_twins_never_part(plan_of: PlanOf, bir
     assert run(plan, InlineEngine(), lambda line: None) == 1
     trial, places = plan.trials[0], plan.places
     keys = {part: entry.key for part, entry in trial.entries.items()}
-    parts = _parts(Job(trial.spec, places.storage.root, places.cache.root, "", keys, "", ()))
+    parts = _parts(Job(trial.spec, places.storage.root, places.cache.root, "", keys, "", False, ()))
     train, val, test = parts["train"], parts["val"], parts["test"]
     times = 2 if isinstance(first, ops.Both) else 1
     assert (len(train), len(val), len(test)) == (15 * times, 5, 4)

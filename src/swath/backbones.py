@@ -103,7 +103,7 @@ def build_frozen(backbone: Backbone, classes: int, in_chans: int, image_size: in
         InputError: Likewise, or the model does not end in one linear layer.
     """
     below = body(backbone, in_chans, image_size, seed)
-    with torch.inference_mode():
+    with torch.no_grad():
         features = below.net(torch.zeros(1, in_chans, image_size, image_size)).shape[1]
     head = new_head(features, classes, backbone.drop_rate, seed)
     return Model(Frozen(below.net, head), below.mean, below.std, "head")

@@ -27,7 +27,7 @@ class Extractor:
             self._model = shard.model
         return self._body
 
-    @torch.inference_mode()
+    @torch.no_grad()
     def __call__(self, shard: FeatureShard, images: NDArray[np.uint8]) -> NDArray[np.float32]:
         """Images uint8 [N, S, S, C] to features [N, F].
 

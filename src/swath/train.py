@@ -328,7 +328,7 @@ class Trainer:
             return loss(logits, share * batch.targets + (1 - share) * batch.others)
         return share * loss(logits, batch.targets) + (1 - share) * loss(logits, batch.others)
 
-    @torch.inference_mode()
+    @torch.no_grad()  # not inference mode: BEiT keeps index tensors of its first pass, and trains with them later
     def predict(self, part: Part, tta: bool = False) -> Tensor:
         """Logits float32 [N, C] on the CPU, in the part's order; with `tta` those of the recipe's augmented views.
 

@@ -11,6 +11,7 @@ from swath.paths import Storage
 from swath.report.analysis import analyse
 from swath.report.collect import read_results
 from swath.report.submission import predict
+from swath.report.write import write_report
 
 
 @pytest.fixture
@@ -50,6 +51,7 @@ def files(tmp_path: Path, *given: pd.DataFrame) -> list[Path]:
 def test_an_import_is_ranked_averaged_and_submitted(store: Storage, task: FakeTask, tmp_path: Path):
     oof, test = tables(task)
     import_model(store, "study", "notebook", *files(tmp_path, oof, test))
+    assert "import notebook" in write_report(store, "study", tmp_path / "report").read_text()
     results = read_results(store, "study")
     analysis = analyse(results.tasks[0])
     assert analysis.cells[0].cell == "import notebook"

@@ -87,7 +87,7 @@ def _bad(task: TaskResults) -> str:
 
 def _shared_settings(task: TaskResults) -> dict[str, str]:
     """Parts of the specs that are the same in every trial that has begun."""
-    specs = [t.spec for t in task.trials if t.spec]
+    specs = [t.spec for t in task.trials if "recipe" in t.spec]  # imports have none
     if not specs:
         return {}
     found: dict[str, str] = {}
@@ -103,9 +103,14 @@ def _shared_settings(task: TaskResults) -> dict[str, str]:
         values = [spec[name] for spec in specs]
         if _all_equal(values):
             found[name.capitalize()] = escape(_value(values[0]))
-        elif name == "preprocess" and _all_equal(chain[-1] for chain in values):
-            found["Every preprocessing chain ends in"] = escape(_value(values[0][-1]))
+        elif name == "preprocess" and _all_equal(chain[-1] for value in values for chain in _chains(value)):
+            found["Every preprocessing chain ends in"] = escape(_value(_chains(values[0])[0][-1]))
     return found
+
+
+def _chains(preprocess: Any) -> list[Any]:
+    """The chain of a spec's preprocessing, or those of training and of test images."""
+    return [preprocess["train"], preprocess["test"]] if isinstance(preprocess, dict) else [preprocess]
 
 
 def _all_equal(values: Iterable[Any]) -> bool:
@@ -127,14 +132,14 @@ def _weights(task: TaskResults) -> str:
     """What each backbone started from: the resolved weight tag or file hash."""
     found: dict[str, str] = {}
     for trial in task.trials:
-        if trial.spec:
+        if "weights" in trial.spec:
             name: str = trial.factors.get("backbone") or trial.spec["backbone"]["model"]
             found.setdefault(name, trial.spec["weights"])
     return "; ".join(f"{escape(name)} from {code(weights)}" for name, weights in found.items())
 
 
 def _out_of_memory(task: TaskResults) -> str:
-    tables = [(t.spec["recipe"]["batch_size"], t.metrics) for t in task.trials if t.spec and "micro_batch" in t.metrics]
+    tables = [(t.spec["recipe"]["batch_size"], t.metrics) for t in task.trials if "micro_batch" in t.metrics]
     smaller = sum(bool((table["micro_batch"] < size).any()) for size, table in tables)
     return f"{count(smaller, 'trial')} went on in smaller passes that make the same steps" if smaller else ""
 

@@ -83,7 +83,9 @@ def over_factors(units: Units, observed: Floats, names: list[str], image_varianc
     parts = [*squares, -(len(varying) - 1) * residual]
     # The mean squares cannot say less than one factor alone, or than the residual, does.
     total = max(sum(parts), *squares, residual)
-    freedom = total**2 / sum(part**2 / k for part, k in zip(parts, [*df, max(left, 1)], strict=True) if part)
-    freedom = float(np.clip(freedom, min(df), max(n - 1, 1))) if total else float(n - 1)
+    freedom = float(n - 1)
+    if total:
+        freedom = total**2 / sum(part**2 / k for part, k in zip(parts, [*df, max(left, 1)], strict=True) if part)
+        freedom = float(np.clip(freedom, min(df), max(n - 1, 1)))
     half = float(np.sqrt(3.8415 * image_variance + stats.t.ppf(0.975, freedom) ** 2 * total / n))
     return Interval(mean - half, mean + half, tuple(names[f] for f in varying))
