@@ -25,7 +25,7 @@ from swath.contents import file_digest
 from swath.engine.cluster import RayEngine
 from swath.paths import Storage
 from swath.preprocess import cache as caches
-from swath.preprocess.cache import EntryPlan
+from swath.preprocess.cache import EntryPlan, ShardWork
 from swath.sweep import Resources
 from swath.tasks.scenes import draw_scene
 
@@ -55,7 +55,7 @@ def by_pool(cache: Storage, plan: EntryPlan, pool: "multiprocessing.pool.Pool") 
 
 def by_ray(cache: Storage, plan: EntryPlan, engine: RayEngine) -> None:
     """What a sweep does."""
-    engine.build(cache, plan, caches.missing_shards(cache, plan), lambda images: None)
+    engine.build(cache, ShardWork(plan, None), caches.missing_shards(cache, plan), lambda images: None)
 
 
 def seconds(work: Callable[[], None]) -> float:

@@ -106,7 +106,7 @@ def test_a_submitted_job_runs_the_smoke_sweep_and_leaves_its_report(
     submit = [*cluster.ray, "job", "submit", "--address", cluster.address]
     submit += ["--working-dir", str(tmp_path / "work")]
     submit += ["--runtime-env-json", '{"env_vars": {"PYTHONPATH": "src"}}', "--"]
-    script = ["python", "sweeps/satellite_ablation.py", "--data", str(layout), "--smoke"]
+    script = ["python", "sweeps/satellite_seed.py", "--data", str(layout), "--smoke"]
 
     def submitted(environment: dict[str, str], *more: str) -> subprocess.CompletedProcess[str]:
         return subprocess.run(
@@ -119,8 +119,8 @@ def test_a_submitted_job_runs_the_smoke_sweep_and_leaves_its_report(
 
     done = submitted(cluster.environment, "--storage", str(tmp_path / "store"))
     assert done.returncode == 0, done.stdout + done.stderr
-    table = pd.read_csv(tmp_path / "store/reports/satellite_ablation-smoke/leaderboard.csv")
-    assert len(table) == table["cell"].nunique() == 36
+    table = pd.read_csv(tmp_path / "store/reports/satellite_seed-smoke/leaderboard.csv")
+    assert len(table) == table["cell"].nunique() == 4
     assert set(table["state"]) <= {"COMPLETE", "STOPPED"}
 
     unauthenticated = submitted(
