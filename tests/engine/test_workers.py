@@ -1,6 +1,6 @@
 """Trials of several workers on real Ray: the same curve as one worker, resumed, stopped and failed alike."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -42,8 +42,21 @@ def carried_out(sweep: Sweep, store: Path, engine: Engine) -> Plan:
     return plan
 
 
+@pytest.fixture
+def free_again(ray_engine: Engine) -> Iterator[None]:
+    """Ray Train keeps the placement group of a trial that was stopped until its driver ends, which here goes on."""
+    yield
+    import ray
+    from ray.util import placement_group_table, remove_placement_group
+    from ray.util.placement_group import PlacementGroup
+
+    for key, group in placement_group_table().items():
+        if group["state"] != "REMOVED":
+            remove_placement_group(PlacementGroup(ray.PlacementGroupID(bytes.fromhex(key))))
+
+
 @pytest.mark.ray
-@pytest.mark.usefixtures("ray_engine")
+@pytest.mark.usefixtures("free_again")
 def test_two_workers_go_on_from_one_workers_checkpoint_and_end_where_it_would_have(
     make_sweep: SweepMaker, tmp_path: Path
 ) -> None:
