@@ -100,7 +100,7 @@ def ensembles(pool: Pool, only: str = "") -> list[Ensemble]:
         view = pool.view(parts != part)
         for name, rule in named.items():
             mix = rule(view)
-            fitted[name][parts == part] = mix.apply(pool.probabilities)[parts == part]
+            fitted[name][parts == part] = mix.apply(pool.probabilities, parts == part)
             sizes[name].append(len(mix.members))
     everything = pool.view()
     replicates = replicates_of(pool.task)

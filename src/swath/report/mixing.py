@@ -15,7 +15,7 @@ from scipy.stats import rankdata
 
 from swath.report.cells import rank_key
 from swath.report.greedy import greedy_counts
-from swath.report.pool import Floats, View
+from swath.report.pool import Floats, Mask, View
 from swath.report.results import TaskResults
 
 SIZES = (2, 3, 5, 8, 12, 20)
@@ -38,12 +38,16 @@ class Mix:
     weights: tuple[float, ...]
     average: Average = "probabilities"
 
-    def apply(self, probabilities: Floats) -> Floats:
-        """[N, C] of all of a pool's probabilities [K, N, C]; ranks are scaled to 0..1."""
-        total = np.zeros(probabilities.shape[1:])
+    def apply(self, probabilities: Floats, mask: Mask | None = None) -> Floats:
+        """[N, C] of all of a pool's probabilities [K, N, C], or [n, C] on a mask of the images.
+
+        Ranks are among all images and scaled to 0..1.
+        """
+        here = slice(None) if mask is None else mask
+        total = np.zeros(probabilities[0][here].shape)
         for member, weight in zip(self.members, self.weights, strict=True):
             p = probabilities[member]
-            total += weight * (ranks(p) if self.average == "ranks" else p)
+            total += weight * (ranks(p) if self.average == "ranks" else p)[here]
         return total
 
 
