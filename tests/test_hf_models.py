@@ -81,7 +81,7 @@ def test_a_folder_gives_a_model_with_a_logit_per_class(
     folders: dict[str, Path], kind: str, pretrained: bool, in_chans: int
 ) -> None:
     model = build(Backbone(f"hf:{folders[kind]}", pretrained=pretrained), 5, in_chans, SIZE, seed=0)
-    with torch.inference_mode():
+    with torch.no_grad():
         logits = model.net.eval()(images(in_chans))
     assert logits.shape == (2, 5)
     assert not torch.equal(logits[0], logits[1])
@@ -92,7 +92,7 @@ def test_a_folder_gives_a_model_with_a_logit_per_class(
 @pytest.mark.parametrize(("kind", "bare"), [("swinv2", Swinv2Model), ("beit", BeitModel)])
 def test_each_pooling_is_what_its_name_says(folders: dict[str, Path], kind: str, bare: Any) -> None:
     own = bare.from_pretrained(folders[kind]).eval()
-    with torch.inference_mode():
+    with torch.no_grad():
         out = own(pixel_values=images())
         tokens = out.last_hidden_state
         patches = tokens[:, 1:] if kind == "beit" else tokens
@@ -113,7 +113,7 @@ def test_each_pooling_is_what_its_name_says(folders: dict[str, Path], kind: str,
 
 
 def test_a_convolutional_models_maps_are_pooled(folders: dict[str, Path]) -> None:
-    with torch.inference_mode():
+    with torch.no_grad():
         logits = [net_of(folders["resnet"], pool=pool)(images()) for pool in ("default", "mean", "max", "first_token")]
     torch.testing.assert_close(logits[0], logits[1])
     assert not torch.allclose(logits[0], logits[2])
@@ -122,7 +122,7 @@ def test_a_convolutional_models_maps_are_pooled(folders: dict[str, Path]) -> Non
 
 def test_a_stacked_head_keeps_the_pretrained_classifier(folders: dict[str, Path]) -> None:
     net = net_of(folders["beit"], head="stacked")
-    with torch.inference_mode():
+    with torch.no_grad():
         logits = BeitForImageClassification.from_pretrained(folders["beit"]).eval()(pixel_values=images()).logits
         head = net.get_submodule("head")
         assert isinstance(head, nn.Linear)
@@ -133,7 +133,7 @@ def test_a_stacked_head_keeps_the_pretrained_classifier(folders: dict[str, Path]
 @pytest.mark.parametrize("kind", KINDS)
 def test_one_channel_is_the_gray_picture_repeated(folders: dict[str, Path], kind: str) -> None:
     gray = images(1)
-    with torch.inference_mode():
+    with torch.no_grad():
         adapted, drawn = (net_of(folders[kind], 1, stem=stem)(gray) for stem in ("adapt", "reinit"))
         colour = net_of(folders[kind])(gray.expand(-1, 3, -1, -1))
     torch.testing.assert_close(adapted, colour, rtol=1e-4, atol=1e-5)
@@ -160,7 +160,7 @@ def test_weights_may_be_a_folder_or_a_file_for_a_name_of_the_hub(folders: dict[s
     direct = net_of(folders["beit"])
     for weights in (folders["beit"], folders["beit"] / "model.safetensors"):
         net = build(Backbone("hf:someone/beit", weights=str(weights)), 5, 3, SIZE, seed=0).net.eval()
-        with torch.inference_mode():
+        with torch.no_grad():
             torch.testing.assert_close(net(images()), direct(images()), rtol=0, atol=0)
 
 

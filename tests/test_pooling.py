@@ -41,7 +41,7 @@ def by_hand(values: np.ndarray, pool: str) -> np.ndarray:
 @pytest.mark.parametrize("model", ["test_resnet", "test_efficientnet"])
 def test_maps_are_pooled_before_the_classifier(model: str, pool: str) -> None:
     one = built(model, pool=pool)
-    with torch.inference_mode():
+    with torch.no_grad():
         maps = cast(Any, one.net).forward_features(images()).numpy()
         logits = one.net(images()).numpy()
     head = cast(nn.Linear, one.net.get_submodule(one.head))
@@ -55,7 +55,7 @@ def test_maps_are_pooled_before_the_classifier(model: str, pool: str) -> None:
 def test_tokens_are_pooled_before_the_classifier(model: str, pool: str) -> None:
     one = built(model, pool=pool)
     inner = cast(Any, one.net).net
-    with torch.inference_mode():
+    with torch.no_grad():
         tokens = inner.forward_features(images())
         logits = one.net(images()).numpy()
         rest = tokens if pool == "first_token" else tokens[:, inner.num_prefix_tokens :]
@@ -67,7 +67,7 @@ def test_tokens_are_pooled_before_the_classifier(model: str, pool: str) -> None:
 
 @pytest.mark.parametrize("model", ["test_resnet", "test_convnext", "test_coatnet", "test_nfnet", "test_byobnet"])
 def test_the_mean_of_a_model_that_averages_is_its_own_pooling(model: str) -> None:
-    with torch.inference_mode():
+    with torch.no_grad():
         own, mean, most = (built(model, pool=pool).net(images()) for pool in ("default", "mean", "max"))
     torch.testing.assert_close(own, mean, rtol=1e-4, atol=1e-5)
     assert not torch.allclose(own, most, atol=1e-3)
@@ -76,7 +76,7 @@ def test_the_mean_of_a_model_that_averages_is_its_own_pooling(model: str) -> Non
 def test_maps_with_channels_last_are_pooled_over_their_positions() -> None:
     backbone = Backbone("swin_tiny_patch4_window7_224", pretrained=False, pool="max")
     net = build(backbone, 5, 3, 64, 0).net.eval()
-    with torch.inference_mode():
+    with torch.no_grad():
         maps = cast(Any, net).forward_features(images())
         logits = net(images())
         head = cast(nn.Linear, net.get_submodule("head.fc"))
@@ -106,7 +106,7 @@ def test_a_stacked_head_is_a_layer_on_a_thousand_pretrained_logits(tmp_path: Any
     one, other = (build(backbone, 5, 3, SIZE, seed) for seed in (0, 1))
     head = cast(nn.Linear, one.net.get_submodule(one.head))
     assert head.weight.shape == (5, 1000)
-    with torch.inference_mode():
+    with torch.no_grad():
         expected = trained.eval()(images()) @ head.weight.T + head.bias
         torch.testing.assert_close(one.net.eval()(images()), expected)
     changed = {k for k, v in one.net.state_dict().items() if not torch.equal(v, other.net.state_dict()[k])}
@@ -124,7 +124,7 @@ def test_a_file_without_its_classifier_cannot_be_stacked(tmp_path: Any) -> None:
 @pytest.mark.parametrize("model", ["test_resnet", "test_vit", "test_convnext"])
 def test_dropout_stands_before_the_classifier_and_leaves_its_weights_alone(model: str) -> None:
     plain, dropping = built(model), built(model, drop_rate=0.5)
-    with torch.inference_mode():
+    with torch.no_grad():
         torch.testing.assert_close(plain.net(images()), dropping.net(images()), rtol=0, atol=0)
         dropping.net.train()
         for module in dropping.net.modules():

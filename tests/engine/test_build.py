@@ -27,7 +27,7 @@ from swath.preprocess import steps as steps_module
 from swath.preprocess.apply import apply, read_image
 from swath.preprocess.cache import EntryPlan, open_entry
 from swath.preprocess.sources import Weights
-from swath.preprocess.steps import from_png, read_results, to_png
+from swath.preprocess.steps import PACK_IMAGES, from_png, read_results, to_png
 
 IMAGES = 20
 
@@ -64,7 +64,9 @@ MODELS.register("enlarge")(lambda op, file, device: Enlarger(op))
 
 
 @pytest.fixture(autouse=True)
-def small_pieces(monkeypatch: pytest.MonkeyPatch) -> None:
+def small_pieces(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
+    if request.node.get_closest_marker("ray"):
+        return  # Ray's workers are other processes, with pieces of the real size
     monkeypatch.setattr(caches, "SHARD_BYTES", 1)
     monkeypatch.setattr(steps_module, "PACK_IMAGES", 6)
     Enlarger.seen.clear()
@@ -72,11 +74,11 @@ def small_pieces(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.fixture
 def make_plan(tmp_path: Path) -> Callable[..., EntryPlan]:
-    """Twenty images of several shapes, one of them no image."""
+    """Images of several shapes, one of them no image; twenty unless told otherwise."""
     folder = tmp_path / "images"
     folder.mkdir()
     rng = np.random.default_rng(0)
-    for i in range(IMAGES):
+    for i in range(2 * PACK_IMAGES):
         image = rng.integers(0, 60 if i % 4 == 0 else 256, (10 + i % 3, 9, 3), dtype=np.uint8)
         cv2.imwrite(str(folder / f"{i}.png"), image)
     (folder / "7.png").write_text("no image")
@@ -255,7 +257,7 @@ def test_a_model_runs_on_a_pool_of_ray_actors_and_agrees_with_inline(
 ) -> None:
     file = str(shared / "weights/realesr-animevideov3-x4.pth")
     weights = (Weights(file, "compact"), Weights(), Weights())
-    plan = make_plan(SuperRes(4, "compact", file), Sharpen(), weights=weights)
+    plan = make_plan(SuperRes(4, "compact", file), Sharpen(), rows=range(2 * PACK_IMAGES), weights=weights)
     inline, on_ray = (Storage(str(tmp_path / name)) for name in ("inline", "ray"))
     build_entry(inline, plan, InlineEngine(), lambda line: None)
     build_entry(on_ray, plan, ray_engine, lambda line: None)

@@ -55,7 +55,9 @@ def largest_difference(a: Image, b: Image) -> int:
 
 
 def test_every_expensive_op_has_a_model() -> None:
-    assert MODELS.names() == sorted(op.name for op in ops.OPS.values() if op.expensive)
+    ours = [op.name for op in ops.OPS.values() if op.expensive and op.__module__ == ops.__name__]
+    assert ours
+    assert set(ours) <= set(MODELS.names())
 
 
 @pytest.mark.shared
