@@ -21,6 +21,14 @@ def test_what_is_written_is_read_and_overwritten_whole(storage: Storage) -> None
     assert storage.names("a/b") == ["c.bin"]  # nothing temporary stays
 
 
+def test_part_of_an_object(storage: Storage) -> None:
+    storage.write("a/b", bytes(range(100)))
+    assert storage.read_part("a/b", 10, 5) == bytes(range(10, 15))
+    assert storage.read_part("a/b", 98, 5) == bytes([98, 99])
+    with pytest.raises(FileNotFoundError):
+        storage.read_part("a/none", 0, 5)
+
+
 def test_large_objects_arrive_whole(storage: Storage) -> None:
     data = os.urandom(12 * 2**20)  # more than one part of an S3 upload
     storage.write("large", data)

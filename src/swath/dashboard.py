@@ -15,6 +15,7 @@ from swath.report.analysis import Analysis, analyse
 from swath.report.collect import read_results
 from swath.report.numbers import json_value, numbers
 from swath.report.page import page
+from swath.report.page_pictures import with_pictures
 from swath.report.results import Results
 from swath.report.task_effects import NO_EFFECTS
 
@@ -45,6 +46,7 @@ class Board:
         self._looked = float("-inf")
         self._lock = asyncio.Lock()
         self._latest: dict[str, Any] = {}
+        self._pictures: dict[str, bytes] = {}
 
     async def numbers(self) -> dict[str, Any]:
         """The content of report.json with a `live` entry."""
@@ -53,6 +55,10 @@ class Board:
                 self._latest = await self._look()
                 self._looked = time.monotonic()
         return self._latest
+
+    def picture(self, name: str) -> bytes | None:
+        """A WebP picture that the numbers refer to as `pictures/NAME`."""
+        return self._pictures.get(name)
 
     async def close(self) -> None:
         """Wait for a computation that is under way."""
@@ -68,8 +74,19 @@ class Board:
         return await asyncio.to_thread(self._merged, results)
 
     async def _analyse(self, ended: frozenset[str]) -> None:
-        self._analysed = await asyncio.to_thread(_analysis, self._storage, self._name)
+        self._analysed = await asyncio.to_thread(self._analysis)
         self._analysed_for = ended
+
+    def _analysis(self) -> dict[str, Any]:
+        results = read_results(self._storage, self._name)
+        found = numbers(results, [analyse(task) for task in results.tasks])
+        return with_pictures(found, self._storage, results.sweep, self._keep)
+
+    def _keep(self, picture: bytes) -> str:
+        """Keep a picture for the page, which asks for it once and not with every look; its address."""
+        name = hashlib.sha256(picture).hexdigest()[:20]
+        self._pictures[name] = picture
+        return f"pictures/{name}"
 
     def _merged(self, results: Results) -> dict[str, Any]:
         """What was computed last, with today's states and epochs."""
@@ -83,6 +100,7 @@ class Board:
             scored = {t["fingerprint"]: t for t in computed["trials"]}
             now = [scored[t["fingerprint"]] if _same_end(scored, t) else t for t in task["trials"]]
             task.update({**computed, "trials": now})
+        light["sheets"] = self._analysed["sheets"] if self._analysed else []
         light["live"] = live(light, self._cluster())
         light["updated"] = time.strftime("looked at %Y-%m-%d %H:%M:%S")
         return light
@@ -92,11 +110,6 @@ def _same_end(scored: dict[str, dict[str, Any]], trial: dict[str, Any]) -> bool:
     """True where the trial had ended when it was scored, and has not been started again."""
     before = scored.get(trial["fingerprint"])
     return before is not None and before["state"] in FINAL and trial["state"] in FINAL
-
-
-def _analysis(storage: Storage, name: str) -> dict[str, Any]:
-    results = read_results(storage, name)
-    return numbers(results, [analyse(task) for task in results.tasks])
 
 
 def live(found: dict[str, Any], cluster: dict[str, str]) -> dict[str, Any]:
@@ -132,7 +145,10 @@ def machine() -> dict[str, str]:
 
 
 def application(board: Board) -> web.Application:
-    """The page at `/`, its numbers at `/report.json`, with an ETag so that an unchanged sweep costs no transfer."""
+    """The page at `/`, its pictures below `/pictures/`, its numbers at `/report.json`.
+
+    The numbers have an ETag, so that an unchanged sweep costs no transfer.
+    """
 
     async def show(request: web.Request) -> web.Response:
         text = await asyncio.to_thread(page, await board.numbers())
@@ -145,11 +161,18 @@ def application(board: Board) -> web.Application:
             return web.Response(status=304, headers={"ETag": etag})
         return web.Response(body=body, content_type="application/json", headers={"ETag": etag})
 
+    async def show_picture(request: web.Request) -> web.Response:
+        picture = board.picture(request.match_info["name"])
+        if picture is None:
+            raise web.HTTPNotFound
+        headers = {"Cache-Control": "max-age=86400, immutable"}  # a name says what is in it
+        return web.Response(body=picture, content_type="image/webp", headers=headers)
+
     async def close(_: web.Application) -> None:
         await board.close()
 
     app = web.Application()
-    app.add_routes([web.get("/", show), web.get("/report.json", tell)])
+    app.add_routes([web.get("/", show), web.get("/report.json", tell), web.get("/pictures/{name}", show_picture)])
     app.on_cleanup.append(close)
     return app
 

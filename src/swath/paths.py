@@ -118,6 +118,15 @@ class Storage:
         with self._fs.open_input_stream(self._at(key)) as stream:
             return stream.read()
 
+    def read_part(self, key: str, start: int, count: int) -> bytes:
+        """`count` of one object's bytes from `start`, fewer where it ends; FileNotFoundError when there is none."""
+        if self.folder is not None:
+            with (self.folder / key).open("rb") as file:
+                file.seek(start)
+                return file.read(count)
+        with self._fs.open_input_file(self._at(key)) as file:
+            return file.read_at(count, start)
+
     def read_or_none(self, key: str) -> bytes | None:
         """One object's bytes, or None when there is none."""
         try:

@@ -8,6 +8,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
+import cv2
+import numpy as np
 import pytest
 from browser import open_page
 from fake_store import FakeTask, FakeTrial, write_study, write_trial
@@ -15,7 +17,8 @@ from fake_store import FakeTask, FakeTrial, write_study, write_trial
 from swath import dashboard
 from swath.dashboard import Board, live, serve
 from swath.errors import InputError
-from swath.paths import Storage
+from swath.paths import Storage, contact_key
+from swath.predictions import read_sweep, write_sweep
 
 TASK = FakeTask()
 
@@ -87,6 +90,23 @@ def test_numbers_follow_the_store(storage: Storage):
         write_trial(storage, TASK, FakeTrial(seed=2, quality=1.5))
         later = eventually(lambda: (n := read(url)[1])["tasks"][0]["cells"][0]["seeds"] == 3 and n)
         assert later["counts"] == {"COMPLETE": 3, "NOT RUN": 1}
+
+
+def test_pictures_are_asked_for_once_and_by_name(storage: Storage):
+    sheet = cv2.imencode(".jpg", np.full((40, 80, 3), 200, np.uint8))[1].tobytes()
+    storage.write(contact_key("abc"), sheet)
+    sweep = read_sweep(storage, "study")
+    assert sweep
+    write_sweep(
+        storage, "study", {**sweep, "entries": [{"key": "abc", "title": "raw", "chain": "raw", "part": "train"}]}
+    )
+    with served(storage) as url:
+        found = eventually(lambda: (n := read(url)[1])["sheets"] and n)
+        with urllib.request.urlopen(f"{url}/{found['sheets'][0]['picture']}") as answer:
+            assert answer.headers["Content-Type"] == "image/webp"
+            assert cv2.imdecode(np.frombuffer(answer.read(), np.uint8), cv2.IMREAD_COLOR).shape == (40, 80, 3)
+        with pytest.raises(urllib.error.HTTPError, match="404"):
+            urllib.request.urlopen(f"{url}/pictures/none")
 
 
 def test_the_page_updates_without_being_loaded_again(storage: Storage):

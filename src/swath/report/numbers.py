@@ -217,7 +217,6 @@ def _mistakes(
                 "truth": [labels[c] for c in np.flatnonzero(targets[row])],
                 "missed": [{"label": labels[c], "p": p[row, c]} for c in missed],
                 "wrong": [{"label": labels[c], "p": p[row, c]} for c in wrong],
-                "picture": None,
             }
         )
     return found

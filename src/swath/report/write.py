@@ -18,6 +18,7 @@ from swath.report.leaderboard import leaderboard
 from swath.report.markdown import file_part
 from swath.report.numbers import numbers
 from swath.report.page import page
+from swath.report.page_pictures import with_pictures
 from swath.report.results import Results
 from swath.report.states import states_sentence
 from swath.report.submissions import PICTURE, submissions_plot
@@ -57,7 +58,7 @@ def write_results(results: Results, out: Path, max_ms: float = math.inf) -> Path
         write_atomic(out / PICTURE, scored)
     found = numbers(results, analyses)
     write_atomic(out / "report.json", json.dumps(found, indent=1, ensure_ascii=False, allow_nan=False).encode())
-    write_atomic(out / "index.html", page(found).encode())
+    write_atomic(out / "index.html", page(with_pictures(found, results.storage, results.sweep)).encode())
     path = out / "leaderboard.md"
     contacts = write_contacts(results, out)
     write_atomic(path, leaderboard(results, analyses, pictures, contacts).encode())

@@ -358,10 +358,18 @@ function labels(task) {
 
 function mistakes(task) {
   return make("div", { class: "cards" }, task.mistakes.map((m) => make("div", { class: "card" },
-    m.picture ? make("img", { src: m.picture, alt: m.id }) : null,
+    m.picture ? make("img", { src: m.picture, alt: m.id, title: `${m.id}: ${m.chain}` }) : null,
     make("b", {}, m.id), make("div", {}, `true: ${m.truth.join(", ") || "none"}`),
     m.missed.length ? make("div", {}, "missed: ", m.missed.map((s) => `${s.label} ${s.p.toFixed(2)}`).join(", ")) : null,
     m.wrong.length ? make("div", {}, "wrong: ", m.wrong.map((s) => `${s.label} ${s.p.toFixed(2)}`).join(", ")) : null)));
+}
+
+function sheets(numbers) {
+  const left = numbers.sheets_left_out ? ` ${numbers.sheets_left_out} more lie beside this page, as contact-*.jpg.` : "";
+  return [
+    make("p", { class: "note" }, `Some images of each cache entry: above as they are in the files, below as the models see them.${left}`),
+    ...numbers.sheets.map((s) => make("figure", { class: "sheet" }, make("figcaption", {}, s.title), make("img", { src: s.picture, alt: `contact sheet: ${s.title}` }))),
+  ];
 }
 
 function running(numbers) {
@@ -407,7 +415,7 @@ function draw(numbers) {
     section(parts, id("ensembles"), title("Ensembles"), ensembles(task));
     if (task.cells.length > 1) section(parts, id("cost"), title("Score and cost"), cost(task));
     if (task.cells.length) section(parts, id("labels"), title("Labels"), labels(task));
-    if (task.mistakes?.length) section(parts, id("mistakes"), title("Worst mistakes"), [make("p", { class: "note" }, "Validation images on which the best cell is most wrong."), mistakes(task)]);
+    if (task.mistakes?.length) section(parts, id("mistakes"), title("Worst mistakes"), [make("p", { class: "note" }, `Validation images on which the best cell is most wrong${task.mistakes.some((m) => m.picture) ? ", as its model saw them" : ""}.`), mistakes(task)]);
     if (task.trials.some((t) => t.state !== "COMPLETE" && t.state !== "UNFINISHED")) section(parts, id("states"), title("Stopped, failed, not run"), unfinished(task));
     if (task.audit?.length) section(parts, id("audit"), title("Data audit"), table(`audit-${at}`, [
       { title: "severity", value: (f) => f.severity, kind: (f) => (f.severity === "serious" ? "bad" : "") },
@@ -415,7 +423,7 @@ function draw(numbers) {
       { title: "count", number: true, value: (f) => f.count, text: (f) => `${f.count} ${f.unit}` },
       { title: "what to do", value: (f) => f.advice }], task.audit));
   });
-  if (numbers.sheets?.length) section(parts, "sheets", "Preprocessing", numbers.sheets.map((s) => make("figure", { class: "sheet" }, make("img", { src: s.picture, alt: s.title }), make("figcaption", {}, s.title))));
+  if (numbers.sheets?.length) section(parts, "sheets", "Preprocessing", sheets(numbers));
   section(parts, "settings", "How to reproduce", [make("pre", {}, make("code", {}, numbers.commands.join("\n"))),
     ...numbers.notes.map((note) => make("p", { class: "note" }, note))]);
   const spent = numbers.tasks.flatMap((t) => t.trials).reduce((sum, t) => sum + (t.device_s || 0), 0);
