@@ -56,6 +56,7 @@ def test_the_report_sets_them_beside_validation(study: Study, tmp_path: Path):
     assert "## Submissions" in text
     assert "Rank correlation of validation and public scores over 3 submissions" in " ".join(text.split())
     assert (out.parent / "submissions.png").read_bytes()[:4] == b"\x89PNG"
+    assert b"<svg" in (out.parent / "submissions.svg").read_bytes()
 
 
 def test_bad_input_is_named(study: Study, tmp_path: Path):

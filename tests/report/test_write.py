@@ -1,5 +1,6 @@
 import json
 import struct
+from xml.etree import ElementTree
 
 import numpy as np
 import pandas as pd
@@ -25,8 +26,13 @@ def test_a_report_is_a_folder_of_files(scenes: Study, tmp_path):
     path = write_report(scenes.storage, "study", tmp_path / "reports" / "study")
     assert path == tmp_path / "reports" / "study" / "leaderboard.md"
     names = {p.name for p in path.parent.iterdir()}
-    pictures = {"curves.png", "effects.png", "ensembles.png", "reliability.png"}
-    assert names == {"leaderboard.md", "leaderboard.csv", "ensembles.json", "report.json", "index.html", *pictures}
+    kinds = ("curves", "effects", "interactions", "ensembles", "reliability", "cost")
+    pictures = {f"{kind}.png" for kind in kinds}
+    drawings = {f"{kind}.svg" for kind in kinds}
+    files = {"leaderboard.md", "leaderboard.csv", "ensembles.json", "report.json", "index.html"}
+    assert names == files | pictures | drawings
+    for drawing in drawings:
+        assert ElementTree.parse(path.parent / drawing).getroot().tag == "{http://www.w3.org/2000/svg}svg"
     for picture in pictures:
         assert png_size((path.parent / picture).read_bytes())[0] == 1200
         assert f"]({picture})" in path.read_text()
@@ -35,10 +41,20 @@ def test_a_report_is_a_folder_of_files(scenes: Study, tmp_path):
     assert stored == {e.name: e.json("data-scenes") for e in ensembles(Pool.of(task))}
 
 
+def test_a_second_report_is_the_same_byte_for_byte(two_tasks: Study, tmp_path):
+    first, second = (write_report(two_tasks.storage, "study", tmp_path / name).parent for name in "ab")
+    names = sorted(p.name for p in first.iterdir())
+    assert {"curves-birds.svg", "curves-birds.png", "index.html"} <= set(names)
+    assert names == sorted(p.name for p in second.iterdir())
+    assert [n for n in names if (first / n).read_bytes() != (second / n).read_bytes()] == []
+
+
 def test_several_tasks_share_the_folder(two_tasks: Study, tmp_path):
     path = write_report(two_tasks.storage, "study", tmp_path)
     assert (tmp_path / "curves-birds.png").is_file()
     assert "](curves-scenes.png)" in path.read_text()
+    assert "](confusion-birds.png)" in path.read_text()
+    assert not (tmp_path / "confusion-scenes.png").exists()  # several labels an image
     stored = json.loads((tmp_path / "ensembles.json").read_text())
     assert {label: entry["best"]["data"] for label, entry in stored.items()} == {
         "scenes": "data-scenes",
@@ -105,9 +121,9 @@ def test_many_levels_and_odd_labels_are_drawn(tmp_path):
     ]
     study = write_study(Storage(str(tmp_path)), [FakeTask(train=40)], {"scenes": trials}, rule="")
     analysis = analyse(study.read().tasks[0])
-    png = curves(analysis.task)
-    assert png is not None
-    width, height = png_size(png)
+    picture = curves(analysis.task)
+    assert picture is not None
+    width, height = png_size(picture["png"])
     assert width == 1200
     assert 600 < height < 1200
 

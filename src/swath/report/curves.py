@@ -8,7 +8,7 @@ from matplotlib.axes import Axes
 from matplotlib.lines import Line2D
 
 from swath.metrics import METRIC_TITLES
-from swath.report.plots import PALETTE, colours, new_figure, plain, png, text, whole_ticks
+from swath.report.plots import PALETTE, Drawn, colours, drawn, new_figure, plain, text, whole_ticks
 from swath.report.results import TaskResults, TrialResult
 
 _STYLES = ("-", "--", ":", "-.", (0, (1, 3)), (0, (6, 2, 1, 2, 1, 2)))
@@ -26,7 +26,7 @@ class _Roles:
     style: str
 
 
-def curves(task: TaskResults) -> bytes | None:
+def curves(task: TaskResults) -> Drawn | None:
     """One panel per backbone; colour by preprocessing, line by loss, or by whichever factors there are."""
     trials = [t for t in task.trials if not t.metrics.empty]
     if not trials:
@@ -53,7 +53,7 @@ def curves(task: TaskResults) -> bytes | None:
         figure.legend(
             handles=handles, loc="outside lower center", ncols=max(1, min(6, 130 // (widest + 8))), frameon=False
         )
-    return png(figure)
+    return drawn(figure)
 
 
 def _roles(factors: list[str]) -> _Roles:

@@ -1,4 +1,4 @@
-"""The picture of effects: every level against its factor's baseline, with its interval and its pairs."""
+"""Pictures of effects: every level against its factor's baseline, with its interval; how two factors interact."""
 
 import numpy as np
 from matplotlib.axes import Axes
@@ -7,12 +7,14 @@ from matplotlib.lines import Line2D
 from swath.metrics import METRIC_TITLES
 from swath.report.analysis import Analysis
 from swath.report.effects import Effect
-from swath.report.plots import GREY, PALETTE, new_figure, plain, png, text
+from swath.report.effects_json import interaction_tables
+from swath.report.plots import GREY, PALETTE, Drawn, drawn, heat, new_figure, plain, text
 
 _EFFECTS_SHOWN = 60
+_TABLES_SHOWN, _TABLE_COLUMNS = 12, 3
 
 
-def effects(analysis: Analysis) -> bytes | None:
+def effects(analysis: Analysis) -> Drawn | None:
     """Forest plot of the effects, factor by factor; None where nothing was compared."""
     found = [e for e in analysis.effects.effects if e.estimate][:_EFFECTS_SHOWN]
     if not found:
@@ -30,7 +32,7 @@ def effects(analysis: Analysis) -> bytes | None:
         Line2D([], [], color=PALETTE[4], marker="|", linestyle="", markersize=9, label="one matched pair"),
     ]
     figure.legend(handles=handles, loc="outside lower center", ncols=3, frameon=False)
-    return png(figure)
+    return drawn(figure)
 
 
 def _panel(axes: Axes, effects: list[Effect]) -> None:
@@ -49,3 +51,29 @@ def _panel(axes: Axes, effects: list[Effect]) -> None:
     axes.grid(axis="x", color="#e6e6e6")
     axes.set_axisbelow(True)
     plain(axes)
+
+
+def interactions(analysis: Analysis) -> Drawn | None:
+    """For each two factors, by how much every combination departs from the sum of its two effects."""
+    found = interaction_tables(analysis.task, analysis.effects)[:_TABLES_SHOWN]
+    if not found:
+        return None
+    columns = min(_TABLE_COLUMNS, len(found))
+    lines = [found[i : i + columns] for i in range(0, len(found), columns)]
+    heights = [1.6 + 0.4 * max(len(t["rows"]) for t in line) for line in lines]
+    figure = new_figure(0.4 + sum(heights))
+    grid = figure.subplots(len(lines), columns, squeeze=False, height_ratios=heights)
+    most = max(abs(v) for t in found for row in t["values"] for v in row if v is not None) or 1.0
+    for axes in grid.flat[len(found) :]:
+        axes.set_visible(False)
+    for axes, one in zip(grid.flat, found, strict=False):
+        values = np.array([[np.nan if v is None else v for v in row] for row in one["values"]])
+        heat(axes, values, most, lambda v: f"{v:+.2f}".replace("-", "\u2212") if v else "0")
+        axes.set_xticks(
+            np.arange(len(one["columns"])) + 0.5, [text(c, 26) for c in one["columns"]], rotation=20, ha="right"
+        )
+        axes.set_yticks(np.arange(len(one["rows"])) + 0.5, [text(r, 26) for r in one["rows"]])
+        axes.set_title(text(f"{one['first']} x {one['second']}"), loc="left", fontsize=11, weight="bold")
+    metric = METRIC_TITLES[analysis.task.record.metric]
+    figure.supxlabel(f"points of {metric} beyond the sum of the two effects", fontsize=10)
+    return drawn(figure)

@@ -18,7 +18,7 @@ def effects_json(task: TaskResults, found: TaskEffects) -> dict[str, Any]:
     factors = dict.fromkeys(e.factor for e in found.effects)
     return {
         "effects": [_factor([e for e in found.effects if e.factor == factor]) for factor in factors],
-        "interactions": _interactions(task, found),
+        "interactions": interaction_tables(task, found),
         "matched_trials": found,
     }
 
@@ -51,7 +51,7 @@ def _level(e: Effect) -> dict[str, Any]:
     }
 
 
-def _interactions(task: TaskResults, found: TaskEffects) -> list[dict[str, Any]]:
+def interaction_tables(task: TaskResults, found: TaskEffects) -> list[dict[str, Any]]:
     """For each two factors by how much each combination departs from the sum of its two effects."""
     tables = []
     for first, second in dict.fromkeys((i.factor, i.by) for i in found.interactions):

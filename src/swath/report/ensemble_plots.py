@@ -5,10 +5,10 @@ import numpy as np
 from swath.metrics import METRIC_TITLES
 from swath.report.analysis import Analysis
 from swath.report.mixing import SINGLE
-from swath.report.plots import GREY, PALETTE, new_figure, plain, png
+from swath.report.plots import GREY, PALETTE, Drawn, drawn, new_figure, plain
 
 
-def ensembles(analysis: Analysis) -> bytes | None:
+def ensembles(analysis: Analysis) -> Drawn | None:
     """Cross-fitted score of every ensemble against its number of members, with intervals; the naive scores beside."""
     shown = [e for e in analysis.ensembles if np.isfinite(e.score)]
     if len(shown) < 2:
@@ -30,10 +30,10 @@ def ensembles(analysis: Analysis) -> bytes | None:
     axes.grid(axis="y", color="#e6e6e6")
     plain(axes)
     figure.legend(loc="outside lower center", ncols=4, frameon=False)
-    return png(figure)
+    return drawn(figure)
 
 
-def reliability(analysis: Analysis) -> bytes | None:
+def reliability(analysis: Analysis) -> Drawn | None:
     """Share of positives against predicted probability, for the best ensemble."""
     found = analysis.calibration
     if found is None:
@@ -49,4 +49,4 @@ def reliability(analysis: Analysis) -> bytes | None:
     axes.grid(color="#e6e6e6")
     plain(axes)
     figure.legend(loc="outside lower center", ncols=2, frameon=False)
-    return png(figure)
+    return drawn(figure)

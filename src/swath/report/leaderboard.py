@@ -29,7 +29,7 @@ from swath.report.states import is_running, state_sections, states_sentence
 from swath.report.submissions import submissions_section
 
 Pictures = Mapping[str, str]
-"""File name of each picture of a task: `curves`, `effects`, `ensembles`, `reliability`."""
+"""File name of each picture of a task, by kind: `curves`, `effects`, ... (see `swath.report.write`)."""
 
 
 def leaderboard(
@@ -113,8 +113,10 @@ def _task_sections(results: Results, analysis: Analysis, files: Pictures, mark: 
         parts += [f"{mark} Effects", *effects_section(analysis, mark)]
         if "effects" in files:
             parts.append(_picture("Effect of each level with its interval", files["effects"]))
-        for section in (interactions_section, labels_section, rungs_section):
-            parts += section(analysis.effects, mark)
+        parts += interactions_section(analysis.effects, mark)
+        if "interactions" in files:
+            parts.append(_picture("How two factors interact", files["interactions"]))
+        parts += labels_section(analysis.effects, mark) + rungs_section(analysis.effects, mark)
     if analysis.ensembles:
         parts += [f"{mark} Ensembles", *ensembles_section(analysis)]
         if "ensembles" in files:
@@ -124,9 +126,14 @@ def _task_sections(results: Results, analysis: Analysis, files: Pictures, mark: 
         parts.append(calibration_section(analysis))
         if "reliability" in files:
             parts.append(_picture("Share of positives by predicted probability", files["reliability"]))
+    if "cost" in files:
+        parts += [f"{mark} Score and cost", _picture("Score against what a cell costs", files["cost"])]
+        parts.append("On the line: no other cell is both cheaper and better.")
     parts += state_sections(results, analysis.task, mark)
     if analysis.cells:
         parts += [f"{mark} Per label", *per_label_section(analysis)]
+    if "confusion" in files:
+        parts.append(_picture("Predictions of the best cell by class, percent", files["confusion"]))
     parts += audit_section(results.storage, analysis, mark)
     return [*parts, f"{mark} Data and settings", settings_section(results, analysis.task)]
 
@@ -160,9 +167,9 @@ def _closing(results: Results) -> list[str]:
     return [
         "## Files",
         "- [index.html](index.html): the same and more as a page: sort, filter, curves, mistakes\n"
-        "- [report.json](report.json): every number of it\n"
         "- [leaderboard.csv](leaderboard.csv): one row per trial\n"
         "- [report.json](report.json): every number\n"
+        "- every picture as .png for screens and as .svg for papers\n"
         "- [ensembles.json](ensembles.json): members, weights and cross-fitted score of every ensemble;\n"
         "  `swath predict --ensemble ensembles.json:NAME` applies them",
         "## How to reproduce",

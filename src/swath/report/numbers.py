@@ -9,11 +9,11 @@ import numpy as np
 from numpy.typing import NDArray
 from sklearn.metrics import precision_recall_curve
 
-from swath import metrics
 from swath.audit.findings import Audit, read_audit
 from swath.metrics import METRIC_TITLES
 from swath.report.analysis import Analysis
 from swath.report.cells import CellResult, Floats, label_scores, positives
+from swath.report.confusion import confusion_shares
 from swath.report.effect_sections import verdict_sentences
 from swath.report.effects_json import effects_json
 from swath.report.ensemble import Ensemble
@@ -170,11 +170,8 @@ def _of_best_cell(analysis: Analysis) -> dict[str, Any]:
         ],
         "mistakes": _mistakes(task.record.labels, task.record.rows["id"].to_numpy()[rows], targets, p),
     }
-    if task.record.kind == "multiclass":
-        hard = metrics.decisions(p, "multiclass")
-        counts = targets.T.astype(np.int64) @ hard.astype(np.int64)
-        found["confusion"] = counts / np.maximum(counts.sum(axis=1, keepdims=True), 1)
-    return found
+    shares = confusion_shares(task, best)
+    return found if shares is None else {**found, "confusion": shares}
 
 
 def _labels(analysis: Analysis) -> list[dict[str, Any]]:

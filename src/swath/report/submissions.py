@@ -15,10 +15,10 @@ from swath.paths import Storage, sweep_key
 from swath.predictions import read_sweep, sweep_names
 from swath.registry import unknown
 from swath.report.markdown import escape, interval_text, score_text, table
-from swath.report.plots import GREY, PALETTE, new_figure, plain, png
+from swath.report.plots import GREY, PALETTE, Drawn, drawn, new_figure, plain
 from swath.report.results import Results
 
-PICTURE = "submissions.png"
+PICTURE = "submissions"
 
 
 @dataclass(frozen=True)
@@ -124,7 +124,7 @@ def submissions_section(results: Results) -> list[str]:
     found = ["## Submissions", table(headers, rows, "ll")]
     both = [(s.score, s.public) for s in scored if s.score is not None and s.public is not None]
     if len(both) > 1:
-        found.append(f"![Public score against validation]({PICTURE})")
+        found.append(f"![Public score against validation]({PICTURE}.png)")
     if len(both) > 2:
         rho = float(spearmanr(*zip(*both, strict=True)).statistic)  # type: ignore[attr-defined]
         if np.isfinite(rho):
@@ -134,7 +134,7 @@ def submissions_section(results: Results) -> list[str]:
     return found
 
 
-def submissions_plot(results: Results) -> bytes | None:
+def submissions_plot(results: Results) -> Drawn | None:
     """Public scores against cross-fitted validation scores; None for fewer than two."""
     both = [s for s in submissions(results.storage, results.name) if s.score is not None and s.public is not None]
     if len(both) < 2:
@@ -154,4 +154,4 @@ def submissions_plot(results: Results) -> bytes | None:
     axes.set_ylabel("public score")
     axes.grid(color="#e6e6e6")
     plain(axes)
-    return png(figure)
+    return drawn(figure)

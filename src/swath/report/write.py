@@ -8,7 +8,7 @@ from typing import Any
 
 from swath.metrics import METRIC_TITLES
 from swath.paths import Storage, write_atomic
-from swath.report import effect_plots, ensemble_plots
+from swath.report import cell_plots, effect_plots, ensemble_plots
 from swath.report.analysis import Analysis, analyse
 from swath.report.cells import cell_results
 from swath.report.collect import read_results
@@ -19,6 +19,7 @@ from swath.report.markdown import file_part
 from swath.report.numbers import numbers
 from swath.report.page import page
 from swath.report.page_pictures import with_pictures
+from swath.report.plots import write_picture
 from swath.report.results import Results
 from swath.report.states import states_sentence
 from swath.report.submissions import PICTURE, submissions_plot
@@ -55,7 +56,7 @@ def write_results(results: Results, out: Path, max_ms: float = math.inf) -> Path
     write_atomic(out / "ensembles.json", json.dumps(_ensembles(analyses), indent=1, ensure_ascii=False).encode())
     scored = submissions_plot(results)
     if scored is not None:
-        write_atomic(out / PICTURE, scored)
+        write_picture(out, PICTURE, scored)
     found = numbers(results, analyses)
     write_atomic(out / "report.json", json.dumps(found, indent=1, ensure_ascii=False, allow_nan=False).encode())
     write_atomic(out / "index.html", page(with_pictures(found, results.storage, results.sweep)).encode())
@@ -90,18 +91,16 @@ def summary(results: Results, report: Path | None = None) -> str:
 def _write_pictures(analysis: Analysis, out: Path, several: bool) -> dict[str, str]:
     """Draw what there is to draw; file names by kind."""
     suffix = f"-{file_part(analysis.task.label)}" if several else ""
-    pngs = {
+    pictures = {
         "curves": curves(analysis.task),
         "effects": effect_plots.effects(analysis),
+        "interactions": effect_plots.interactions(analysis),
         "ensembles": ensemble_plots.ensembles(analysis),
         "reliability": ensemble_plots.reliability(analysis),
+        "cost": cell_plots.cost(analysis),
+        "confusion": cell_plots.confusion(analysis),
     }
-    files = {}
-    for kind, png in pngs.items():
-        if png is not None:
-            files[kind] = f"{kind}{suffix}.png"
-            write_atomic(out / files[kind], png)
-    return files
+    return {kind: write_picture(out, f"{kind}{suffix}", files) for kind, files in pictures.items() if files}
 
 
 def _ensembles(analyses: Sequence[Analysis]) -> dict[str, Any]:
