@@ -1,5 +1,6 @@
 """The commands as a person types them, on one small sweep."""
 
+import shlex
 import subprocess
 import sys
 from collections.abc import Callable
@@ -90,6 +91,11 @@ def test_a_run_prints_the_leaderboard_and_where_it_lies(finished: str, folder: P
     assert "sharpen" in finished
     assert f"leaderboard: {folder / 'reports/study/leaderboard.md'}" in finished
     assert (folder / "reports/study/leaderboard.csv").is_file()
+
+
+def test_the_leaderboard_says_how_to_start_the_sweep_again(finished: str, layout: Path, folder: Path) -> None:
+    _, _, closing = (folder / "reports/study/leaderboard.md").read_text().partition("## How to reproduce")
+    assert f"\npython study.py --data {shlex.quote(str(layout))} --inline\nswath report study\n" in closing
 
 
 def test_started_again_it_says_that_there_is_nothing_to_run(shell: Shell, layout: Path, finished: str) -> None:

@@ -2,6 +2,7 @@
 
 import importlib.util
 import inspect
+import shlex
 import sys
 import time
 from collections.abc import Callable, Sequence
@@ -121,7 +122,18 @@ def _looked_at(sweep_function: SweepFunction, argv: Sequence[str]) -> _Start:
     sweep = smoke(sweep) if options.smoke else sweep
     out = report_folder(options.out, sweep.name, places.storage)
     tracking = _tracking(options, sweep.name, out)
-    return _Start(make_plan(sweep, places, threads=options.cpus), options, resources, tracking, out)
+    plan = make_plan(sweep, places, threads=options.cpus)
+    plan.command = _command(sweep_function, argv)
+    return _Start(plan, options, resources, tracking, out)
+
+
+def _command(sweep_function: SweepFunction, argv: Sequence[str]) -> str:
+    """What starts this sweep again: the script as seen from here, and its arguments as given."""
+    code = getattr(sweep_function, "__code__", None)
+    script = Path(code.co_filename if code else sys.argv[0]).absolute()
+    here = Path.cwd()
+    shown = script.relative_to(here) if script.is_relative_to(here) else Path(script.name)
+    return shlex.join(["python", shown.as_posix(), *argv])
 
 
 def _run_function(sweep_function: SweepFunction, argv: Sequence[str], check_only: bool = False) -> None:

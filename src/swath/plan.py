@@ -146,6 +146,7 @@ class Plan:
         trials_of: Makes the trials of further cells.
         searched: True once the search has no further points.
         refit: True where nobody validates: the trials are listed apart, where rankings do not see them.
+        command: The shell command that started it, or "".
     """
 
     sweep: Sweep
@@ -159,6 +160,7 @@ class Plan:
     trials_of: Callable[[Sequence[Cell]], list[PlannedTrial]] = field(default=lambda cells: [], repr=False)  # noqa: ARG005
     searched: bool = False
     refit: bool = False
+    command: str = ""
 
     def entries(self) -> list[EntryPlan]:
         """The distinct cache entries of all trials."""

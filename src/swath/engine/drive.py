@@ -127,6 +127,7 @@ def write_records(plan: Plan) -> None:
             "stop": stop.canonical() if stop else "",
             "seeds": plan.sweep.seeds,
             "notes": plan.notes,
+            "command": plan.command,
             "named": any(t.cell.name for t in plan.trials),
             "search": _asked(plan),
             "published": {label: _scores(scores) for label, scores in plan.sweep.published.items()},

@@ -151,9 +151,10 @@ def _storage_option(storage: Storage) -> str:
 
 
 def commands(results: Results) -> list[str]:
-    """The commands that make this report, and submissions, again."""
+    """The commands that make this sweep, its report and submissions again."""
     storage = _storage_option(results.storage)
-    found = [f"swath report {results.name}{storage}"]
+    started = results.sweep.get("command", "")
+    found = [*([started] if started else []), f"swath report {results.name}{storage}"]
     several = len(results.tasks) > 1
     for task in results.tasks:
         if task.record.submission and task.counts()["COMPLETE"]:
