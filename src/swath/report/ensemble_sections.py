@@ -57,8 +57,9 @@ def _note(best: Ensemble) -> str:
         "single run, that was chosen on the other parts; these predictions together are scored once. Intervals cover "
         "the choice of images; the points are paired. The members column, and what `swath predict` uses, is the same "
         f"rule on all validation images, where `{BEST}` scores {score_text(best.naive)}: too good. For `{BEST}` the "
-        f"number of members is chosen, too: {sizes}. `best-per-...` takes the best run of each level of a factor; `greedy` is "
-        f"{choice('greedy')}; `weighted` has {choice('weighted')}; `{RANKS}` averages ranks of the members of `{BEST}`."
+        f"number of members is chosen, too: {sizes}. `best-per-...` takes the best run of each level of a factor; "
+        f"`greedy` is {choice('greedy')}; `weighted` has {choice('weighted')}; `{RANKS}` averages ranks of the "
+        f"members of `{BEST}`."
     )
 
 
