@@ -34,7 +34,7 @@ LOSSES = {"bce": losses.BCE(), "focal": losses.Focal(), "asl": losses.Asymmetric
 LEVELS = {"preprocess": tuple(CHAINS), "backbone": tuple("abcd"), "loss": tuple(LOSSES)}
 STAGES = {
     "reading": [(write, "read_results")],
-    "effects": [(analysis, "task_effects")],
+    "effects": [(analysis, "evidence"), (analysis, "from_evidence")],
     "ranking": [(analysis, "cell_results")],
     "ensembles": [(analysis, "ensembles"), (analysis, "diversity")],
     "thresholds": [(analysis, "thresholds"), (analysis, "calibration")],
@@ -69,7 +69,9 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as folder:
         root = asked.store or Path(folder) / "store"
         if not root.exists():  # in a process of its own, so that its memory is not counted
-            writer = get_context("spawn").Process(target=write_sweep, args=(root, asked.images, asked.labels, asked.seeds))
+            writer = get_context("spawn").Process(
+                target=write_sweep, args=(root, asked.images, asked.labels, asked.seeds)
+            )
             writer.start()
             writer.join()
         print(f"{24 * asked.seeds} trials x {asked.images:,} images x {asked.labels} labels; {peak():.2f} GB before")

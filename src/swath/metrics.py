@@ -6,6 +6,7 @@ as scikit-learn does with `zero_division=np.nan`.
 """
 
 from collections.abc import Iterator, Sequence
+from functools import cache
 
 import numpy as np
 from numpy.typing import NDArray
@@ -14,6 +15,7 @@ from scipy.sparse import csr_matrix
 Floats = NDArray[np.float64]
 METRICS = ("map", "macro_f1")
 METRIC_TITLES = {"map": "macro mAP", "macro_f1": "macro F1"}
+_HALVES = 2**16  # values of a float16
 _CHUNK_VALUES = 4_000_000  # bootstrap weights held at a time: 32 MB in float64
 
 
@@ -24,16 +26,31 @@ def probabilities(logits: NDArray[np.floating], link: str) -> Floats:
         logits: Any float type.
         link: `sigmoid`, `normalised_sigmoid` (sigmoids divided by their sum) or `softmax`.
     """
-    x = np.asarray(logits, dtype=np.float64)
     if link == "softmax":
+        x = np.asarray(logits, dtype=np.float64)
         e = np.exp(x - x.max(axis=1, keepdims=True))
         return e / e.sum(axis=1, keepdims=True)
-    p = np.where(x >= 0, 1 / (1 + np.exp(-np.abs(x))), np.exp(-np.abs(x)) / (1 + np.exp(-np.abs(x))))
     if link == "sigmoid":
-        return p
+        return _sigmoid(np.asarray(logits))
     if link == "normalised_sigmoid":
+        p = _sigmoid(np.asarray(logits))
         return p / np.maximum(p.sum(axis=1, keepdims=True), np.finfo(np.float64).tiny)
     raise ValueError(f"link {link!r} is none of sigmoid, normalised_sigmoid, softmax")
+
+
+def _sigmoid(logits: NDArray[np.floating]) -> Floats:
+    if logits.dtype == np.float16 and logits.size > _HALVES:
+        return _sigmoids_of_halves()[logits.view(np.uint16)]
+    x = logits.astype(np.float64)
+    e = np.exp(-np.abs(x))
+    return np.where(x >= 0, 1 / (1 + e), e / (1 + e))
+
+
+@cache
+def _sigmoids_of_halves() -> Floats:
+    """[65536] the sigmoid of every float16, by its bits: looking up is ten times as quick as computing."""
+    with np.errstate(invalid="ignore"):  # some of them are signalling NaNs
+        return _sigmoid(np.arange(_HALVES, dtype=np.uint16).view(np.float16))
 
 
 def decisions(p: Floats, kind: str) -> NDArray[np.uint8]:
@@ -109,11 +126,17 @@ def f1(targets: NDArray[np.uint8], hard: NDArray[np.uint8], weights: Floats | No
     Returns:
         [B, C] with weights, [C] without; NaN where a label has neither positives nor predictions.
     """
-    w = np.ones((1, len(targets))) if weights is None else weights
-    true_positives = w @ (targets & hard).astype(np.float64)
-    total = w @ targets.astype(np.float64) + w @ hard.astype(np.float64)
-    result = np.where(total > 0, 2 * true_positives / np.where(total > 0, total, 1), np.nan)
-    return result[0] if weights is None else result
+    if weights is None:
+        true_positives, total = _counts(targets & hard), _counts(targets) + _counts(hard)
+    else:
+        true_positives = weights @ (targets & hard).astype(np.float64)
+        total = weights @ targets.astype(np.float64) + weights @ hard.astype(np.float64)
+    return np.where(total > 0, 2 * true_positives / np.where(total > 0, total, 1), np.nan)
+
+
+def _counts(marked: NDArray[np.uint8]) -> NDArray[np.int64]:
+    """[C] how many of [N, C] are 1."""
+    return np.count_nonzero(marked, axis=0)
 
 
 def per_label(metric: str, kind: str, targets: NDArray[np.uint8], p: Floats, weights: Floats | None = None) -> Floats:

@@ -75,13 +75,32 @@ def test_predictions_of_a_part_do_not_depend_on_its_targets(scenes_task: TaskRes
     changed = Pool.of(scenes_task)
     changed.__dict__["targets"] = np.where((parts == 2)[:, None], 1 - pool.targets, pool.targets)
     for name, rule_predictions in before.items():
-        after = _part_predictions(changed, name, parts, 2)
+        after = _part_predictions(changed, name, parts)
         assert np.array_equal(after, rule_predictions[parts == 2]), name
 
 
-def _part_predictions(pool: Pool, name: str, parts, part):
-    mix = rules(pool.task, len(pool.runs))[name](pool.view(parts != part))
-    return mix.apply(pool.probabilities)[parts == part]
+def _part_predictions(pool: Pool, name: str, parts):
+    mix = rules(pool.task, len(pool.runs))[name](list(pool.views(parts))[2])
+    return pool.mixed(mix, parts == 2)
+
+
+@pytest.mark.parametrize("folds", [1, 2])
+def test_what_views_share_is_what_each_alone_would_compute(tmp_path, folds: int):
+    """On so many images that they are binned: scores and residual products of all views from one reading."""
+    trials = [FakeTrial(seed=s, fold=f, quality=1 + s) for s in range(3) for f in range(folds)]
+    fake = FakeTask(train=5600, folds=folds, group_size=1)
+    study = write_study(Storage(str(tmp_path)), [fake], {"scenes": trials}, rule="")
+    pool = Pool.of(study.read().tasks[0])
+    parts = cross_fit_parts(pool)
+    views = list(pool.views(parts))
+    assert views[0].known_scores is not None
+    for view, mask in zip(views, [*(parts != part for part in range(5)), None], strict=True):
+        alone = pool.view(mask)
+        assert alone.known_scores is None
+        assert np.array_equal(view.scores, alone.scores)
+        assert view.products == pytest.approx(alone.products, rel=1e-6)
+        residuals = np.stack([(alone.member(k) - alone.targets).ravel() for k in range(3)])
+        assert alone.products == pytest.approx(residuals @ residuals.T / residuals.shape[1], rel=1e-5)
 
 
 def test_json_names_members_weights_score_and_choice(scenes_task: TaskResults):

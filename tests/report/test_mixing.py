@@ -6,7 +6,8 @@ from sklearn.metrics import average_precision_score
 
 from swath.report.greedy import BAGS, PATIENCE, PICKS, greedy_counts
 from swath.report.mixing import Mix, best, best_by_rank, best_per_level, everyone, greedy, ranks, top, weighted
-from swath.report.pool import View, binned_average_precision, sorted_average_precision
+from swath.report.quick_scores import binned_average_precision, sorted_average_precision
+from swath.report.view import View
 
 
 def macro_ap(targets, p):

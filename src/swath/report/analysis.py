@@ -4,13 +4,15 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from swath.report.budgets import final_members
 from swath.report.calibration import Calibration, calibration
 from swath.report.cells import CellResult, cell_results
 from swath.report.diversity import Diversity, diversity
+from swath.report.effects import comparisons, evidence
 from swath.report.ensemble import Ensemble, cross_fit_parts, ensembles
 from swath.report.pool import Pool
 from swath.report.results import TaskResults
-from swath.report.task_effects import TaskEffects, task_effects
+from swath.report.task_effects import TaskEffects, from_evidence
 from swath.report.thresholds import Thresholds, thresholds
 
 
@@ -46,12 +48,17 @@ class Analysis:
 
 def analyse(task: TaskResults, max_ms: float = math.inf) -> Analysis:
     """Compute a task's numbers; ensembles keep to a bound on the milliseconds they take for an image."""
+    members = final_members(task)
+    asked = comparisons(task, members.members)
+    gathered = evidence(task, members.members, asked)
+    cells = cell_results(task, evidence=gathered)
+    effects = from_evidence(task, members, asked, gathered)
     pool = Pool.of(task, max_ms)
     found = ensembles(pool)
     return Analysis(
         task,
-        cell_results(task),
-        task_effects(task),
+        cells,
+        effects,
         found,
         diversity(pool) if len(pool.runs) > 1 else (),
         *_of_best(pool, found),

@@ -1,5 +1,6 @@
 """Finished trials grouped: a run is a cell with one seed on every fold, a cell is its runs over the seeds."""
 
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -7,9 +8,12 @@ from numpy.typing import NDArray
 
 from swath import metrics
 from swath.report import influence
+from swath.report.evidence import FoldEvidence
 from swath.report.results import TaskResults, TrialResult
 
 Floats = NDArray[np.float64]
+Moves = Mapping[str, NDArray[np.float32]]
+"""Fingerprint of a trial to the derivatives [G] of its score in the weights of its fold's image groups."""
 REPLICATES = 1000
 _LARGE = 200_000  # validation images times labels above which the bootstrap would dominate the report's time
 
@@ -115,27 +119,33 @@ def rank_key(score: float) -> tuple[bool, float]:
     return (bool(np.isnan(score)), -score)
 
 
-def cell_results(task: TaskResults, top: int | None = None) -> list[CellResult]:
+def cell_results(task: TaskResults, top: int | None = None, evidence: Sequence[FoldEvidence] = ()) -> list[CellResult]:
     """The task's cells with a finished run, best first.
 
     Args:
         task: The task.
         top: Stop after so many; the interval of each cell takes time.
+        evidence: What was read of the task's trials already; the predictions of others are read here.
     """
     by_cell: dict[str, list[Run]] = {}
     for run in finished_runs(task):
         by_cell.setdefault(run.cell, []).append(run)
     by_cell = {cell: [run for run in runs if run.final] or runs for cell, runs in by_cell.items()}
     ranked = sorted(by_cell.values(), key=lambda runs: rank_key(float(np.mean([run.score for run in runs]))))
-    return [_cell(task, runs) for runs in ranked[:top]]
+    moves = {
+        task.trials[number].fingerprint: own
+        for fold in evidence
+        for number, own in zip(fold.trials, fold.plain, strict=True)
+    }
+    return [_cell(task, runs, moves) for runs in ranked[:top]]
 
 
-def _cell(task: TaskResults, runs: list[Run]) -> CellResult:
+def _cell(task: TaskResults, runs: list[Run], moves: Moves) -> CellResult:
     label, scores = runs[0].cell, [run.score for run in runs]
     own = [t for t in task.trials if t.cell == label]
     replicates = replicates_of(task)
     score = float(np.mean(scores))
-    low, high = _interval(task, runs, score, replicates)
+    low, high = _interval(task, runs, score, replicates, moves)
     return CellResult(
         cell=label,
         factors=runs[0].trials[0].factors,
@@ -158,13 +168,13 @@ def replicates_of(task: TaskResults) -> int:
     return 0 if images * len(task.record.labels) > _LARGE else REPLICATES
 
 
-def _interval(task: TaskResults, runs: list[Run], score: float, replicates: int) -> tuple[float, float]:
+def _interval(task: TaskResults, runs: list[Run], score: float, replicates: int, moves: Moves) -> tuple[float, float]:
     """Interval over validation images, cut to [0, 1]; groups stay whole, all seeds see the same images.
 
     A basic bootstrap, folds drawn on their own; without replicates, on many images, from the scores' derivatives.
     """
     if not replicates:
-        half = 1.96 * _image_variance(task, runs) ** 0.5
+        half = 1.96 * _image_variance(task, runs, moves) ** 0.5
         return max(score - half, 0.0), min(score + half, 1.0)
     found = []
     for at, fold in enumerate(sorted(task.validation)):
@@ -179,19 +189,21 @@ def _interval(task: TaskResults, runs: list[Run], score: float, replicates: int)
     return max(low, 0.0), min(high, 1.0)
 
 
-def _image_variance(task: TaskResults, runs: list[Run]) -> float:
+def _image_variance(task: TaskResults, runs: list[Run], known: Moves) -> float:
     """Variance of the mean score of the runs over resampled validation images."""
-    record, found = task.record, []
-    for at, fold in enumerate(sorted(task.validation)):
-        moves = np.zeros(len(task.validation[fold]), np.float32)
-        for run in runs:
-            values, derivative = influence.per_label(
-                record.metric, record.kind, task.targets(fold), run.trials[at].probabilities
-            )
-            moves += derivative.sum(axis=0) / max(1, int(np.isfinite(values).sum()))
-        moves /= len(runs)
-        found.append(float(influence.variance(influence.group_sums(moves, task.groups(fold)))))
+    found = []
+    for at in range(len(task.validation)):
+        trials = [run.trials[at] for run in runs]
+        moves = [known[t.fingerprint] if t.fingerprint in known else _moves(task, t) for t in trials]
+        found.append(float(influence.variance(np.mean(moves, axis=0))))
     return float(np.sum(found)) / len(found) ** 2
+
+
+def _moves(task: TaskResults, trial: TrialResult) -> NDArray[np.float32]:
+    """[G] how the trial's score moves with the weights of its fold's image groups."""
+    record, fold = task.record, trial.fold
+    values, derivative = influence.per_label(record.metric, record.kind, task.targets(fold), trial.probabilities)
+    return influence.group_sums(derivative.sum(axis=0) / max(1, int(np.isfinite(values).sum())), task.groups(fold))
 
 
 def pooled_score(task: TaskResults, p: Floats, chosen: NDArray[np.bool_] | None = None) -> float:

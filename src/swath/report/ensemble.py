@@ -96,15 +96,15 @@ def ensembles(pool: Pool, only: str = "") -> list[Ensemble]:
     parts = cross_fit_parts(pool)
     fitted: dict[str, Floats] = {name: np.zeros(pool.targets.shape) for name in named} if parts is not None else {}
     sizes: dict[str, list[int]] = {name: [] for name in named}
-    for part in [] if parts is None else range(int(parts.max()) + 1):
-        view = pool.view(parts != part)
+    *fitting, everything = [pool.view()] if parts is None else pool.views(parts)
+    for part, view in enumerate(fitting):
+        here = parts == part
         for name, rule in named.items():
             mix = rule(view)
-            fitted[name][parts == part] = mix.apply(pool.probabilities, parts == part)
+            fitted[name][here] = pool.mixed(mix, here)
             sizes[name].append(len(mix.members))
-    everything = pool.view()
     replicates = replicates_of(pool.task)
-    scored = {name: (pool.score(p), _moves(pool, p, replicates)) for name, p in fitted.items()}
+    scored = {name: _scored(pool, p, replicates) for name, p in fitted.items()}
     return [
         _ensemble(pool, name, rule(everything), fitted.get(name), scored, tuple(sizes[name]))
         for name, rule in named.items()
@@ -138,13 +138,14 @@ def cross_fit_parts(pool: Pool) -> NDArray[np.int64] | None:
     return stratified_folds(pool.targets, pool.groups, count, _SEED) if count > 1 else None
 
 
-def _moves(pool: Pool, p: Floats, replicates: int) -> Floats:
-    """How the score of predictions [N, C] moves when validation images are drawn again.
+def _scored(pool: Pool, p: Floats, replicates: int) -> tuple[float, Floats]:
+    """The score of predictions [N, C], and how it moves when validation images are drawn again.
 
-    Bootstrap replicates of the score, drawn alike for all ensembles; without replicates, on many images, the score's
-    derivatives in the weights of the image groups. Differences of either are those of the difference of two scores.
+    Moves are bootstrap replicates of the score, drawn alike for all ensembles; without replicates, on many images, the
+    score's derivatives in the weights of the image groups. Differences of either are those of the difference of two
+    scores.
     """
-    record, found = pool.task.record, []
+    record, scores, found = pool.task.record, [], []
     for fold in np.unique(pool.folds):
         here = pool.folds == fold
         groups = np.unique(pool.groups[here], return_inverse=True)[1].astype(np.int64)
@@ -156,12 +157,15 @@ def _moves(pool: Pool, p: Floats, replicates: int) -> Floats:
             )
         else:
             values, moves = influence.per_label(record.metric, record.kind, pool.targets[here], p[here])
+            scores.append(metrics.macro(values))
             found.append(influence.group_sums(moves.sum(axis=0) / max(1, np.isfinite(values).sum()), groups))
-    return np.mean(found, axis=0) if replicates else np.concatenate(found) / len(found)
+    if replicates:
+        return pool.score(p), np.mean(found, axis=0)
+    return float(np.mean(scores)), np.concatenate(found) / len(found)
 
 
 def _interval(value: float, moves: Floats, replicates: int) -> tuple[float, float]:
-    """95 % interval of a score, or of a difference of two, from `_moves`."""
+    """95 % interval of a score, or of a difference of two, from the moves of `_scored`."""
     if replicates:
         return metrics.basic_interval(value, moves)
     half = 1.96 * float(influence.variance(moves.astype(np.float32))) ** 0.5
@@ -193,6 +197,6 @@ def _ensemble(
         high=min(high, 1.0),
         gain=gain,
         part_sizes=sizes,
-        naive=pool.score(mix.apply(pool.probabilities)),
+        naive=pool.score(pool.mixed(mix)),
         predictions=predictions,
     )

@@ -26,6 +26,7 @@ class FoldEvidence:
         labels: [t, C] metric of each label; NaN where it cannot be scored.
         derivative: float32 [t, G] of the macro score in the weights of the image groups; of the part that the common
             labels have in it where `drawn` is there.
+        plain: float32 [t, G] the same over all labels alike, without the correction for few positives.
         drawn: [B, t] macro score on drawn images, or None without rare labels.
         drawn_rare: [B, t] mean over the rare labels that a draw has positives of, or None.
         rare: Numbers of the labels with few positives.
@@ -36,6 +37,7 @@ class FoldEvidence:
     trials: NDArray[np.int64]
     labels: Floats
     derivative: Float32s
+    plain: Float32s
     drawn: Floats | None
     drawn_rare: Floats | None
     rare: NDArray[np.int64]
@@ -99,11 +101,13 @@ def gather(
     units = int(groups.max()) + 1 if len(groups) else 0
     by_label = np.zeros((len(weights), len(common), units), np.float32)
     labels = np.full((len(trials), targets.shape[1]), np.nan)
-    derivative = np.zeros((len(trials), units), np.float32)
+    derivative, plain = np.zeros((2, len(trials), units), np.float32)
     drawn_few = np.empty((len(draws.counts) if draws else 0, len(trials), len(few)))
     for at, p in enumerate(predictions):
         labels[at], moves = influence.per_label(metric, kind, targets, p)
-        moves = influence.group_sums(moves[common], groups) * larger[common, None]
+        moves = influence.group_sums(moves, groups)
+        plain[at] = moves.sum(axis=0) / max(1, np.isfinite(labels[at]).sum())
+        moves = moves[common] * larger[common, None]
         derivative[at] = moves.sum(axis=0)
         for k in np.flatnonzero(weights[:, at]):
             by_label[k] += np.float32(weights[k, at]) * moves
@@ -114,11 +118,11 @@ def gather(
     if draws is None:
         scored = np.isfinite(labels).sum(axis=1, keepdims=True)
         derivative /= np.maximum(scored, 1)
-        return FoldEvidence(np.asarray(trials), labels, derivative, None, None, few, np.empty(0), label_variance)
+        return FoldEvidence(np.asarray(trials), labels, derivative, plain, None, None, few, np.empty(0), label_variance)
     dropped = np.isnan(drawn_few[:, 0]).mean(axis=0)
     drawn_few = labels[:, few] + larger[few] * (drawn_few - labels[:, few])
     drawn, drawn_rare = _drawn(labels[:, common], derivative, drawn_few, draws)
-    return FoldEvidence(np.asarray(trials), labels, derivative, drawn, drawn_rare, few, dropped, label_variance)
+    return FoldEvidence(np.asarray(trials), labels, derivative, plain, drawn, drawn_rare, few, dropped, label_variance)
 
 
 def _drawn(common: Floats, derivative: Float32s, few: Floats, draws: rare.Draws) -> tuple[Floats, Floats]:

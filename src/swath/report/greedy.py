@@ -3,7 +3,7 @@
 import numpy as np
 from numpy.typing import NDArray
 
-from swath.report.pool import View
+from swath.report.view import View
 
 PICKS = 40
 """At most; more only fit the images that choose."""

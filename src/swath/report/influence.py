@@ -44,33 +44,30 @@ def average_precision(targets: NDArray[np.uint8], scores: Floats) -> tuple[Float
     score at least as high, and AP = sum_i w_i A_i / B_i / P over the P positives. Hence, at w = 1, image j has
     [y_j (A_j / B_j - AP) + sum over positives i scored no higher than j of (y_j - A_i / B_i) / B_i] / P.
     """
-    keys = np.ascontiguousarray(-scores.T)
-    order = np.argsort(keys, axis=1)
-    y = np.take_along_axis(np.ascontiguousarray(targets.T), order, axis=1).astype(np.float64)
-    first, last = _ties(np.take_along_axis(keys, order, axis=1))
-    positives = y.sum(axis=1, keepdims=True)
-    scored = positives[:, 0] > 0
-    total = np.where(positives > 0, positives, 1)
-    retrieved = last + 1.0
-    precision = np.take_along_axis(np.cumsum(y, axis=1), last, axis=1) / retrieved
-    value = (y * precision).sum(axis=1, keepdims=True) / total
-    gain, loss = (
-        np.take_along_axis(np.cumsum(part[:, ::-1], axis=1)[:, ::-1], first, axis=1)
-        for part in (y / retrieved, y * precision / retrieved)
-    )
-    derivative = np.empty(y.shape, np.float32)
-    np.put_along_axis(derivative, order, ((y * (precision - value + gain) - loss) / total).astype(np.float32), axis=1)
-    return np.where(scored, value[:, 0], np.nan), derivative
+    values, derivative = np.full(targets.shape[1], np.nan), np.zeros(targets.T.shape, np.float32)
+    # Label by label: the arrays of one label stay in the processor's cache.
+    for c, (y, s) in enumerate(zip(np.ascontiguousarray(targets.T), np.ascontiguousarray(scores.T), strict=True)):
+        if y.any():
+            values[c] = _average_precision(y, s, derivative[c])
+    return values, derivative
 
 
-def _ties(ordered: Floats) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-    """For each place of sorted rows [C, N] the first and the last place with an equal value."""
-    at = np.broadcast_to(np.arange(ordered.shape[1]), ordered.shape)
-    new = np.diff(ordered, axis=1) != 0
-    edge = np.ones((len(ordered), 1), bool)
-    first = np.maximum.accumulate(np.where(np.hstack([edge, new]), at, 0), axis=1)
-    ends = np.where(np.hstack([new, edge]), at, ordered.shape[1])
-    return first, np.minimum.accumulate(ends[:, ::-1], axis=1)[:, ::-1]
+def _average_precision(y: NDArray[np.uint8], s: Floats, derivative: Float32s) -> float:
+    """Average precision of one label with positives; its derivatives are written into an array [N]."""
+    order = np.argsort(-s)
+    ranked, hits = s[order], y[order]
+    # Images of equal score form a block; all sums are over blocks.
+    ends = np.append(np.flatnonzero(ranked[1:] != ranked[:-1]), len(s) - 1)
+    found = np.cumsum(hits, dtype=np.int64)[ends]
+    gains = np.diff(found, prepend=0) / (ends + 1)
+    precision = found / (ends + 1)
+    total = float(found[-1])
+    value = float((gains * found).sum()) / total
+    gain = np.cumsum(gains[::-1])[::-1]
+    loss = np.cumsum((gains * precision)[::-1])[::-1]
+    block = np.repeat(np.arange(len(ends)), np.diff(ends, prepend=-1))
+    derivative[order] = ((hits * (precision - value + gain)[block] - loss[block]) / total).astype(np.float32)
+    return value
 
 
 def f1(targets: NDArray[np.uint8], hard: NDArray[np.uint8]) -> tuple[Floats, Float32s]:
@@ -92,6 +89,8 @@ def mean(values: Floats) -> tuple[float, Float32s]:
 def group_sums(derivative: Float32s, groups: NDArray[np.int64]) -> Float32s:
     """Derivatives [..., N] summed over the images of each group, [..., G]; groups are numbered from 0."""
     count = int(groups.max()) + 1 if len(groups) else 0
+    if np.array_equal(groups, np.arange(count)):
+        return derivative
     if count == len(groups):
         summed = np.empty_like(derivative)
         summed[..., groups] = derivative

@@ -11,14 +11,12 @@ from typing import Literal
 import numpy as np
 from numpy.typing import NDArray
 from scipy.optimize import nnls
-from scipy.stats import rankdata
 
 from swath.report.cells import rank_key
 from swath.report.greedy import greedy_counts
-from swath.report.pool import Floats, Mask, View
 from swath.report.results import TaskResults
+from swath.report.view import SIZES, Floats, View
 
-SIZES = (2, 3, 5, 8, 12, 20)
 SINGLE, BEST, ALL, GREEDY, WEIGHTED, RANKS = "single", "best", "all", "greedy", "weighted", "ranks"
 
 Average = Literal["probabilities", "ranks"]
@@ -38,16 +36,23 @@ class Mix:
     weights: tuple[float, ...]
     average: Average = "probabilities"
 
-    def apply(self, probabilities: Floats, mask: Mask | None = None) -> Floats:
+    def apply(
+        self,
+        probabilities: Floats,
+        mask: NDArray[np.bool_] | None = None,
+        ranked: Callable[[int], Floats] | None = None,
+    ) -> Floats:
         """[N, C] of all of a pool's probabilities [K, N, C], or [n, C] on a mask of the images.
 
-        Ranks are among all images and scaled to 0..1.
+        Ranks are among all images and scaled to 0..1; `ranked` gives those of a run where they are known already.
         """
-        here = slice(None) if mask is None else mask
+        here = slice(None) if mask is None else np.flatnonzero(mask)
         total = np.zeros(probabilities[0][here].shape)
         for member, weight in zip(self.members, self.weights, strict=True):
-            p = probabilities[member]
-            total += weight * (ranks(p) if self.average == "ranks" else p)[here]
+            if self.average == "probabilities":
+                total += weight * probabilities[member][here]
+            else:
+                total += weight * (ranked(member) if ranked else ranks(probabilities[member]))[here]
         return total
 
 
@@ -56,7 +61,13 @@ Rule = Callable[[View], Mix]
 
 def ranks(p: Floats) -> Floats:
     """Rank of each image within its label, from 1/N to 1; equal values share the mean of their ranks."""
-    return rankdata(p, axis=0) / len(p)
+    found = np.empty(p.T.shape)
+    for rank, s in zip(found, np.ascontiguousarray(p.T), strict=True):
+        order = np.argsort(s)
+        ends = np.append(np.flatnonzero(np.diff(s[order])), len(s) - 1)
+        sizes = np.diff(ends, prepend=-1)
+        rank[order] = np.repeat(ends + 1 - (sizes - 1) / 2, sizes)
+    return np.ascontiguousarray(found.T) / len(p)
 
 
 def uniform(members: NDArray[np.int64] | list[int]) -> Mix:
@@ -107,15 +118,8 @@ def everyone(view: View) -> Mix:
 
 def best(view: View) -> Mix:
     """The best candidates, as many as score highest together."""
-    order = view.affordable(view.order)
-    sizes = [1, *(k for k in SIZES if k <= len(order))]
-    total, scores = np.zeros_like(view.probabilities[0]), []
-    for k, member in enumerate(order[: sizes[-1]], start=1):
-        total = total + view.probabilities[member]
-        if k in sizes:
-            scores.append(view.score(total / k))
-    size = min(zip(sizes, scores, strict=True), key=lambda pair: rank_key(pair[1]))[0]
-    return uniform(order[:size])
+    size = min(view.by_size.items(), key=lambda pair: rank_key(pair[1]))[0]
+    return uniform(view.affordable(view.order)[:size])
 
 
 def best_by_rank(view: View) -> Mix:
@@ -151,8 +155,7 @@ def weighted(view: View) -> Mix:
 
 def _least_squares(view: View, members: NDArray[np.int64]) -> Floats:
     """[K] weights of least squared error; 0 for others than the members."""
-    residuals = (view.probabilities[members] - view.targets).reshape(len(members), -1)
-    gram = (residuals @ residuals.T).astype(np.float64) / residuals.shape[1]
+    gram = view.products[np.ix_(members, members)]
     values, vectors = np.linalg.eigh(gram)
     root = (vectors * np.sqrt(np.maximum(values, 0))) @ vectors.T
     heavy = 1e3 * max(float(np.sqrt(np.trace(gram))), 1e-12)

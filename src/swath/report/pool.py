@@ -1,8 +1,8 @@
 """The finished runs of a task as candidates for ensembles: probabilities side by side, and scores to choose by."""
 
 import math
-from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Iterator
+from dataclasses import dataclass
 from functools import cached_property
 
 import numpy as np
@@ -10,97 +10,14 @@ from numpy.typing import NDArray
 
 from swath import metrics
 from swath.errors import InputError
-from swath.report.cells import Run, finished_runs, pooled_score, rank_key
+from swath.report.cells import Run, finished_runs, pooled_score
+from swath.report.mixing import Mix, ranks
+from swath.report.quick_scores import SORTED, average_precision_of, counts
 from swath.report.results import TaskResults
+from swath.report.view import View, residual_products
 
 Floats = NDArray[np.float64]
 Mask = NDArray[np.bool_]
-_SORTED = 1000  # images up to which sorting costs less than binning
-_DROPPED_BITS = 18  # of the 23 of a float32's mantissa; leaves 32 bins to a factor of two
-_OCTAVES = 16  # odds from 2^-16 to 2^16
-_ONE = int(np.float32(1).view(np.int32)) >> _DROPPED_BITS
-_BINS = 2 * _OCTAVES * 32
-
-
-@dataclass(frozen=True, eq=False)
-class View:
-    """What a rule that chooses an ensemble may see: the candidates on some of the validation images.
-
-    Attributes:
-        metric: The task's metric.
-        kind: The task's kind.
-        factors: Of each of the K candidates its level of every factor.
-        probabilities: float32 [K, n, C].
-        targets: uint8 [n, C].
-        folds: [n] the fold of the split that each image validates in.
-        costs: [K] what each candidate counts against the bound; only looked at where there is one.
-        bound: The most that all members together may cost.
-    """
-
-    metric: str
-    kind: str
-    factors: tuple[dict[str, str], ...]
-    probabilities: NDArray[np.float32]
-    targets: NDArray[np.uint8]
-    folds: NDArray[np.int64]
-    costs: tuple[float, ...] = ()
-    bound: float = math.inf
-
-    @property
-    def bounded(self) -> bool:
-        """True where members may not cost what they like."""
-        return self.bound < math.inf
-
-    def affordable(self, members: Sequence[int] | NDArray[np.int64]) -> list[int]:
-        """Those of some members that fit the bound, taken in their order, each beside the ones before it."""
-        if not self.bounded:
-            return [int(m) for m in members]
-        taken: list[int] = []
-        spent = 0.0
-        for m in members:
-            if spent + self.costs[m] <= self.bound:
-                taken.append(int(m))
-                spent += self.costs[m]
-        return taken
-
-    @cached_property
-    def scores(self) -> Floats:
-        """[K] score of each candidate."""
-        return np.array([self.score(p) for p in self.probabilities])
-
-    @cached_property
-    def order(self) -> NDArray[np.int64]:
-        """[K] candidates, best first."""
-        return np.array(sorted(range(len(self.scores)), key=lambda i: rank_key(self.scores[i])))
-
-    def score(self, p: NDArray[np.floating]) -> float:
-        """Score of probabilities [n, C], to choose by; the mean over the folds.
-
-        On more than a thousand images average precision counts odds within 3 % of each other as equal, which needs
-        no sorting: within .002 of the exact score, several times as fast. What is reported of a choice is exact
-        (`Pool.score`).
-        """
-        found = []
-        for fold in np.unique(self.folds):
-            here = self.folds == fold if self.folds[0] != self.folds[-1] else slice(None)
-            if self.metric == "map":
-                targets = self.targets[here]
-                quick = binned_average_precision if len(targets) > _SORTED else sorted_average_precision
-                parts = quick(targets, p[here])
-            else:
-                parts = metrics.per_label(self.metric, self.kind, self.targets[here], p[here].astype(np.float64))
-            found.append(float(metrics.macro(parts)))
-        return float(np.mean(found))
-
-    def thinned(self, values: int) -> "View":
-        """An even share of the images where they times labels are more than `values`."""
-        keep = max(values // self.targets.shape[1], 1)
-        if len(self.targets) <= keep:
-            return self
-        rows = np.linspace(0, len(self.targets) - 1, keep).astype(np.int64)
-        return replace(
-            self, probabilities=self.probabilities[:, rows], targets=self.targets[rows], folds=self.folds[rows]
-        )
 
 
 @dataclass(frozen=True, eq=False)
@@ -141,7 +58,10 @@ class Pool:
     @cached_property
     def probabilities(self) -> Floats:
         """[K, N, C] on the validation images of all folds, fold after fold."""
-        return np.stack([run.probabilities for run in self.runs])
+        found = np.empty((len(self.runs), *self.targets.shape))
+        for at, run in enumerate(self.runs):
+            found[at] = run.probabilities
+        return found
 
     @cached_property
     def rows(self) -> NDArray[np.int64]:
@@ -168,42 +88,70 @@ class Pool:
 
     def view(self, mask: Mask | None = None) -> View:
         """The candidates on the images of a mask [N]; on all without one."""
-        rows = np.arange(len(self.rows)) if mask is None else np.flatnonzero(mask)
+        return self._view(None if mask is None else np.flatnonzero(mask))
+
+    def _view(
+        self, rows: NDArray[np.int64] | None, scores: Floats | None = None, products: Floats | None = None
+    ) -> View:
         record = self.task.record
         return View(
-            record.metric,
-            record.kind,
-            tuple(run.trials[0].factors for run in self.runs),
-            self.probabilities[:, rows].astype(np.float32),
-            self.targets[rows],
-            self.folds[rows],
+            *(record.metric, record.kind, tuple(run.trials[0].factors for run in self.runs), self.probabilities),
+            self.targets if rows is None else self.targets[rows],
+            self.folds if rows is None else self.folds[rows],
             tuple(run.ms_per_image for run in self.runs),
-            self.max_ms,
+            *(self.max_ms, rows, scores, products),
         )
+
+    def views(self, parts: NDArray[np.int64]) -> Iterator[View]:
+        """The candidates on the images outside of each part [N] in turn, and at last on all: each as `view` has it.
+
+        What adds up over images is read once for all of them.
+        """
+        count = int(parts.max()) + 1
+        scores = self._scores(parts) if self.task.record.metric == "map" else None
+        rows = [np.flatnonzero(parts == part) for part in range(count)]
+        products = np.stack([residual_products(self.probabilities, r, self.targets[r]) for r in rows])
+        for part in [*range(count), None]:
+            kept = np.arange(count) != part
+            images = sum(len(r) for r, keep in zip(rows, kept, strict=True) if keep)
+            yield self._view(
+                None if part is None else np.flatnonzero(parts != part),
+                None if scores is None else scores[count if part is None else part],
+                products[kept].sum(axis=0) / (images * self.targets.shape[1]),
+            )
+
+    def _scores(self, parts: NDArray[np.int64]) -> Floats | None:
+        """[parts + 1, K] `View.scores` of every view; None where images are few and scores are sorted for."""
+        count, folds = int(parts.max()) + 1, np.unique(self.folds, return_inverse=True)[1]
+        sizes = np.zeros((folds.max() + 1, count), np.int64)
+        np.add.at(sizes, (folds, parts), 1)
+        if (sizes.sum(axis=1, keepdims=True) - sizes).min() <= SORTED:
+            return None
+        positives, block = np.flatnonzero(self.targets), folds * count + parts
+        found = np.empty((count + 1, len(self.runs)))
+        for k, p in enumerate(self.probabilities):
+            by_part = counts(positives, p.astype(np.float32), block)
+            by_part = by_part.reshape(2, *sizes.shape, *by_part.shape[2:])
+            whole = by_part.sum(axis=2)
+            seen = [*(whole - by_part[:, :, part] for part in range(count)), whole]
+            found[:, k] = [metrics.macro(average_precision_of(*one)).mean() for one in seen]
+        return found
+
+    def ranked(self, candidate: int) -> Floats:
+        """[N, C] ranks of the images within each label, as `mixing.ranks` has them; computed once."""
+        if candidate not in self._ranked:
+            # Twice a rank is a whole number, which float32 holds exactly for up to eight million images.
+            self._ranked[candidate] = (ranks(self.probabilities[candidate]) * len(self.rows)).astype(np.float32)
+        return np.divide(self._ranked[candidate], len(self.rows), dtype=np.float64)
+
+    @cached_property
+    def _ranked(self) -> dict[int, NDArray[np.float32]]:
+        return {}
+
+    def mixed(self, mix: Mix, mask: Mask | None = None) -> Floats:
+        """[N, C] predictions of an ensemble, or [n, C] on a mask of the images; ranks are among all images."""
+        return mix.apply(self.probabilities, mask, self.ranked)
 
     def score(self, p: Floats, mask: Mask | None = None) -> float:
         """The task's metric of probabilities [N, C], on some images or on all; the mean over the folds of a split."""
         return pooled_score(self.task, p, mask)
-
-
-def sorted_average_precision(targets: NDArray[np.uint8], p: NDArray[np.floating]) -> Floats:
-    """[C] average precision of probabilities [N, C], equal ones ranked in the images' order."""
-    order = np.argsort(-p, axis=0, kind="stable")
-    gains = np.take_along_axis(targets, order, axis=0)
-    precision = gains.cumsum(axis=0) / np.arange(1, len(p) + 1)[:, None]
-    positives = gains.sum(axis=0)
-    return np.where(positives > 0, (precision * gains).sum(axis=0) / np.maximum(positives, 1), np.nan)
-
-
-def binned_average_precision(targets: NDArray[np.uint8], p: NDArray[np.floating]) -> Floats:
-    """[C] average precision with probabilities [N, C] binned by their odds, 32 bins to a factor of two."""
-    classes = targets.shape[1]
-    odds = (p / np.maximum(1 - p, 2.0**-_OCTAVES)).astype(np.float32)
-    bins = (odds.view(np.int32) >> _DROPPED_BITS) - (_ONE - _BINS // 2)
-    flat = np.clip(bins, 0, _BINS - 1) + np.arange(classes) * _BINS
-    retrieved = np.bincount(flat.ravel(), minlength=classes * _BINS).reshape(classes, _BINS)
-    gains = np.bincount(flat[targets.astype(bool)], minlength=classes * _BINS).reshape(classes, _BINS)
-    retrieved, gains = retrieved[:, ::-1].cumsum(axis=1), gains[:, ::-1]
-    precision = gains.cumsum(axis=1) / np.maximum(retrieved, 1)
-    positives = gains.sum(axis=1)
-    return np.where(positives > 0, (precision * gains).sum(axis=1) / np.maximum(positives, 1), np.nan)

@@ -11,7 +11,8 @@ from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy import optimize, stats
+from scipy import optimize
+from scipy.special import ndtri, stdtrit
 
 from swath.report.evidence import FoldEvidence
 
@@ -196,7 +197,7 @@ def half_width(image_variance: float, seed_variance: float, df: int, level: floa
     """Half the interval's width; NaN without degrees of freedom."""
     if df < 1:
         return float("nan")
-    z, t = stats.norm.ppf(0.5 + level / 2), stats.t.ppf(0.5 + level / 2, df)
+    z, t = ndtri(0.5 + level / 2), stdtrit(df, 0.5 + level / 2)
     return float(np.sqrt(z**2 * image_variance + t**2 * seed_variance))
 
 
@@ -210,7 +211,7 @@ def p_value(difference: float, image_variance: float, seed_variance: float, df: 
 
     def excess(log_p: float) -> float:
         tail = np.exp(log_p) / 2
-        z, t = stats.norm.isf(tail), stats.t.isf(tail, df)
+        z, t = -ndtri(tail), -stdtrit(df, tail)
         return float(np.hypot(z * np.sqrt(image_variance), t * np.sqrt(seed_variance)) - size)
 
     if excess(_LEAST) < 0:
