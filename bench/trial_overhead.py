@@ -20,7 +20,8 @@ from swath.engine.base import Listener
 from swath.engine.cluster import RayEngine
 from swath.engine.drive import run
 from swath.engine.inline import InlineEngine
-from swath.plan import Places, make_plan
+from swath.places import Places
+from swath.plan import make_plan
 from swath.sweep import Resources
 from swath.trial_job import Job, Report
 

@@ -15,7 +15,8 @@ from swath.engine.inline import InlineEngine
 from swath.errors import InputError
 from swath.lease import Lease
 from swath.paths import Storage, contact_key
-from swath.plan import Places, Plan, make_plan
+from swath.places import Places
+from swath.plan import Plan, make_plan
 from swath.preprocess.apply import read_image
 from swath.preprocess.cache import is_built
 from swath.preprocess.contact import CELL_PX, IMAGES

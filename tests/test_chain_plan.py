@@ -16,7 +16,8 @@ from swath.chains import Preprocess
 from swath.engine.drive import run
 from swath.engine.inline import InlineEngine
 from swath.errors import InputError
-from swath.plan import Places, Plan, make_plan
+from swath.places import Places
+from swath.plan import Plan, make_plan
 from swath.predictions import Trial
 from swath.preprocess.apply import apply, read_image
 from swath.trial import _parts

@@ -22,7 +22,8 @@ from swath.engine.build import build_entry
 from swath.engine.drive import run
 from swath.engine.inline import InlineEngine
 from swath.errors import InputError
-from swath.plan import Places, Plan, make_plan
+from swath.places import Places
+from swath.plan import Plan, make_plan
 from swath.preprocess import cache as caches
 from swath.preprocess.features import missing_shards
 
@@ -229,7 +230,8 @@ from pathlib import Path
 from swath import Backbone, Recipe, Sweep, holdout, tasks
 from swath.engine.build import build_features
 from swath.engine.inline import InlineEngine
-from swath.plan import Places, make_plan
+from swath.places import Places
+from swath.plan import make_plan
 
 data, store, number = sys.argv[1:]
 

@@ -19,7 +19,8 @@ from swath.engine.base import Listener
 from swath.engine.drive import run
 from swath.engine.inline import InlineEngine
 from swath.hf_models import HfNet
-from swath.plan import Places, make_plan
+from swath.places import Places
+from swath.plan import make_plan
 from swath.predictions import Trial
 from swath.trial_job import Job, Report
 

@@ -13,10 +13,12 @@ import pandas as pd
 import pytest
 
 from swath import Backbone, Recipe, Sweep, grid, holdout, losses, ops, paths, tasks
+from swath.disk_space import size_text
 from swath.engine.drive import run
 from swath.engine.inline import InlineEngine
 from swath.errors import InputError
-from swath.plan import Places, make_plan, size_text
+from swath.places import Places
+from swath.plan import make_plan
 
 SweepMaker = Callable[..., Sweep]
 
@@ -59,7 +61,8 @@ def test_problems_are_found_without_ray_or_torch(layout: Path, tmp_path: Path) -
 import sys
 from swath import Sweep, grid, tasks
 from swath.errors import InputError
-from swath.plan import Places, make_plan
+from swath.places import Places
+from swath.plan import make_plan
 try:
     sweep = Sweep("x", tasks.DaconSatellite({str(layout)!r}), backbone=grid("resnet5O", "resnet50"))
     make_plan(sweep, Places.of({str(tmp_path)!r}))

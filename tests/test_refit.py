@@ -18,7 +18,8 @@ from swath.engine.drive import run
 from swath.engine.inline import InlineEngine
 from swath.errors import InputError
 from swath.paths import Storage
-from swath.plan import Places, Plan, make_plan
+from swath.places import Places
+from swath.plan import Plan, make_plan
 from swath.predictions import Trial, read_refits
 from swath.preprocess.cache import open_entry
 from swath.refit import list_refits, plan_refit

@@ -17,7 +17,8 @@ from swath.check import describe
 from swath.engine.drive import run
 from swath.engine.inline import InlineEngine
 from swath.errors import InputError
-from swath.plan import Places, Plan, make_plan
+from swath.places import Places
+from swath.plan import Plan, make_plan
 from swath.search import choice, random
 from swath.smoke import smoke
 

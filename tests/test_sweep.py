@@ -9,7 +9,8 @@ import pytest
 from swath import Backbone, Recipe, Sweep, asha, chain, grid, holdout, losses, ops, tasks
 from swath.errors import InputError
 from swath.losses import BCE, Asymmetric, Focal
-from swath.plan import Places, make_plan
+from swath.places import Places
+from swath.plan import make_plan
 from swath.sweep import Resources, cell_problems, expand, grid_problems, label_problems
 
 SCRATCH = Backbone("test_resnet", pretrained=False)

@@ -18,7 +18,8 @@ from swath.backbones import Model, build
 from swath.engine.base import Listener
 from swath.engine.drive import run
 from swath.engine.inline import InlineEngine
-from swath.plan import Places, Plan, make_plan
+from swath.places import Places
+from swath.plan import Plan, make_plan
 from swath.predictions import Outcome, Trial
 from swath.report.collect import read_results
 from swath.trial_job import Job, Report

@@ -10,7 +10,8 @@ import pytest
 
 from swath import Backbone, Recipe, Sweep, asha, grid, losses, ops, tasks, union
 from swath.errors import InputError
-from swath.plan import Places, make_plan
+from swath.places import Places
+from swath.plan import make_plan
 from swath.smoke import smoke
 from swath.sweep import expand, grid_problems
 

@@ -8,10 +8,10 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from swath import predictions
+from swath.disk_space import size_text
 from swath.errors import InputError
 from swath.lease import Lease
 from swath.paths import Storage
-from swath.plan import size_text
 from swath.predictions import Trial
 
 _READERS = 16

@@ -2,7 +2,9 @@
 
 from collections import Counter
 
-from swath.plan import Plan, PlannedTrial, size_text
+from swath.disk_space import size_text
+from swath.plan import Plan
+from swath.planned import PlannedTrial
 from swath.predictions import Trial
 from swath.preprocess.cache import is_built
 

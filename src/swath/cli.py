@@ -108,7 +108,8 @@ class _Start:
 
 def _looked_at(sweep_function: SweepFunction, argv: Sequence[str]) -> _Start:
     sweep, options = _parsed(sweep_function, argv)
-    from swath.plan import Places, make_plan
+    from swath.places import Places
+    from swath.plan import make_plan
     from swath.smoke import smoke
 
     resources = Resources(options.cpus, options.gpus, options.workers)
@@ -305,7 +306,7 @@ def _audit(argv: list[str]) -> None:
     sweep, options = _parsed(_load(_script(argv)), argv[1:])
     from swath.audit.command import audit_sweep
     from swath.audit.write import terminal
-    from swath.plan import Places
+    from swath.places import Places
 
     places = Places.of(absolute(options.storage, "--storage"))
     raise_if_any([*grid_problems(sweep), *places.storage.problems()])

@@ -200,7 +200,8 @@ def _cache(argv: list[str]) -> None:
     parser.add_argument("--cache", default="", help="node-local folder of copies: listed, and freed, too")
     values = parser.parse_args(argv)
     from swath import cached
-    from swath.plan import Places, size_text
+    from swath.disk_space import size_text
+    from swath.places import Places
 
     storage = _opened(values)
     local = Places.of(storage.root, absolute(values.cache, "--cache") if values.cache else "").local_cache

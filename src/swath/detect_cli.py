@@ -121,7 +121,7 @@ def _task_source(kind: type[Task], words: list[str]) -> Source:
 def _files(source: Source) -> Any:
     """The task as a sweep would use it, its notes said, with the files of its training rows."""
     from swath.detection.rows import training_rows
-    from swath.plan import Places
+    from swath.places import Places
     from swath.task_plan import plan_task
 
     notes: list[str] = []

@@ -3,7 +3,6 @@
 Every problem is found here, before anything is started, and raised at once.
 """
 
-import functools
 import itertools
 import math
 import subprocess
@@ -16,14 +15,16 @@ from statistics import fmean
 from typing import TypeVar
 
 from swath import model_names, predictions
-from swath.asha import Asha, Stratum, TwoPhase
-from swath.chain_plan import ChainPlan, chain_problems_on, plan_chain, reads_hires
-from swath.chains import Preprocess, chain_problems, finished, for_test, for_train
+from swath.asha import TwoPhase
+from swath.chain_plan import chain_problems_on, reads_hires
+from swath.chains import chain_problems, for_test, for_train
 from swath.detection.folder import crop_problems
+from swath.disk_space import disk_problems
 from swath.errors import InputError, raise_if_any
-from swath.model_names import Start
-from swath.ops import Both, DetectCrop
-from swath.paths import Storage, node_cache_folder
+from swath.ops import DetectCrop
+from swath.phases import rule_of, second_phase
+from swath.places import Places
+from swath.planned import PlannedTrial, cell_chain, trial_maker
 from swath.predictions import Outcome, Trial
 from swath.preprocess import cache as caches
 from swath.preprocess.cache import EntryPlan
@@ -31,7 +32,6 @@ from swath.preprocess.features import FeaturePlan
 from swath.preprocess.needs import steps_bytes
 from swath.recipe import Backbone
 from swath.search import Evaluated, Point, Random, Search
-from swath.spec import TrialSpec
 from swath.sweep import (
     Cell,
     Sweep,
@@ -48,86 +48,6 @@ from swath.task import Task
 from swath.task_plan import TaskPlan, plan_task
 
 T = TypeVar("T")
-
-
-@dataclass(frozen=True)
-class Places:
-    """Where a sweep reads and writes.
-
-    Attributes:
-        storage: The store.
-        local_cache: Node-local folder for copies of cache entries; None maps them in the storage folder.
-    """
-
-    storage: Storage
-    local_cache: Path | None = None
-
-    @staticmethod
-    def of(storage: str, cache: str = "") -> "Places":
-        """From the command line's `--storage` and `--cache` (both absolute or a URI)."""
-        store = Storage(storage)
-        if cache:
-            return Places(store, Path(cache))
-        return Places(store, None if store.folder else node_cache_folder())
-
-    @property
-    def cache(self) -> Storage:
-        """Where cache entries are built."""
-        return self.storage.child("cache")
-
-    @property
-    def memory(self) -> Path:
-        """Folder that remembers content hashes."""
-        return (self.storage.folder or node_cache_folder()) / "hashes"
-
-
-@dataclass(frozen=True)
-class PlannedTrial:
-    """One trial of the sweep: a cell, a fold and a seed.
-
-    Attributes:
-        cell: The cell.
-        spec: Everything that decides the result.
-        entries: Its cache entries by part.
-        features: Entries of the features of its images by part, where a frozen backbone makes them shareable.
-        weights_file: File or folder the backbone starts from, or "".
-        phase: 1, or 2 for one that runs, or not, by what phase 1 found.
-        exempt: True when the stopping rule cannot end it.
-    """
-
-    cell: Cell
-    spec: TrialSpec
-    entries: dict[str, EntryPlan]
-    features: dict[str, FeaturePlan]
-    weights_file: str
-    phase: int = 1
-    exempt: bool = True
-
-    @property
-    def passes(self) -> int:
-        """How often an epoch sees each training image: 2 with `Both()`."""
-        return 1 + any(isinstance(op, Both) for op in for_train(self.spec.preprocess))
-
-    @property
-    def final(self) -> bool:
-        """True when it ran to the end, if it ran, for no score of its own: what final estimates may rest on."""
-        return self.exempt and (self.phase == 2 or not isinstance(self.cell.sweep.stop, TwoPhase))
-
-    def rungs(self) -> dict[int, int]:
-        """Rungs of the sweep's rule by the epoch at which this trial meets them."""
-        stop = self.cell.sweep.stop
-        return stop.rungs(self.spec.recipe.epochs, self.passes) if stop else {}
-
-    @property
-    def label(self) -> str:
-        """The cell's label with the seed and the fold, if there are several: `sharpen / resnet50 / bce / seed 0`."""
-        fold = f" / fold {self.spec.fold}" if self.spec.split.folds > 1 else ""
-        return f"{self.cell.label} / seed {self.spec.seed}{fold}"
-
-    @property
-    def stratum(self) -> Stratum:
-        """Trials that ASHA compares: one task, one backbone, one fold."""
-        return (self.spec.data, self.cell.backbone.canonical(), self.spec.fold)
 
 
 @dataclass
@@ -300,30 +220,6 @@ class Plan:
                 self.outcomes[trial.spec.fingerprint] = outcome
 
 
-def rule_of(stop: Asha | None) -> str:
-    """The stopping rule as stored with a stopped trial; "" for none."""
-    return stop.rule if stop else ""
-
-
-def second_phase(first: Sequence[PlannedTrial], outcomes: Mapping[str, Outcome], top: int) -> set[str]:
-    """Labels of the best cells of each stratum, over all folds and seeds of the first phase, and of the baseline.
-
-    Cells that got further come first, then those that scored higher where they got; failed ones are out.
-    """
-    cells: dict[tuple[str, str], dict[str, list[tuple[float, float]]]] = {}
-    for trial in first:
-        outcome = outcomes[trial.spec.fingerprint]
-        failed = outcome.state == "FAILED" or outcome.score is None or math.isnan(outcome.score)
-        reached = (-1.0, 0.0) if failed else (outcome.epochs / trial.spec.recipe.epochs, outcome.score or 0.0)
-        cells.setdefault(trial.stratum[:2], {}).setdefault(trial.cell.label, []).append(reached)
-    chosen = {t.cell.label for t in first if t.cell.baseline}
-    for stratum in cells.values():
-        means = {label: tuple(map(fmean, zip(*reached, strict=True))) for label, reached in stratum.items()}
-        sound = [label for label, reached in stratum.items() if min(reached)[0] >= 0]
-        chosen |= set(sorted(sound, key=lambda label: means[label], reverse=True)[:top])
-    return chosen
-
-
 def make_plan(sweep: Sweep, places: Places, threads: int = 1) -> Plan:
     """Read, look and expand.
 
@@ -359,14 +255,14 @@ def make_plan(sweep: Sweep, places: Places, threads: int = 1) -> Plan:
     for task in {task for task, chain in used if reads_hires(chain)}:
         tasks[task] = tasks[task].with_hires(places.memory)
     raise_if_any(p for task, chain in used for p in chain_problems_on(tasks[task], chain))
-    trials_of = _planner(sweep, tasks, threads)
+    trials_of = trial_maker(sweep, tasks, threads)
     trials = trials_of(cells)
     plan = Plan(sweep, places, list(tasks.values()), trials, points=points, notes=notes, trials_of=trials_of)
     plan.refresh()
     while sweep.search and plan.first_phase_over() and plan.grow():
         pass  # an interrupted search goes on where it was
     _keep_bad_images(plan)
-    raise_if_any([*_twin_problems(trials), *_name_problems(plan), *disk_problems(plan)])
+    raise_if_any([*_twin_problems(trials), *_name_problems(plan), *disk_problems(plan.places, plan.bytes_to_build())])
     return plan
 
 
@@ -380,32 +276,6 @@ def _crops(cells: Iterable[Cell], tasks: Mapping[Task, TaskPlan]) -> list[tuple[
         for op in (*for_train(c.sweep.preprocess), *for_test(c.sweep.preprocess))
         if isinstance(op, DetectCrop)
     ]
-
-
-def _planner(
-    sweep: Sweep, tasks: Mapping[Task, TaskPlan], threads: int
-) -> Callable[[Sequence[Cell]], list[PlannedTrial]]:
-    """What makes the trials of sound cells, and hashes each weight file and plans each chain once."""
-    start = functools.cache(model_names.start)
-    planned = functools.cache(lambda task, chain, fold: plan_chain(tasks[task], chain, fold))
-    stop = sweep.stop
-
-    def trials_of(cells: Sequence[Cell]) -> list[PlannedTrial]:
-        return [
-            planned_trial(
-                cell,
-                _spec(cell, tasks[cell.sweep.task], prepared, fold, seed, threads, start(cell.backbone)),
-                prepared.entries,
-                start(cell.backbone),
-                *(stop.role(seed, sweep.seeds[0], cell.baseline) if stop else (1, True)),
-            )
-            for seed in (*sweep.seeds, *(stop.later_seeds if stop else ()))
-            for cell in cells
-            for fold in range(sweep.split.folds)
-            for prepared in (planned(cell.sweep.task, cell_chain(cell), fold),)
-        ]
-
-    return trials_of
 
 
 def _points(sweep: Sweep, places: Places) -> dict[str, list[Point]]:
@@ -451,46 +321,6 @@ def code_commit() -> str:
     return done.stdout.strip()
 
 
-def cell_chain(cell: Cell) -> Preprocess:
-    """The preprocessing of a sized cell, with its resize."""
-    return finished(cell.sweep.preprocess, cell.sweep.recipe.side_px)
-
-
-def planned_trial(
-    cell: Cell, spec: TrialSpec, entries: dict[str, EntryPlan], start: Start, phase: int, exempt: bool
-) -> PlannedTrial:
-    """A trial, with the features of its images where a frozen backbone makes them shareable."""
-    features = {}
-    if spec.recipe.shares_features:
-        features = {
-            part: FeaturePlan(entry, spec.backbone, spec.weights, start.path, spec.threads, spec.seed)
-            for part, entry in entries.items()
-        }
-    return PlannedTrial(cell, spec, entries, features, start.path, phase, exempt)
-
-
-def _spec(
-    cell: Cell, task: TaskPlan, prepared: ChainPlan, fold: int, seed: int, threads: int, start: Start
-) -> TrialSpec:
-    return TrialSpec(
-        task=task.record.label,
-        kind=task.record.kind,
-        metric=task.record.metric,
-        data=task.data,
-        split=cell.sweep.split,
-        fold=fold,
-        preprocess=prepared.preprocess,
-        backbone=start.backbone,
-        weights=start.weights,
-        loss=cell.sweep.loss,
-        recipe=cell.sweep.recipe,
-        threads=threads,
-        seed=seed,
-        op_weights=prepared.op_weights,
-        hires=prepared.hires,
-    )
-
-
 def _twin_problems(trials: list[PlannedTrial]) -> list[str]:
     """A sentence for cells with different labels that are one and the same trial (`resnet50`, `resnet50.a1_in1k`)."""
     cells: dict[str, dict[str, None]] = {}
@@ -517,29 +347,3 @@ def _name_problems(plan: Plan) -> list[str]:
         f"{plan.places.storage.root}; this one is on {', '.join(sorted(k for k, _ in now))}. "
         "Give it another name, or another --storage."
     ]
-
-
-def disk_problems(plan: Plan) -> list[str]:
-    """A sentence for each disk that cannot hold the caches still to be built."""
-    needed = plan.bytes_to_build()
-    places = [("--storage", plan.places.cache)]
-    if plan.places.local_cache:
-        places.append(("--cache", Storage(str(plan.places.local_cache))))
-    found = []
-    for option, place in places:
-        free = place.free_bytes()
-        if free is not None and needed > free:
-            found.append(
-                f"the caches need {size_text(needed)} in {place.root}, where {size_text(free)} are free. "
-                f"Free some, give {option} on a larger disk, or use a smaller image_size or fewer chains."
-            )
-    return found
-
-
-def size_text(size: float) -> str:
-    """`12.3 MB`, `4.0 GB`."""
-    for unit in ("B", "kB", "MB", "GB"):
-        if size < 1000:
-            return f"{size:.0f} {unit}" if unit == "B" else f"{size:.1f} {unit}"
-        size /= 1000
-    return f"{size:.1f} TB"

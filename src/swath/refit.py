@@ -11,7 +11,8 @@ from swath import model_names, predictions
 from swath.chain_plan import fitted_to_folds, plan_chain
 from swath.chains import for_test, for_train
 from swath.errors import InputError, raise_if_any
-from swath.plan import Plan, PlannedTrial, cell_chain, planned_trial
+from swath.plan import Plan
+from swath.planned import PlannedTrial, cell_chain, planned_trial
 from swath.registry import unknown
 from swath.schedules import Plateau
 from swath.splits import Full

@@ -19,7 +19,8 @@ from swath.detection.transfer import Example, Target
 from swath.detection.yolo import Detector
 from swath.errors import InputError
 from swath.image_models.load import load
-from swath.plan import Places, make_plan
+from swath.places import Places
+from swath.plan import make_plan
 
 pytest.importorskip("ultralytics")
 

@@ -15,7 +15,8 @@ from swath.engine.base import Engine
 from swath.engine.drive import run
 from swath.engine.inline import InlineEngine
 from swath.errors import InputError, StoreError
-from swath.plan import Places, Plan, make_plan
+from swath.places import Places
+from swath.plan import Plan, make_plan
 from swath.predictions import Trial, read_task
 
 SweepMaker = Callable[..., Sweep]

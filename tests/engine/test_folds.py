@@ -14,7 +14,8 @@ from swath import Recipe, Sweep, check, grid, kfold, ops
 from swath.engine.drive import run
 from swath.engine.inline import InlineEngine
 from swath.paths import Storage
-from swath.plan import Places, Plan, make_plan
+from swath.places import Places
+from swath.plan import Plan, make_plan
 from swath.predictions import Trial, read_folds
 from swath.report.collect import read_results
 from swath.report.submission import predict

@@ -9,7 +9,8 @@ from swath import Recipe, Sweep, grid, ops
 from swath.engine.drive import run
 from swath.engine.inline import InlineEngine
 from swath.paths import Storage
-from swath.plan import Places, make_plan
+from swath.places import Places
+from swath.plan import make_plan
 from swath.report.submission import predict
 from swath.report.write import write_report
 

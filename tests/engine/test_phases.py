@@ -11,7 +11,8 @@ from scripted import Score, ScriptedEngine
 from swath import Backbone, Recipe, Sweep, asha, chain, check, grid, kfold, ops, tasks, two_phase
 from swath.engine.drive import run
 from swath.errors import InputError
-from swath.plan import Places, Plan, make_plan
+from swath.places import Places
+from swath.plan import Plan, make_plan
 from swath.predictions import read_sweep
 from swath.report.cells import cell_results
 from swath.report.collect import read_results

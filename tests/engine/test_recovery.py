@@ -24,7 +24,8 @@ from swath.engine.base import Engine, Listener
 from swath.engine.drive import run
 from swath.engine.inline import InlineEngine
 from swath.errors import SwathError
-from swath.plan import Places, Plan, make_plan
+from swath.places import Places
+from swath.plan import Plan, make_plan
 from swath.predictions import read_sweep
 from swath.trial_job import Job, Report
 

@@ -11,7 +11,8 @@ from swath import Recipe, Sweep, asha, check, grid, kfold, loguniform, ops, optu
 from swath.engine.base import Engine
 from swath.engine.drive import run
 from swath.errors import InputError
-from swath.plan import Places, Plan, make_plan
+from swath.places import Places
+from swath.plan import Plan, make_plan
 from swath.report.collect import read_results
 from swath.report.write import write_results
 from swath.spec import TrialSpec

@@ -15,7 +15,8 @@ from swath.engine.drive import run
 from swath.engine.trackers import Tracking, folder_name
 from swath.errors import InputError
 from swath.paths import Storage
-from swath.plan import Places, make_plan
+from swath.places import Places
+from swath.plan import make_plan
 from swath.predictions import Trial
 from swath.sweep import Resources
 

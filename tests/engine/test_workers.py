@@ -12,7 +12,8 @@ from swath.engine.cluster import RayEngine
 from swath.engine.drive import run
 from swath.engine.inline import InlineEngine
 from swath.errors import InputError
-from swath.plan import Places, Plan, make_plan
+from swath.places import Places
+from swath.plan import Plan, make_plan
 from swath.sweep import Resources
 from swath.trial_job import Job, Report
 

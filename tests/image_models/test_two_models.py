@@ -20,7 +20,8 @@ from swath.engine.inline import InlineEngine
 from swath.image_models.detector import MISS, DetectAndCrop
 from swath.ops import Op
 from swath.paths import Storage
-from swath.plan import Places, Plan, make_plan
+from swath.places import Places
+from swath.plan import Plan, make_plan
 from swath.preprocess.apply import read_image
 from swath.preprocess.cache import open_entry
 from swath.preprocess.sources import Model

@@ -6,7 +6,8 @@ import pytest
 from test_layouts import check, draw, problems, write_csv
 
 from swath import Backbone, Recipe, Sweep, holdout, kfold
-from swath.plan import Places, make_plan
+from swath.places import Places
+from swath.plan import make_plan
 from swath.task import Task
 from swath.tasks import ImageFolder, MLRSNet
 

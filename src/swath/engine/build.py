@@ -9,7 +9,7 @@ from swath.engine.progress import BuildProgress
 from swath.errors import DamagedError
 from swath.lease import Lease
 from swath.paths import Storage
-from swath.plan import Places
+from swath.places import Places
 from swath.preprocess import cache as caches
 from swath.preprocess import features
 from swath.preprocess.cache import EntryPlan, ShardWork

@@ -13,7 +13,9 @@ from swath.engine.build import build_entry, build_features
 from swath.engine.wave import Wave
 from swath.errors import InputError, SwathError, raise_if_any
 from swath.paths import contact_key
-from swath.plan import Plan, PlannedTrial, rule_of, search_key, space_text
+from swath.phases import rule_of
+from swath.plan import Plan, search_key, space_text
+from swath.planned import PlannedTrial
 from swath.predictions import Trial
 from swath.preprocess import cache as caches
 from swath.preprocess.contact import contact_sheet

@@ -8,7 +8,9 @@ import pandas as pd
 from swath.asha import Asha, Rungs
 from swath.engine.base import Engine
 from swath.engine.progress import SweepProgress
-from swath.plan import Plan, PlannedTrial, rule_of
+from swath.phases import rule_of
+from swath.plan import Plan
+from swath.planned import PlannedTrial
 from swath.predictions import State, Trial, outcome_of
 from swath.trial_job import Job, Report
 
