@@ -9,9 +9,10 @@ import pytest
 from scipy.stats import kstest
 
 from swath import Recipe, Sweep, choice, grid, integers, loguniform, losses, ops, optuna, random, tasks, uniform
+from swath.cells import edge_cells, expand, grid_cells, space_of
 from swath.search import Evaluated, Optuna, Random, Range, Search
 from swath.smoke import smoke
-from swath.sweep import edge_cells, expand, grid_cells, grid_problems, space_of
+from swath.sweep_problems import grid_problems
 
 SPACE = {
     "lr": Range("loguniform", 1e-5, 1e-1),

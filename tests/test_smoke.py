@@ -5,8 +5,9 @@ from pathlib import Path
 import pytest
 
 from swath import Backbone, Recipe, Sweep, asha, chains, grid, losses, mix, ops, schedules
+from swath.cells import expand
 from swath.smoke import smoke
-from swath.sweep import expand, grid_problems
+from swath.sweep_problems import grid_problems
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "sweeps"))
 

@@ -7,11 +7,13 @@ from typing import Any, ClassVar
 import pytest
 
 from swath import Backbone, Recipe, Sweep, asha, chain, grid, holdout, losses, ops, tasks
+from swath.cells import expand
 from swath.errors import InputError
 from swath.losses import BCE, Asymmetric, Focal
 from swath.places import Places
 from swath.plan import make_plan
-from swath.sweep import Resources, cell_problems, expand, grid_problems, label_problems
+from swath.sweep import Resources
+from swath.sweep_problems import cell_problems, grid_problems, label_problems
 
 SCRATCH = Backbone("test_resnet", pretrained=False)
 

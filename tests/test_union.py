@@ -9,11 +9,12 @@ from typing import Any
 import pytest
 
 from swath import Backbone, Recipe, Sweep, asha, grid, losses, ops, tasks, union
+from swath.cells import expand
 from swath.errors import InputError
 from swath.places import Places
 from swath.plan import make_plan
 from swath.smoke import smoke
-from swath.sweep import expand, grid_problems
+from swath.sweep_problems import grid_problems
 
 SHARPEN, GRAY = (ops.Sharpen(),), (ops.Grayscale(),)
 

@@ -16,7 +16,8 @@ from jsonargparse import ArgumentParser
 from swath.commands import READERS, report_folder, say, write
 from swath.errors import InputError, SwathError, raise_if_any
 from swath.paths import absolute, is_uri
-from swath.sweep import Resources, Sweep, grid_problems
+from swath.sweep import Resources, Sweep
+from swath.sweep_problems import grid_problems
 
 SweepFunction = Callable[..., Sweep]
 USAGE = """swath: ablation and hyperparameter sweeps for image classification.

@@ -84,7 +84,7 @@ def _parsed(parser: ArgumentParser, argv: list[str], load: Load) -> tuple[Namesp
 
 def _source(name: str, words: list[str], load: Load) -> Source:
     from swath.smoke import smoke
-    from swath.sweep import grid_problems
+    from swath.sweep_problems import grid_problems
     from swath.tasks import TASKS
 
     if name in TASKS:

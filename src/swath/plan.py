@@ -16,6 +16,7 @@ from typing import TypeVar
 
 from swath import model_names, predictions
 from swath.asha import TwoPhase
+from swath.cells import Cell, edge_cells, expand, grid_cells, space_of
 from swath.chain_plan import chain_problems_on, reads_hires
 from swath.chains import chain_problems, for_test, for_train
 from swath.detection.folder import crop_problems
@@ -32,18 +33,8 @@ from swath.preprocess.features import FeaturePlan
 from swath.preprocess.needs import steps_bytes
 from swath.recipe import Backbone
 from swath.search import Evaluated, Point, Random, Search
-from swath.sweep import (
-    Cell,
-    Sweep,
-    cell_problems,
-    edge_cells,
-    expand,
-    grid_cells,
-    grid_problems,
-    label_problems,
-    published_problems,
-    space_of,
-)
+from swath.sweep import Sweep
+from swath.sweep_problems import cell_problems, grid_problems, label_problems, published_problems
 from swath.task import Task
 from swath.task_plan import TaskPlan, plan_task
 

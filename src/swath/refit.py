@@ -8,6 +8,7 @@ from dataclasses import replace
 import numpy as np
 
 from swath import model_names, predictions
+from swath.cells import Cell
 from swath.chain_plan import fitted_to_folds, plan_chain
 from swath.chains import for_test, for_train
 from swath.errors import InputError, raise_if_any
@@ -16,7 +17,6 @@ from swath.planned import PlannedTrial, cell_chain, planned_trial
 from swath.registry import unknown
 from swath.schedules import Plateau
 from swath.splits import Full
-from swath.sweep import Cell
 from swath.task_plan import TaskPlan
 
 

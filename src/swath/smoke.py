@@ -5,13 +5,14 @@ from typing import Any, cast
 
 from swath import model_names
 from swath.asha import Asha, TwoPhase
+from swath.cells import expand
 from swath.chains import Chain
 from swath.grids import Grid, expanded
 from swath.ops import Op, Resize, Shrink, SuperRes
 from swath.recipe import Backbone, Recipe
 from swath.schedules import Cosine
 from swath.search import Optuna, Search
-from swath.sweep import Sweep, expand
+from swath.sweep import Sweep
 
 EPOCHS, IMAGE_SIZE, TRAIN_IMAGES, TEST_IMAGES, POINTS = 2, 64, 400, 100, 4
 # timm's tiny architectures, by the families they stand for; a family met again takes the next free one.

@@ -7,9 +7,11 @@ from pathlib import Path
 from swath.audit.findings import Audit, kept_place
 from swath.audit.run import audit, subject_of
 from swath.audit.write import draw, write_audit
+from swath.cells import expand
 from swath.errors import InputError, raise_if_any
 from swath.paths import Storage
-from swath.sweep import Sweep, expand, grid_problems
+from swath.sweep import Sweep
+from swath.sweep_problems import grid_problems
 from swath.task import Task
 from swath.task_plan import TaskPlan, plan_task
 

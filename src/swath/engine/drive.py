@@ -7,6 +7,7 @@ from dataclasses import replace
 from typing import Any
 
 from swath import predictions
+from swath.cells import grid_cells
 from swath.chains import ops_label
 from swath.engine.base import Engine, Probe
 from swath.engine.build import build_entry, build_features
@@ -19,7 +20,6 @@ from swath.planned import PlannedTrial
 from swath.predictions import Trial
 from swath.preprocess import cache as caches
 from swath.preprocess.contact import contact_sheet
-from swath.sweep import grid_cells
 from swath.task_plan import TaskPlan, bad_image_note
 
 TRIES_ALLOWED = 3
