@@ -36,7 +36,7 @@ def test_what_is_kept_is_read_again(study: Study) -> None:
 
 def test_nothing_is_said_without_an_audit(study: Study) -> None:
     results = study.read()
-    assert audit_section(study.storage, analyse(results.tasks[0]), "##") == []
+    assert audit_section(analyse(results.tasks[0]), "##") == []
 
 
 def test_scores_without_flagged_images_are_those_of_the_rest(study: Study) -> None:
@@ -44,7 +44,7 @@ def test_scores_without_flagged_images_are_those_of_the_rest(study: Study) -> No
     rows = task.validation[0]
     flagged = task.record.rows["id"].to_numpy()[rows[::3]]
     analysis, _ = keep(study, (*flagged, "not-in-validation"))
-    text = "\n".join(audit_section(study.storage, analysis, "##"))
+    text = "\n".join(audit_section(analysis, "##"))
     assert "Some \\| leak." in text
     assert f"{len(flagged)} validation images of {len(rows)}" in text
     kept = np.setdiff1d(np.arange(len(rows)), np.arange(len(rows))[::3])

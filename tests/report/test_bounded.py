@@ -15,7 +15,7 @@ from swath import cli
 from swath.errors import InputError
 from swath.paths import Storage
 from swath.predictions import Trial
-from swath.report.ensemble import chosen, ensembles
+from swath.report.ensemble import ensembles, named_ensemble
 from swath.report.greedy import PATIENCE, PICKS, greedy_counts
 from swath.report.mixing import best, best_per_level, everyone, greedy, top, weighted
 from swath.report.pool import Pool
@@ -108,7 +108,7 @@ def test_folds_count_and_unmeasured_runs_are_no_candidates(study: Storage, tmp_p
     for name, bound, members in (("all", 16.0, 2), ("all", 15.9, 1), ("all", 76.0, 3), ("all", 136.0, 4)):
         found = next(e for e in ensembles(Pool.of(task, bound)) if e.name == name)
         assert (len(found.members), found.ms_per_image <= bound) == (members, True)
-        assert len(chosen(task, name, bound)[0]) == members
+        assert len(named_ensemble(Pool.of(task, bound), name).members) == members
     assert any("focal" in run.cell for run in Pool.of(task).runs)
     with pytest.raises(InputError, match="the cheapest takes 8 ms"):
         Pool.of(task, 7.9)

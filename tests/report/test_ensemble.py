@@ -7,7 +7,7 @@ from sklearn.metrics import average_precision_score, f1_score
 
 from swath.paths import Storage
 from swath.predictions import Trial
-from swath.report.ensemble import chosen, cross_fit_parts, ensemble_names, ensembles
+from swath.report.ensemble import cross_fit_parts, ensemble_names, ensembles, named_ensemble
 from swath.report.mixing import rules
 from swath.report.pool import Pool
 from swath.report.results import TaskResults
@@ -52,7 +52,7 @@ def brute_force(task: TaskResults) -> tuple[dict[str, float], dict[str, list[str
 def test_cross_fit_equals_brute_force(scenes_task: TaskResults):
     scores, final = brute_force(scenes_task)
     found = {e.name: e for e in ensembles(Pool.of(scenes_task))}
-    assert list(found) == ensemble_names(scenes_task)
+    assert list(found) == ensemble_names(Pool.of(scenes_task))
     assert set(scores) == {"single", "top2", "top3", "top5", "top8", "top12", "all", "best"}
     for name, score in scores.items():
         assert found[name].score == pytest.approx(score, abs=1e-12)
@@ -114,7 +114,8 @@ def test_names_go_up_to_the_number_of_runs(tmp_path):
     def names(runs):
         trials = [FakeTrial(seed=s) for s in range(runs)]
         storage = Storage(str(tmp_path / str(runs)))
-        return ensemble_names(write_study(storage, [FakeTask()], {"scenes": trials}, rule="").read().tasks[0])
+        study = write_study(storage, [FakeTask()], {"scenes": trials}, rule="")
+        return ensemble_names(Pool.of(study.read().tasks[0]))
 
     assert names(1) == ["single", "best"]
     assert names(4) == ["single", "top2", "top3", "all", "greedy", "weighted", "ranks", "best"]
@@ -155,8 +156,9 @@ def test_folds_of_one_run_are_one_member(tmp_path):
     assert len(by_name["single"].trials) == 3
     assert {t.seed for t in task.trials if t.fingerprint in by_name["single"].trials} == {1}
     # The score is the mean over the folds of the split, as all scores of folds are.
-    ((run, weight),), average = chosen(task, "single")
-    assert (weight, average) == (1.0, "probabilities")
+    single = named_ensemble(Pool.of(task), "single")
+    (run,) = single.members
+    assert (single.weights, single.average) == ((1.0,), "probabilities")
     expected = np.mean([macro_ap(task.targets(f), run.trials[f].probabilities) for f in range(3)])
     assert by_name["single"].score == pytest.approx(expected, abs=1e-12)
 

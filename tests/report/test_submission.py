@@ -6,7 +6,8 @@ from fake_store import FakeTask, FakeTrial, Study, write_study
 from swath.errors import InputError, StoreError
 from swath.paths import Storage
 from swath.predictions import Trial
-from swath.report.ensemble import chosen
+from swath.report.ensemble import named_ensemble
+from swath.report.pool import Pool
 from swath.report.submission import predict
 
 
@@ -21,7 +22,7 @@ def test_multilabel_file_is_the_samples_form(scenes: Study, tmp_path):
     assert text.splitlines()[1].count(".") == 4
     assert all(len(value.partition(".")[2]) == 6 for value in text.splitlines()[1].split(",")[1:])
     task = scenes.read().tasks[0]
-    trials = [t for run, _ in chosen(task, "top3")[0] for t in run.trials]
+    trials = [t for run in named_ensemble(Pool.of(task), "top3").members for t in run.trials]
     usable = record.part("test")
     fakes = [scenes.fake("scenes", t) for t in trials]
     logits = [f.logits(scenes.tasks["scenes"], usable, 99).astype(float) for f in fakes]
@@ -45,7 +46,7 @@ def test_single_label_file_has_label_text(two_tasks: Study, tmp_path):
     assert list(found.columns) == ["img_id", "label"]
     assert found["img_id"].tolist() == fake.record.submission["ids"]
     task = two_tasks.read().tasks[1]
-    ((run, _),) = chosen(task, "single")[0]
+    (run,) = named_ensemble(Pool.of(task), "single").members
     usable = fake.record.part("test")
     p = 1 / (1 + np.exp(-two_tasks.fake("birds", run.trials[0]).logits(fake, usable, 99).astype(float)))
     wanted = [fake.labels[i] for i in p.argmax(axis=1)]

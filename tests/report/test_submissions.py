@@ -30,6 +30,15 @@ def test_a_prediction_is_on_record_with_its_cross_fitted_score(study: Study, tmp
     assert second.low is None
 
 
+def test_an_ensemble_of_a_file_brings_its_score(study: Study, tmp_path: Path):
+    """The score of the ensemble as the file has it, whatever the sweep's best would be now."""
+    out = write_report(study.storage, "study", tmp_path / "report").parent
+    predict(study.storage, "study", f"{out / 'ensembles.json'}:top2", tmp_path / "a.csv")
+    (found,) = submissions(study.storage, "study")
+    top2 = next(e for e in ensembles(Pool.of(study.read().tasks[0])) if e.name == "top2")
+    assert (found.score, found.low, found.high) == (top2.score, top2.low, top2.high)
+
+
 def test_scores_stay_with_the_content_of_a_file(study: Study, tmp_path: Path):
     path = predict(study.storage, "study", "single", tmp_path / "a.csv")
     renamed = path.rename(tmp_path / "renamed.csv")

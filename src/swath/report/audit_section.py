@@ -2,9 +2,8 @@
 
 import numpy as np
 
-from swath.audit.findings import Audit, read_audit
+from swath.audit.findings import Audit
 from swath.metrics import METRIC_TITLES
-from swath.paths import Storage
 from swath.report.analysis import Analysis
 from swath.report.cells import CellResult, pooled_score
 from swath.report.markdown import count, escape, points_text, score_text, shortened, table
@@ -12,15 +11,14 @@ from swath.report.markdown import count, escape, points_text, score_text, shorte
 _CELLS = 5
 
 
-def audit_section(storage: Storage, analysis: Analysis, mark: str) -> list[str]:
+def audit_section(analysis: Analysis, mark: str) -> list[str]:
     """The audit of the task's data, under a heading; [] when the store has none.
 
     Args:
-        storage: The store.
         analysis: The task's numbers.
         mark: Of the heading.
     """
-    audit = read_audit(storage, analysis.task.data)
+    audit = analysis.task.audit
     if audit is None:
         return []
     parts = [f"{mark} Data audit", *_quoted(audit)]

@@ -3,7 +3,6 @@
 A member is a run: a cell with one seed, on every fold. Where a sweep has one split, a run is a trial.
 """
 
-import math
 from dataclasses import dataclass
 from typing import Any
 
@@ -15,7 +14,6 @@ from swath.report import influence
 from swath.report.cells import Run, replicates_of
 from swath.report.mixing import SINGLE, Average, Mix, choice, rules
 from swath.report.pool import Floats, Pool
-from swath.report.results import TaskResults
 from swath.splits import stratified_folds
 
 PARTS = 5
@@ -111,25 +109,14 @@ def ensembles(pool: Pool, only: str = "") -> list[Ensemble]:
     ]
 
 
-def ensemble_names(task: TaskResults, max_ms: float = math.inf) -> list[str]:
-    """Names of the ensembles that a task's finished runs allow, of those that keep the bound."""
-    return list(rules(task, len(Pool.of(task, max_ms).runs)))
+def ensemble_names(pool: Pool) -> list[str]:
+    """Names of the ensembles that a pool allows."""
+    return list(rules(pool.task, len(pool.runs)))
 
 
-def chosen(task: TaskResults, name: str, max_ms: float = math.inf) -> tuple[list[tuple[Run, float]], Average]:
-    """The runs of one ensemble with their weights, chosen on all validation images as in `ensembles`.
-
-    Args:
-        task: The task.
-        name: One of `ensemble_names`.
-        max_ms: The most milliseconds that all members may take for an image.
-
-    Returns:
-        The members, and what of them is averaged.
-    """
-    pool = Pool.of(task, max_ms)
-    mix = rules(task, len(pool.runs))[name](pool.view())
-    return [(pool.runs[m], weight) for m, weight in zip(mix.members, mix.weights, strict=True)], mix.average
+def named_ensemble(pool: Pool, name: str) -> Ensemble:
+    """One ensemble of `ensemble_names`, as `ensembles` has it."""
+    return next(e for e in ensembles(pool, only=name) if e.name == name)
 
 
 def cross_fit_parts(pool: Pool) -> NDArray[np.int64] | None:

@@ -134,7 +134,7 @@ def _task_sections(results: Results, analysis: Analysis, files: Pictures, mark: 
         parts += [f"{mark} Per label", *per_label_section(analysis)]
     if "confusion" in files:
         parts.append(_picture("Predictions of the best cell by class, percent", files["confusion"]))
-    parts += audit_section(results.storage, analysis, mark)
+    parts += audit_section(analysis, mark)
     return [*parts, f"{mark} Data and settings", settings_section(results, analysis.task)]
 
 

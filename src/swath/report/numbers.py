@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 from sklearn.metrics import precision_recall_curve
 
-from swath.audit.findings import Audit, read_audit
+from swath.audit.findings import Audit
 from swath.metrics import METRIC_TITLES
 from swath.report.analysis import Analysis
 from swath.report.cells import CellResult, Floats, label_scores, positives
@@ -34,7 +34,6 @@ def numbers(results: Results, analyses: Sequence[Analysis]) -> dict[str, Any]:
         analyses: One per task.
     """
     sweep = results.sweep
-    audits = [read_audit(results.storage, a.task.data) for a in analyses]
     return json_value(
         {
             "sweep": results.name,
@@ -45,7 +44,7 @@ def numbers(results: Results, analyses: Sequence[Analysis]) -> dict[str, Any]:
             "counts": {state: n for state, n in results.counts().items() if n},
             "commands": commands(results),
             "made_by": "made by swath from the store of the sweep",
-            "tasks": [{**_task(a), "audit": _audit(audit)} for a, audit in zip(analyses, audits, strict=True)],
+            "tasks": [{**_task(a), "audit": _audit(a.task.audit)} for a in analyses],
         }
     )
 

@@ -10,6 +10,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from swath import metrics
+from swath.audit.findings import Audit, read_audit
 from swath.paths import Storage
 from swath.predictions import Outcome, TaskRecord, Trial
 
@@ -152,6 +153,11 @@ class TaskResults:
         wanted = {name: self.baseline_level(name) for name in self.factors}
         cells = (t.cell for t in self.trials if all(t.factors.get(n) == level for n, level in wanted.items()))
         return next(cells, "")
+
+    @cached_property
+    def audit(self) -> Audit | None:
+        """What the store keeps of an audit of its data, or None."""
+        return read_audit(self.trials[0].storage, self.data)
 
     def targets(self, fold: int) -> NDArray[np.uint8]:
         """[N, C] of the validation images of a fold."""

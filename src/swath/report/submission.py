@@ -4,7 +4,7 @@ import contextlib
 import json
 import math
 from collections.abc import Collection, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -17,7 +17,7 @@ from swath.predictions import TaskRecord, read_refits
 from swath.registry import unknown
 from swath.report.cells import cell_results, finished_runs
 from swath.report.collect import read_results, read_trial
-from swath.report.ensemble import chosen, ensemble_names, ensembles
+from swath.report.ensemble import ensemble_names, named_ensemble
 from swath.report.mixing import RANKS, Average, ranks
 from swath.report.pool import Pool
 from swath.report.results import Results, TaskResults, TrialResult
@@ -56,24 +56,14 @@ def predict(
             f"task {of.label} has no test images and no sample submission, so there is nothing to predict. "
             "Give the task a test table (test.csv and sample_submission.csv) and run the sweep again."
         )
-    frame = submission(of.record, *_average(of, _within(_members(of, name, ensemble, max_ms), ensemble, max_ms)))
+    recipe = _within(_members(of, name, ensemble, max_ms), ensemble, max_ms)
+    frame = submission(of.record, *_average(of, recipe))
     path = Path(out)
     content = frame.to_csv(index=False, float_format="%.6f", lineterminator="\n").encode()
     write_atomic(path, content)
     with contextlib.suppress(OSError):  # a store that may only be read still serves for predictions
-        record_submission(storage, name, content, _promise(of, ensemble, max_ms))
+        record_submission(storage, name, content, replace(recipe.promise, name=ensemble, metric=of.record.metric))
     return path
-
-
-def _promise(task: TaskResults, ensemble: str, max_ms: float) -> Submission:
-    """What validation says of an ensemble, or of a cell that was named without being chosen by its score."""
-    name = ensemble.rpartition(":")[2]
-    pool = Pool.of(task, max_ms)
-    found = next((e for e in ensembles(pool, only=name) if e.name == name), None)
-    if found is not None and np.isfinite(found.score):
-        return Submission("", ensemble, task.record.metric, score=found.score, low=found.low, high=found.high)
-    scores = [run.score for run in pool.runs if run.cell == ensemble]
-    return Submission("", ensemble, task.record.metric, score=float(np.mean(scores)) if scores else None)
 
 
 def submission(record: TaskRecord, ids: NDArray[np.str_], p: Floats) -> pd.DataFrame:
@@ -130,11 +120,12 @@ def _task(results: Results, label: str) -> TaskResults:
 
 @dataclass(frozen=True)
 class _Recipe:
-    """What is averaged: trials with their weights, and how."""
+    """What is averaged: trials with their weights, and how; and what validation says of it, where it does."""
 
     trials: tuple[TrialResult, ...]
     weights: tuple[float, ...]
     average: Average
+    promise: Submission = Submission("", "")
 
 
 def _members(task: TaskResults, sweep: str, ensemble: str, max_ms: float) -> _Recipe:
@@ -149,13 +140,16 @@ def _members(task: TaskResults, sweep: str, ensemble: str, max_ms: float) -> _Re
     file, _, name = ensemble.rpartition(":")
     if file.endswith(".json"):
         return _from_file(task, Path(file), name)
-    names = ensemble_names(task, max_ms)
+    pool = Pool.of(task, max_ms)
+    names = ensemble_names(pool)
     if ensemble in names:
-        found, average = chosen(task, ensemble, max_ms)
-        return _recipe([(run.trials, weight) for run, weight in found], average)
+        found = named_ensemble(pool, ensemble)
+        members = [(run.trials, weight) for run, weight in zip(found.members, found.weights, strict=True)]
+        return _recipe(members, found.average, _promise(found.score, found.low, found.high))
     of_cell = [run for run in runs if run.cell == ensemble]
     if of_cell:
-        return _recipe([(run.trials, 1 / len(of_cell)) for run in of_cell], "probabilities")
+        score = float(np.mean([run.score for run in of_cell]))
+        return _recipe([(run.trials, 1 / len(of_cell)) for run in of_cell], "probabilities", _promise(score))
     states = [f"seed {t.seed} {t.state}" for t in task.trials if t.cell == ensemble]
     if states:
         raise InputError(f"cell {ensemble!r} has no finished seed: {', '.join(states)}. Choose another or finish it.")
@@ -201,10 +195,18 @@ def _within(recipe: _Recipe, name: str, max_ms: float) -> _Recipe:
     return recipe
 
 
-def _recipe(members: Sequence[tuple[Sequence[TrialResult], float]], average: Average) -> _Recipe:
+def _promise(score: float | None, low: float | None = None, high: float | None = None) -> Submission:
+    """What validation says, without what it cannot say."""
+    known = (x if x is not None and math.isfinite(x) else None for x in (score, low, high))
+    return Submission("", "", **dict(zip(("score", "low", "high"), known, strict=True)))
+
+
+def _recipe(
+    members: Sequence[tuple[Sequence[TrialResult], float]], average: Average, promise: Submission = _Recipe.promise
+) -> _Recipe:
     """The fold models of a run share its weight."""
     pairs = [(trial, weight / len(trials)) for trials, weight in members for trial in trials]
-    return _Recipe(tuple(t for t, _ in pairs), tuple(w for _, w in pairs), average)
+    return _Recipe(tuple(t for t, _ in pairs), tuple(w for _, w in pairs), average, promise)
 
 
 def _from_file(task: TaskResults, file: Path, name: str) -> _Recipe:
@@ -227,7 +229,8 @@ def _from_file(task: TaskResults, file: Path, name: str) -> _Recipe:
     if gone:
         raise InputError(f"{file}: the sweep no longer has {len(gone)} of its trials, e.g. {gone[0]}; report again.")
     members = [([by_fingerprint[f] for f in m["trials"]], m["weight"]) for m in entry["members"]]
-    return _recipe(members, entry["average"])
+    interval = entry.get("interval") or (None, None)
+    return _recipe(members, entry["average"], _promise(entry.get("cross_fit_score"), *interval))
 
 
 def _average(task: TaskResults, recipe: _Recipe) -> tuple[NDArray[np.str_], Floats]:
