@@ -192,8 +192,12 @@ def _carry_out(start: _Start) -> None:
         ran = run(plan, InlineEngine(), say, options.retry_failed)
     else:
         from swath.engine.cluster import RayEngine
+        from swath.engine.heartbeat import beating
 
-        with RayEngine(start.resources, start.tracking) as engine:
+        with (
+            RayEngine(start.resources, start.tracking) as engine,
+            beating(plan.places.storage, plan.sweep.name, engine.dashboard),
+        ):
             ran = run(plan, engine, say, options.retry_failed)
     say(f"{ran} trials run in {time.monotonic() - started:.0f} s")
 

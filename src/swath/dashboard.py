@@ -10,6 +10,7 @@ from typing import Any
 import psutil
 from aiohttp import web
 
+from swath.cluster_state import ClusterState, read_state
 from swath.paths import Storage
 from swath.report.analysis import Analysis, analyse
 from swath.report.collect import read_results
@@ -33,13 +34,13 @@ class Board:
     Args:
         storage: The store.
         name: The sweep.
-        cluster: What the machines are doing, as texts by name.
+        here: What the machine of the page is doing, as texts by name.
     """
 
-    def __init__(self, storage: Storage, name: str, cluster: Callable[[], dict[str, str]] | None = None) -> None:
+    def __init__(self, storage: Storage, name: str, here: Callable[[], dict[str, str]] | None = None) -> None:
         self._storage = storage
         self._name = name
-        self._cluster = cluster or machine
+        self._here = here or machine
         self._analysed: dict[str, Any] | None = None
         self._analysed_for: frozenset[str] | None = None
         self._analysing: asyncio.Task[None] | None = None
@@ -101,7 +102,8 @@ class Board:
             now = [scored[t["fingerprint"]] if _same_end(scored, t) else t for t in task["trials"]]
             task.update({**computed, "trials": now})
         light["sheets"] = self._analysed["sheets"] if self._analysed else []
-        light["live"] = live(light, self._cluster())
+        state = read_state(self._storage, self._name)
+        light["live"] = {**live(light, {**cluster_texts(state), **self._here()}), "ray_dashboard": ray_page(state)}
         light["updated"] = time.strftime("looked at %Y-%m-%d %H:%M:%S")
         return light
 
@@ -133,6 +135,23 @@ def live(found: dict[str, Any], cluster: dict[str, str]) -> dict[str, Any]:
             "cluster": cluster,
         }
     )
+
+
+def cluster_texts(state: ClusterState | None) -> dict[str, str]:
+    """What Ray's cluster is doing, where the sweep's driver works on one."""
+    if state is None:
+        return {}
+    if state.silent_s:
+        return {"not heard of for": f"{state.silent_s / 60:.0f} min: the driver, which may be lost"}
+    lost = f", {state.nodes_lost} lost" if state.nodes_lost else ""
+    used = {f"{name}s in use": f"{state.in_use.get(name, 0):g} of {total:g}" for name, total in state.total.items()}
+    return {**used, "nodes": f"{state.nodes}{lost}"}
+
+
+def ray_page(state: ClusterState | None) -> str | None:
+    """Address of Ray's own dashboard, where there is one; nothing but an address of the web."""
+    known = state is not None and not state.silent_s and state.dashboard.startswith(("http://", "https://"))
+    return state.dashboard if state and known else None
 
 
 def machine() -> dict[str, str]:

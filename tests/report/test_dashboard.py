@@ -6,6 +6,7 @@ import urllib.error
 import urllib.request
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
+from dataclasses import replace
 from pathlib import Path
 
 import cv2
@@ -15,6 +16,7 @@ from browser import open_page
 from fake_store import FakeTask, FakeTrial, write_study, write_trial
 
 from swath import dashboard
+from swath.cluster_state import ClusterState, forget_state, read_state, write_state
 from swath.dashboard import Board, live, serve
 from swath.errors import InputError
 from swath.paths import Storage, contact_key
@@ -128,6 +130,40 @@ def test_the_page_updates_without_being_loaded_again(storage: Storage):
         assert errors == []
         assert all(request.startswith(url) for request in requests)
         assert sum(request.rstrip("/") == url for request in requests) == 1
+
+
+def test_the_cluster_is_on_the_page_while_its_driver_works(storage: Storage):
+    """Of this machine only at first; then what the driver says, the link to Ray's dashboard included; then silence."""
+    with (
+        served(storage) as url,
+        open_page(url, script="window.SWATH_EVERY_MS = 150") as (shown, errors, _),
+    ):
+        summary = shown.locator("#running").locator("xpath=following-sibling::*").nth(0)
+        assert "memory used here" in summary.inner_text()
+        assert "in use" not in summary.inner_text()
+        state = ClusterState({"CPU": 6.0, "GPU": 1.5}, {"CPU": 8.0, "GPU": 2.0}, 2, 1, "http://127.0.0.1:8265")
+        write_state(storage, "study", state)
+        shown.wait_for_selector("text=Ray's dashboard", timeout=30_000)
+        said = " ".join(summary.inner_text().split())
+        assert "CPUs in use 6 of 8" in said
+        assert "GPUs in use 1.5 of 2" in said
+        assert "nodes 2, 1 lost" in said
+        assert shown.get_attribute("text=Ray's dashboard", "href") == "http://127.0.0.1:8265"
+        write_state(storage, "study", replace(state, written=time.time() - 300))
+        shown.wait_for_function("document.body.innerText.includes('not heard of for 5 min')", timeout=30_000)
+        assert shown.locator("text=Ray's dashboard").count() == 0
+        write_state(storage, "study", replace(state, dashboard="javascript:alert(1)"))
+        shown.wait_for_function("document.body.innerText.includes('6 of 8')", timeout=30_000)
+        assert shown.locator("text=Ray's dashboard").count() == 0
+        forget_state(storage, "study")
+        shown.wait_for_function("!document.body.innerText.includes('in use')", timeout=30_000)
+        assert errors == []
+
+
+def test_a_state_that_cannot_be_read_is_none(storage: Storage):
+    for data in (b"{", b'{"cpus": 3}', b"[]", b""):
+        storage.write("sweeps/study/cluster.json", data)
+        assert read_state(storage, "study") is None
 
 
 def test_an_unknown_sweep_is_an_error_before_anything_is_served(storage: Storage):

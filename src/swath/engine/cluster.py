@@ -36,6 +36,8 @@ class RayEngine:
     def __init__(self, resources: Resources, tracking: Tracking = NOBODY) -> None:
         self._resources = resources
         self._tracking = tracking
+        self.dashboard = ""
+        """URL of Ray's own dashboard; "" for none, and for a cluster that was connected to before."""
 
     def __enter__(self) -> "RayEngine":
         for name, value in SETTINGS.items():
@@ -47,7 +49,8 @@ class RayEngine:
             address = os.environ.get("RAY_ADDRESS") or "local"
             # A dashboard belongs to a cluster; one that lives as long as a sweep only costs start-up time.
             dashboard = False if address == "local" else None
-            ray.init(address, include_dashboard=dashboard, logging_level=logging.ERROR, log_to_driver=False)
+            found = ray.init(address, include_dashboard=dashboard, logging_level=logging.ERROR, log_to_driver=False)
+            self.dashboard = _url(found.dashboard_url or "")
         self._per_trial = self.fit([node["Resources"] for node in ray.nodes() if node["Alive"]])
         return self
 
@@ -108,3 +111,8 @@ class RayEngine:
         from swath.engine import tune
 
         tune.train(jobs, listener, self._per_trial, self._tracking)
+
+
+def _url(address: str) -> str:
+    """`http://HOST:PORT` of `HOST:PORT`, which is all that Ray says; as it is where it says more."""
+    return address if not address or "://" in address else f"http://{address}"
