@@ -30,7 +30,7 @@ USAGE = """swath: ablation and hyperparameter sweeps for image classification.
   swath predict NAME --out FILE       a submission file from an ensemble of the sweep's trials
   swath import NAME MODEL --oof FILE  predictions of a model trained elsewhere, as a member of the ensembles
   swath blend FILE FILE ...           mix submission files
-  swath submissions add NAME FILE     keep the competition's score of a submission, beside what validation said
+  swath submissions add FILE          keep the competition's score of a submission, beside what validation said
   swath compare A [B]                 what moved between two sweeps, or two dates of one, beyond noise
   swath dashboard NAME                the report as a live page of a running or finished sweep
   swath list                          the sweeps in a store

@@ -132,20 +132,26 @@ def _blend(argv: list[str]) -> None:
 def _submissions(argv: list[str]) -> None:
     parser = _reader("submissions", "Scores that the competition gave, beside what validation had said.")
     parser.add_argument("action", choices=["add", "list"], help="add a score, or list what is on record")
-    parser.add_argument("name", help="name of the sweep")
-    parser.add_argument("file", nargs="?", default="", help="the submitted file, for add")
+    parser.add_argument(
+        "words",
+        nargs="+",
+        help="add: the submitted file, after its sweep's name where swath did not write it; list: name of the sweep",
+    )
     parser.add_argument("--public", type=float, default=None, help="public score")
     parser.add_argument("--private", type=float, default=None, help="private score")
     values = parser.parse_args(argv)
     from swath.report.markdown import score_text
-    from swath.report.submissions import add_score, submissions
+    from swath.report.submissions import add_score, submissions, sweep_of
 
-    storage = _opened(values)
+    storage, (*names, last) = _opened(values), values.words
+    if len(names) > (values.action == "add"):
+        raise InputError("usage: swath submissions add [NAME] FILE --public SCORE, or swath submissions list NAME")
+    name = last
     if values.action == "add":
-        if not values.file:
-            raise InputError("give the file that was submitted: swath submissions add NAME FILE --public SCORE")
-        add_score(storage, values.name, Path(absolute(values.file, "the file")), values.public, values.private)
-    for s in submissions(storage, values.name):
+        file = Path(absolute(last, "the file"))
+        name = names[0] if names else sweep_of(storage, file)
+        add_score(storage, name, file, values.public, values.private)
+    for s in submissions(storage, name):
         print(
             f"{s.written}  {s.name}: validation {score_text(s.score)}, public {score_text(s.public)}, "
             f"private {score_text(s.private)}"

@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 from fake_store import FakeTask, FakeTrial, Study, write_study
 
+from swath.cli import command
 from swath.errors import InputError
 from swath.paths import Storage
 from swath.report.ensemble import ensembles
@@ -37,6 +38,21 @@ def test_an_ensemble_of_a_file_brings_its_score(study: Study, tmp_path: Path):
     (found,) = submissions(study.storage, "study")
     top2 = next(e for e in ensembles(Pool.of(study.read().tasks[0])) if e.name == "top2")
     assert (found.score, found.low, found.high) == (top2.score, top2.low, top2.high)
+
+
+def test_a_submission_finds_its_sweep_by_its_content(study: Study, tmp_path: Path, capsys: pytest.CaptureFixture[str]):
+    path = predict(study.storage, "study", "single", tmp_path / "a.csv").rename(tmp_path / "renamed.csv")
+    store = ["--storage", study.storage.root]
+    command(["submissions", "add", str(path), "--public", "0.75", *store])
+    assert "single: validation" in capsys.readouterr().out
+    assert [s.public for s in submissions(study.storage, "study")] == [0.75]
+    elsewhere = tmp_path / "elsewhere.csv"
+    elsewhere.write_text("made by hand")
+    with pytest.raises(SystemExit):
+        command(["submissions", "add", str(elsewhere), "--public", "0.5", *store])
+    assert "swath submissions add NAME elsewhere.csv" in capsys.readouterr().err
+    command(["submissions", "add", "study", str(elsewhere), "--public", "0.5", *store])
+    assert [s.public for s in submissions(study.storage, "study")] == [0.75, 0.5]
 
 
 def test_scores_stay_with_the_content_of_a_file(study: Study, tmp_path: Path):

@@ -83,11 +83,7 @@ def add_score(storage: Storage, sweep: str, file: Path, public: float | None, pr
         raise InputError("there is no score to keep: give --public SCORE, --private SCORE, or both.")
     if read_sweep(storage, sweep) is None:
         raise InputError(unknown("sweep", sweep, sweep_names(storage)))
-    try:
-        content = file.read_bytes()
-    except OSError as error:
-        raise InputError(f"{file} cannot be read: {error.strerror}. Give the file that was submitted.") from error
-    digest = hashlib.sha256(content).hexdigest()
+    digest = _digest(file)
     known = {s.digest: s for s in submissions(storage, sweep)}
     found = known.get(digest) or Submission(digest, file.name, written=time.strftime("%Y-%m-%d %H:%M"))
     known[digest] = replace(
@@ -97,6 +93,29 @@ def add_score(storage: Storage, sweep: str, file: Path, public: float | None, pr
     )
     _write(storage, sweep, list(known.values()))
     return known[digest]
+
+
+def sweep_of(storage: Storage, file: Path) -> str:
+    """The sweep that wrote a submission file, whatever the file is called now.
+
+    Raises:
+        InputError: No such file, or no sweep of the store wrote it.
+    """
+    digest = _digest(file)
+    for name in sweep_names(storage):
+        if any(s.digest == digest for s in submissions(storage, name)):
+            return name
+    raise InputError(
+        f"no sweep in {storage.root} wrote {file.name}: name the one it belongs to, as in "
+        f"`swath submissions add NAME {file.name} --public SCORE`."
+    )
+
+
+def _digest(file: Path) -> str:
+    try:
+        return hashlib.sha256(file.read_bytes()).hexdigest()
+    except OSError as error:
+        raise InputError(f"{file} cannot be read: {error.strerror}. Give the file that was submitted.") from error
 
 
 def _write(storage: Storage, sweep: str, entries: list[Submission]) -> None:
