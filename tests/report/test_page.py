@@ -55,6 +55,15 @@ def test_a_click_on_a_heading_sorts_and_a_second_one_turns_the_order(one_task: P
         assert errors == []
 
 
+def test_cells_are_shown_by_other_metrics(one_task: Path):
+    cells = json.loads((one_task / "report.json").read_text())["tasks"][0]["cells"]
+    with open_page((one_task / "index.html").as_uri()) as (shown, errors, _):
+        heads = shown.locator("#others-0 th").all_inner_texts()
+        for name, title in (("pr_auc", "PR-AUC"), ("micro_f1", "micro F1"), ("bce", "BCE")):
+            assert column(shown, "others-0", heads.index(title) + 1) == [f"{c['scores'][name]:.4f}" for c in cells]
+        assert errors == []
+
+
 def test_cells_are_filtered_by_text_and_by_level(one_task: Path):
     cells = json.loads((one_task / "report.json").read_text())["tasks"][0]["cells"]
     with open_page((one_task / "index.html").as_uri()) as (shown, errors, _):

@@ -13,6 +13,7 @@ from swath.report.cells import cell_results
 from swath.report.curves import curves
 from swath.report.ensemble import ensembles
 from swath.report.pool import Pool
+from swath.report.trial_scores import TITLES
 from swath.report.trial_table import trial_table
 from swath.report.write import summary, write_report
 
@@ -67,7 +68,7 @@ def test_the_table_has_one_row_per_trial(scenes: Study):
     frame = trial_table([analyse(task)])
     assert list(frame.columns) == [
         *("task", "cell", "preprocess", "backbone", "loss", "seed", "fold", "state", "epochs", "epochs_planned"),
-        *("score", "map", "macro_f1", "low", "high", "device_s", "fingerprint", "error"),
+        *("score", *TITLES, "low", "high", "device_s", "fingerprint", "error"),
     ]
     assert frame["fingerprint"].tolist() == [t.fingerprint for t in task.trials]
     assert np.allclose(frame["score"], [task.score(t) for t in task.trials], equal_nan=True)

@@ -78,6 +78,7 @@ class CellResult:
         replicates: Bootstrap replicates behind the interval; 0 where it comes from the scores' derivatives.
         epochs: Mean epochs of the finished trials.
         device_s: Seconds times devices of all its trials, whatever their state.
+        scores: Means over the runs by every metric; see `trial_scores.trial_scores`.
     """
 
     cell: str
@@ -92,6 +93,7 @@ class CellResult:
     replicates: int
     epochs: float
     device_s: float
+    scores: Mapping[str, float]
 
     @property
     def trials(self) -> tuple[TrialResult, ...]:
@@ -144,11 +146,11 @@ def _cell(task: TaskResults, runs: list[Run], moves: Moves) -> CellResult:
     label, scores = runs[0].cell, [run.score for run in runs]
     own = [t for t in task.trials if t.cell == label]
     replicates = replicates_of(task)
-    score = float(np.mean(scores))
+    score, one = float(np.mean(scores)), runs[0].trials[0]
     low, high = _interval(task, runs, score, replicates, moves)
     return CellResult(
         cell=label,
-        factors=runs[0].trials[0].factors,
+        factors=one.factors,
         baseline=label == task.baseline_cell,
         runs=tuple(runs),
         seeds_planned=len({t.seed for t in own if t.final or not runs[0].final}),
@@ -159,6 +161,7 @@ def _cell(task: TaskResults, runs: list[Run], moves: Moves) -> CellResult:
         replicates=replicates,
         epochs=float(np.mean([t.epochs for run in runs for t in run.trials])),
         device_s=sum(t.device_s for t in own),
+        scores={name: float(np.mean([t.scores[name] for run in runs for t in run.trials])) for name in one.scores},
     )
 
 

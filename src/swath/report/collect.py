@@ -13,13 +13,14 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from swath import metrics, predictions
+from swath import predictions
 from swath.errors import InputError, StoreError
 from swath.imports import imported
 from swath.paths import Storage, trial_key
 from swath.predictions import TaskRecord, Trial
 from swath.registry import unknown
 from swath.report.results import Results, State, TaskResults, TrialResult
+from swath.report.trial_scores import trial_scores
 
 _READERS = 16
 _SHARED_IMAGES = 0.9  # trials of one fold differ by single bad images; less in common is a damaged store
@@ -151,6 +152,7 @@ def _scored(
     if ids is None or trial.val_logits is None:
         return trial
     order = pd.Index(ids).get_indexer(pd.Index(record.rows["id"].to_numpy()[rows]))
-    scored = replace(trial, val_logits=trial.val_logits[order])
-    p, targets = scored.probabilities, record.targets[rows]
-    return replace(scored, scores={m: metrics.score(m, record.kind, targets, p) for m in metrics.METRICS})
+    logits = trial.val_logits[order]
+    return replace(
+        trial, val_logits=logits, scores=trial_scores(record.kind, trial.spec["link"], record.targets[rows], logits)
+    )

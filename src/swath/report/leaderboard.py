@@ -23,7 +23,7 @@ from swath.report.markdown import code, count, escape, file_part, interval_text,
 from swath.report.mixing import BEST, SINGLE
 from swath.report.published import published_section
 from swath.report.results import Results
-from swath.report.sections import per_label_section, ranking_section
+from swath.report.sections import other_metrics_section, per_label_section, ranking_section
 from swath.report.settings import settings_section
 from swath.report.states import is_running, state_sections, states_sentence
 from swath.report.submissions import submissions_section
@@ -131,6 +131,7 @@ def _task_sections(results: Results, analysis: Analysis, files: Pictures, mark: 
         parts.append("On the line: no other cell is both cheaper and better.")
     parts += state_sections(results, analysis.task, mark)
     if analysis.cells:
+        parts += [f"{mark} Other metrics", *other_metrics_section(analysis)]
         parts += [f"{mark} Per label", *per_label_section(analysis)]
     if "confusion" in files:
         parts.append(_picture("Predictions of the best cell by class, percent", files["confusion"]))

@@ -20,7 +20,9 @@ from swath.report.ensemble import Ensemble
 from swath.report.leaderboard import commands, headline
 from swath.report.markdown import plain_text
 from swath.report.results import Results, TrialResult
+from swath.report.sections import other_metrics
 from swath.report.states import last_line
+from swath.report.trial_scores import MEANING, TITLES
 
 _CURVE_POINTS = 80
 _MISTAKES = 24
@@ -87,6 +89,7 @@ def _task(analysis: Analysis) -> dict[str, Any]:
             plain_text(line) for line in f"{verdict_sentences(analysis)}\n{headline(analysis)}".strip().splitlines()
         ],
         "factors": task.factors,
+        "other_metrics": [{"name": n, "title": TITLES[n], "note": MEANING.get(n, "")} for n in other_metrics(analysis)],
         "cells": [_cell(cell) for cell in analysis.cells],
         "trials": [_trial(analysis, trial) for trial in task.trials],
         "ensembles": [_ensemble(e) for e in analysis.ensembles],

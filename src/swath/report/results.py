@@ -42,7 +42,7 @@ class TrialResult:
         storage: Where its predictions are.
         val_logits: float16 [N, C] at its last epoch, in the order of the task's `validation[fold]`; None unless
             COMPLETE or STOPPED.
-        scores: `map` and `macro_f1` of those logits.
+        scores: Of those logits, by every metric; see `trial_scores.trial_scores`.
         phase: 1, or 2 for one that ran by what phase 1 found.
         exempt: True when the stopping rule could not end it.
         final: True when final estimates may rest on it: it ran to the end for no score of its own.

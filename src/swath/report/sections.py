@@ -1,4 +1,4 @@
-"""The sections of a leaderboard about finished trials: ranking, labels."""
+"""The sections of a leaderboard about finished trials: ranking, other metrics, labels."""
 
 import math
 
@@ -15,8 +15,10 @@ from swath.report.markdown import (
     shortened,
     table,
 )
+from swath.report.trial_scores import MEANING, TITLES
 
 _FEW_POSITIVES = 10
+_CELLS_BY_OTHER_METRICS = 20
 
 
 def ranking_section(analysis: Analysis) -> list[str]:
@@ -68,6 +70,27 @@ def _ranking_note(analysis: Analysis) -> str:
             "Average precision of so few is rough and runs high, so intervals reach further down than up."
         )
     return "\n".join([*lines, *task.notes])
+
+
+def other_metrics_section(analysis: Analysis) -> list[str]:
+    """The best cells by other metrics than the task's."""
+    task, cells = analysis.task, analysis.cells[:_CELLS_BY_OTHER_METRICS]
+    names = other_metrics(analysis)
+    rows = [
+        [str(rank), escape(cell.cell), score_text(cell.score), *(score_text(cell.scores[name]) for name in names)]
+        for rank, cell in enumerate(cells, start=1)
+    ]
+    left_out = len(analysis.cells) - len(cells)
+    note = "Means over seeds and folds, without intervals; verdicts rest on the task's own metric alone. "
+    note += " ".join(MEANING[name] for name in names if name in MEANING)
+    more = f" The other {count(left_out, 'cell')} are in report.json." if left_out else ""
+    headers = ["rank", "cell", METRIC_TITLES[task.record.metric], *(TITLES[name] for name in names)]
+    return [table(headers, rows, "rl"), note + more]
+
+
+def other_metrics(analysis: Analysis) -> list[str]:
+    """Names of the scores that a task's cells have beside its own metric."""
+    return [n for n in analysis.cells[0].scores if n != analysis.task.record.metric] if analysis.cells else []
 
 
 def per_label_section(analysis: Analysis) -> list[str]:

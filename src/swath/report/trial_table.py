@@ -7,6 +7,7 @@ import pandas as pd
 from swath.report.analysis import Analysis
 from swath.report.results import TrialResult
 from swath.report.states import last_line
+from swath.report.trial_scores import TITLES
 
 _FIRST = ("task", "cell")
 _LAST = (
@@ -16,8 +17,7 @@ _LAST = (
     "epochs",
     "epochs_planned",
     "score",
-    "map",
-    "macro_f1",
+    *TITLES,
     "low",
     "high",
     "device_s",
@@ -53,8 +53,7 @@ def _row(analysis: Analysis, trial: TrialResult, interval: tuple[float, float] |
         "epochs": trial.epochs,
         "epochs_planned": trial.epochs_planned,
         "score": analysis.task.score(trial),
-        "map": trial.scores.get("map"),
-        "macro_f1": trial.scores.get("macro_f1"),
+        **{name: trial.scores.get(name) for name in TITLES},
         "low": interval[0] if interval and finished else None,
         "high": interval[1] if interval and finished else None,
         "device_s": trial.device_s,

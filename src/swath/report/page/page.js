@@ -223,6 +223,17 @@ function ranking(task, at) {
   return [make("div", { class: "controls" }, search, selects), place];
 }
 
+function otherMetrics(task, at) {
+  const columns = [
+    { title: "cell", value: (r) => r.cell },
+    { title: task.metric_title, number: true, value: (r) => r.score, text: (r) => score(r.score) },
+    ...task.other_metrics.map((m) => ({ title: m.title, number: true, value: (r) => r.scores[m.name], text: (r) => score(r.scores[m.name]) })),
+  ];
+  const notes = task.other_metrics.map((m) => m.note).filter(Boolean).join(" ");
+  return [make("p", { class: "note" }, `Means over seeds and folds, without intervals; verdicts rest on the task's own metric alone. ${notes}`),
+    table(`others-${at}`, columns, task.cells, { mark: (r) => r.baseline })];
+}
+
 function effects(task) {
   return (task.effects ?? []).flatMap((factor) => {
     const rows = factor.levels.filter((l) => known(l.difference)).map((l) => ({
@@ -414,6 +425,7 @@ function draw(numbers) {
     section(parts, id("curves"), title("Learning curves"), curves(task));
     section(parts, id("ensembles"), title("Ensembles"), ensembles(task));
     if (task.cells.length > 1) section(parts, id("cost"), title("Score and cost"), cost(task));
+    if (task.other_metrics?.length) section(parts, id("others"), title("Other metrics"), otherMetrics(task, at));
     if (task.cells.length) section(parts, id("labels"), title("Labels"), labels(task));
     if (task.mistakes?.length) section(parts, id("mistakes"), title("Worst mistakes"), [make("p", { class: "note" }, `Validation images on which the best cell is most wrong${task.mistakes.some((m) => m.picture) ? ", as its model saw them" : ""}.`), mistakes(task)]);
     if (task.trials.some((t) => t.state !== "COMPLETE" && t.state !== "UNFINISHED")) section(parts, id("states"), title("Stopped, failed, not run"), unfinished(task));
