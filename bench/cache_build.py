@@ -2,8 +2,10 @@
 
     make bench        # or: python bench/cache_build.py --images 20000
 
-Both decode 256x256 JPEGs, sharpen them and write the same shards. Start-up is left out on both sides: each first builds
-an entry of a few images. Prints images/s of both, their ratio, and the driver's memory at the start and at its highest.
+Both read 256x256 JPEGs, check that they are the planned ones, decode and sharpen them and write the same shards with
+the same checksums. Start-up is left out on both sides: each first builds an entry of a few images. Rounds alternate,
+and ratios are taken within a round, since other programs may come and go. Prints images/s and CPU time of both, their
+ratios, and the memory of Ray Data's driver and workers over time.
 """
 
 import argparse
@@ -11,14 +13,13 @@ import multiprocessing
 import os
 import shutil
 import tempfile
-import threading
 import time
 from collections.abc import Callable
 from pathlib import Path
 
 import cv2
 import numpy as np
-import psutil
+from processes import Processes, thirds
 
 from swath import chains, ops
 from swath.contents import file_digest
@@ -64,28 +65,6 @@ def seconds(work: Callable[[], None]) -> float:
     return time.perf_counter() - started
 
 
-class PeakMemory:
-    """Highest resident memory of this process and all it started, sampled while the block runs."""
-
-    def __enter__(self) -> "PeakMemory":
-        self.first = self.peak = self._now()
-        self._ended = threading.Event()
-        self._thread = threading.Thread(target=self._sample, daemon=True)
-        self._thread.start()
-        return self
-
-    def __exit__(self, *error: object) -> None:
-        self._ended.set()
-        self._thread.join()
-
-    def _now(self) -> int:
-        return psutil.Process().memory_info().rss
-
-    def _sample(self) -> None:
-        while not self._ended.wait(0.2):
-            self.peak = max(self.peak, self._now())
-
-
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--images", type=int, default=20_000)
@@ -100,22 +79,30 @@ def main() -> None:
             digests = [file_digest(path) for path in paths]
             by_pool(cache, entry(paths[:1000], digests[:1000], "warm-pool"), pool)
             by_ray(cache, entry(paths[:1000], digests[:1000], "warm-ray"), engine)
+            ours = {process.pid for process in multiprocessing.active_children()}
+            pool_use, ray_use = Processes(lambda pid: pid in ours), Processes(lambda pid: pid not in ours)
             rates: dict[str, list[float]] = {"pool": [], "ray": []}
-            with PeakMemory() as memory:
-                for turn in range(options.rounds):
-                    for name, build in (
-                        ("pool", lambda c, e: by_pool(c, e, pool)),
-                        ("ray", lambda c, e: by_ray(c, e, engine)),
-                    ):
-                        plan = entry(paths, digests, f"{name}{turn}-")
+            for turn in range(options.rounds):
+                for name, use, build in (
+                    ("pool", pool_use, lambda c, e: by_pool(c, e, pool)),
+                    ("ray", ray_use, lambda c, e: by_ray(c, e, engine)),
+                ):
+                    plan = entry(paths, digests, f"{name}{turn}-")
+                    with use:
                         rates[name].append(options.images / seconds(lambda b=build, p=plan: b(cache, p)))
-                        cache.delete(plan.key)
-        pool_rate, ray_rate = (float(np.median(rates[name])) for name in ("pool", "ray"))
+                    cache.delete(plan.key)
         print(f"{options.images:,} images 256x256, sharpened, on {workers} CPUs, medians of {options.rounds} rounds")
-        print(f"process pool  {pool_rate:8,.0f} images/s  {[round(r) for r in rates['pool']]}")
-        print(f"Ray Data      {ray_rate:8,.0f} images/s  {[round(r) for r in rates['ray']]}")
-        print(f"ratio Ray Data / process pool  {ray_rate / pool_rate:.3f}")
-        print(f"driver memory {memory.first / 1e6:,.0f} MB at the start, {memory.peak / 1e6:,.0f} MB at its highest")
+        for title, name, use in (("process pool", "pool", pool_use), ("Ray Data", "ray", ray_use)):
+            each = 1000 * use.cpu_s / options.rounds / options.images
+            print(
+                f"{title:<12}  {np.median(rates[name]):8,.0f} images/s  {[round(r) for r in rates[name]]}  "
+                f"{each:.2f} ms of CPU time an image"
+            )
+        ratios = np.divide(rates["ray"], rates["pool"])
+        print(f"ratio Ray Data / process pool  {np.median(ratios):.3f}  {[round(float(r), 3) for r in ratios]}")
+        print(f"CPU time Ray Data / process pool  {ray_use.cpu_s / pool_use.cpu_s:.3f}")
+        print(f"memory of the driver   {thirds(ray_use.driver_bytes)}")
+        print(f"memory of Ray's other processes  {thirds(ray_use.workers_bytes)}")
     finally:
         shutil.rmtree(root, ignore_errors=True)
 

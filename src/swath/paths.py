@@ -53,7 +53,7 @@ def absolute(text: str | os.PathLike[str], option: str) -> str:
     return str(path.resolve())
 
 
-def write_atomic(path: Path, data: bytes) -> None:
+def write_atomic(path: Path, data: bytes | memoryview) -> None:
     """Write a local file so that readers see all of it or nothing: temporary name, then `os.replace`."""
     path.parent.mkdir(parents=True, exist_ok=True)
     temporary = path.with_name(f".{path.name}.{uuid.uuid4().hex[:8]}.tmp")
@@ -103,7 +103,7 @@ class Storage:
         base, _, query = self.root.partition("?")
         return Storage(f"{base.rstrip('/')}/{key}" + (f"?{query}" if query else ""))
 
-    def write(self, key: str, data: bytes) -> None:
+    def write(self, key: str, data: bytes | memoryview) -> None:
         """Put one object, whole or not at all."""
         if self.folder is not None:
             write_atomic(self.folder / key, data)
@@ -202,7 +202,7 @@ class Storage:
 class ReadOnly(Storage):
     """A store that keeps nothing: for the workers of a trial that leave writing to the first one."""
 
-    def write(self, key: str, data: bytes) -> None:
+    def write(self, key: str, data: bytes | memoryview) -> None:
         """Nothing."""
 
     def delete(self, key: str) -> None:

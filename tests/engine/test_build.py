@@ -250,6 +250,18 @@ def test_an_image_that_changed_since_planning_is_an_error(tmp_path: Path, make_p
     assert not caches.is_built(cache, plan.key)
 
 
+@pytest.mark.parametrize(("shards", "cpus", "at_most"), [(1, 2, 1), (118, 2, 20), (5, 64, 5), (640, 2, 52)])
+def test_blocks_hold_every_shard_once_and_the_last_ones_are_small(shards: int, cpus: int, at_most: int) -> None:
+    from swath.engine.data import _blocks
+
+    found = _blocks(range(3, 3 + shards), cpus)
+    assert [number for block in found for number in block] == list(range(3, 3 + shards))
+    sizes = [len(block) for block in found]
+    assert sizes == sorted(sizes, reverse=True)
+    assert len(sizes) <= at_most
+    assert (sizes[-1], max(sizes) <= 16) == (1, True)
+
+
 @pytest.mark.ray
 @pytest.mark.shared
 def test_a_model_runs_on_a_pool_of_ray_actors_and_agrees_with_inline(

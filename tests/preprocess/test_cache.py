@@ -1,3 +1,4 @@
+import io
 import json
 import os
 import re
@@ -214,6 +215,14 @@ def test_building_a_shard_twice_gives_the_same_bytes(tmp_path: Path, make_plan: 
         build_shard(cache, plan, 0)
     for name in one.names(plan.key):
         assert one.read(f"{plan.key}/{name}") == other.read(f"{plan.key}/{name}")
+
+
+def test_a_shard_is_what_numpy_saves(tmp_path: Path, make_plan: Planner) -> None:
+    plan, cache = make_plan(Sharpen()), Storage(str(tmp_path))
+    build(cache, plan)
+    saved = io.BytesIO()
+    np.save(saved, np.stack([apply(read_image(path), plan.chain) for path in plan.paths[16:32]]))
+    assert cache.read(f"{plan.key}/shard-00001.npy") == saved.getvalue()
 
 
 def test_the_receipt_tells_what_was_written(tmp_path: Path, make_plan: Planner) -> None:

@@ -7,6 +7,7 @@ any machine and in any order; a killed build leaves its finished shards, and the
 
 import io
 import json
+import math
 import zlib
 from collections import Counter
 from collections.abc import Sequence
@@ -172,7 +173,7 @@ def build_shard(cache: Storage, plan: EntryPlan, number: int, before: Results | 
     """
     cv2.setNumThreads(1)  # parallelism is over shards; OpenCV's own threads would fight for the same cores
     rows = plan.shards()[number]
-    images = np.zeros((len(rows), *plan.image_shape), np.uint8)
+    images, file = _empty_npy(len(rows), plan.image_shape)
     bad: dict[str, str] = {}
     reader = Reader(cache, before) if before else None
     done = max((i + 1 for i, op in enumerate(plan.chain) if op.expensive), default=0)
@@ -182,9 +183,7 @@ def build_shard(cache: Storage, plan: EntryPlan, number: int, before: Results | 
             images[position] = apply(start, plan.chain[done:])
         except UnreadableImageError as error:
             bad[plan.ids[row]] = str(error)
-    buffer = io.BytesIO()
-    np.save(buffer, images)
-    data = buffer.getvalue()
+    data = file.data
     put(cache, f"{plan.key}/{_shard(number)}.npy", data)
     remarks = (
         Counter(before.notes[d] for d in (plan.digests[row] for row in rows) if d in before.notes) if before else {}
@@ -192,6 +191,19 @@ def build_shard(cache: Storage, plan: EntryPlan, number: int, before: Results | 
     receipt = {"rows": len(rows), "crc32": zlib.crc32(data), "bytes": len(data), "bad": bad, "notes": remarks}
     put(cache, f"{plan.key}/{_shard(number)}.json", json.dumps(receipt).encode())
     return len(rows)
+
+
+def _empty_npy(rows: int, shape: tuple[int, ...]) -> tuple[NDArray[np.uint8], NDArray[np.uint8]]:
+    """Zero images [rows, *shape], and the `.npy` file that holds them: the same memory, header before.
+
+    Fresh memory is a third of a shard's cost: `np.save` into a buffer takes three times as much.
+    """
+    header = io.BytesIO()
+    form = {"descr": "|u1", "fortran_order": False, "shape": (rows, *shape)}
+    np.lib.format.write_array_header_1_0(header, form)
+    file = np.zeros(header.tell() + rows * math.prod(shape), np.uint8)
+    file[: header.tell()] = np.frombuffer(header.getvalue(), np.uint8)
+    return file[header.tell() :].reshape(rows, *shape), file
 
 
 def _start(plan: EntryPlan, row: int, reader: Reader | None) -> Image:

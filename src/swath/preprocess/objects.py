@@ -39,7 +39,7 @@ class Written:
         return len(data) == self.size and zlib.crc32(data) == self.crc32
 
 
-def put(cache: Storage, key: str, data: bytes) -> None:
+def put(cache: Storage, key: str, data: bytes | memoryview) -> None:
     """Write an object whole or not at all.
 
     Raises:
