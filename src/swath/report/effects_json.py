@@ -24,11 +24,12 @@ def effects_json(task: TaskResults, found: TaskEffects) -> dict[str, Any]:
 
 
 def _factor(effects: list[Effect]) -> dict[str, Any]:
+    family = f"p is Holm's over {effects[0].family} of {len(effects)} comparisons"
     return {
         "factor": effects[0].factor,
         "baseline": effects[0].baseline,
-        "note": f"Mean paired difference with its 95 % interval over validation images and seeds; p is Holm's over "
-        f"{effects[0].family or 'no'} of {len(effects)} comparisons.",
+        "note": "Mean paired difference with its 95 % interval over validation images and seeds; "
+        f"{family if effects[0].family else 'no interval can be stated here, so no p'}.",
         "levels": [_level(e) for e in effects],
     }
 

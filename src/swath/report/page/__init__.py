@@ -5,6 +5,8 @@ from html import escape
 from importlib import resources
 from typing import Any
 
+_SCRIPTS = ("base.js", "charts.js", "sections.js", "page.js")
+
 
 def page(numbers: dict[str, Any]) -> str:
     """The page, with its numbers, style and script inside; it asks the network for nothing.
@@ -20,7 +22,7 @@ def page(numbers: dict[str, Any]) -> str:
     for mark, content in (
         ("__TITLE__", escape(f"{numbers['sweep']} - swath")),
         ("__STYLE__", files.joinpath("page.css").read_text("utf-8").strip()),
-        ("__SCRIPT__", files.joinpath("page.js").read_text("utf-8").strip()),
+        ("__SCRIPT__", "\n\n".join(files.joinpath(name).read_text("utf-8").strip() for name in _SCRIPTS)),
         ("__NUMBERS__", data),
     ):
         text = text.replace(mark, content, 1)
