@@ -1,6 +1,6 @@
 """Trials of several workers on real Ray: the same curve as one worker, resumed, stopped and failed alike."""
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -43,21 +43,13 @@ def carried_out(sweep: Sweep, store: Path, engine: Engine) -> Plan:
     return plan
 
 
-@pytest.fixture
-def free_again(ray_engine: Engine) -> Iterator[None]:
-    """Ray Train keeps the placement group of a trial that was stopped until its driver ends, which here goes on."""
-    yield
-    import ray
-    from ray.util import placement_group_table, remove_placement_group
-    from ray.util.placement_group import PlacementGroup
+def held_groups() -> list[dict[str, object]]:
+    from ray.util import placement_group_table
 
-    for key, group in placement_group_table().items():
-        if group["state"] != "REMOVED":
-            remove_placement_group(PlacementGroup(ray.PlacementGroupID(bytes.fromhex(key))))
+    return [group for group in placement_group_table().values() if group["state"] != "REMOVED"]
 
 
 @pytest.mark.ray
-@pytest.mark.usefixtures("free_again")
 def test_two_workers_go_on_from_one_workers_checkpoint_and_end_where_it_would_have(
     make_sweep: SweepMaker, tmp_path: Path
 ) -> None:
@@ -66,6 +58,7 @@ def test_two_workers_go_on_from_one_workers_checkpoint_and_end_where_it_would_ha
         carried_out(sweep, tmp_path / "team", KilledAfterOneEpoch())
     with RayEngine(Resources(workers=2)) as engine:
         team = carried_out(sweep, tmp_path / "team", engine)
+    assert held_groups() == [], "a trial that was stopped last gives its CPUs back"
     alone = carried_out(sweep, tmp_path / "alone", InlineEngine())
     states = [[p.outcomes[t.spec.fingerprint] for t in p.trials] for p in (team, alone)]
     assert [(o.state, o.epochs) for o in states[0]] == [(o.state, o.epochs) for o in states[1]]

@@ -8,6 +8,7 @@ import functools
 import os
 import tempfile
 from collections.abc import Generator, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
 from typing import Any
 
@@ -56,7 +57,7 @@ class _Events(_Unpickled, tune.Callback):
         self._listener.crashed(fingerprint, f"{said}its process was lost {CRASHES_ALLOWED + 1} times")
 
 
-def _run(config: dict[str, Any], jobs: dict[str, Job], per_trial: PerTrial) -> None:
+def _run(config: dict[str, Any], jobs: dict[str, Job], per_trial: PerTrial, groups: Any) -> None:
     # A stopped trial may be slow to let go of its lease on an object store; by default Ray would give up on it after
     # two seconds and take the next trial of this actor with it.
     os.environ.setdefault("TUNE_FUNCTION_THREAD_TIMEOUT_S", "600")
@@ -66,16 +67,16 @@ def _run(config: dict[str, Any], jobs: dict[str, Job], per_trial: PerTrial) -> N
     run_trial(
         jobs[config["trial"]["fingerprint"]],
         lambda report: tune.report({**dataclasses.asdict(report), "timesteps_total": report.epoch}),
-        functools.partial(_epochs, per_trial=per_trial),
+        functools.partial(_epochs, per_trial=per_trial, groups=groups),
     )
 
 
-def _epochs(job: Job, per_trial: PerTrial) -> Generator[Report]:
+def _epochs(job: Job, per_trial: PerTrial, groups: Any) -> Generator[Report]:
     """Train in this process, or in those of several workers."""
     if per_trial.workers > 1:
         from swath.engine import workers
 
-        yield from workers.epochs(job, per_trial)
+        yield from workers.epochs(job, per_trial, groups)
         return
     from swath.trial import trial_epochs
 
@@ -94,8 +95,11 @@ def train(jobs: Sequence[Job], listener: Listener, per_trial: PerTrial, tracking
     """
     by_fingerprint = {job.spec.fingerprint: job for job in jobs}
     told = [{"fingerprint": fingerprint, **job.described} for fingerprint, job in by_fingerprint.items()]
-    trainable = tune.with_parameters(_run, jobs=by_fingerprint, per_trial=per_trial)
-    with tempfile.TemporaryDirectory(prefix="swath-tune-", ignore_cleanup_errors=True) as scratch:
+    with (
+        tempfile.TemporaryDirectory(prefix="swath-tune-", ignore_cleanup_errors=True) as scratch,
+        _groups(per_trial) as groups,
+    ):
+        trainable = tune.with_parameters(_run, jobs=by_fingerprint, per_trial=per_trial, groups=groups)
         tuner = tune.Tuner(
             tune.with_resources(trainable, _resources(per_trial)),
             param_space={"trial": tune.grid_search(told)},
@@ -115,6 +119,15 @@ def train(jobs: Sequence[Job], listener: Listener, per_trial: PerTrial, tracking
             ),
         )
         tuner.fit()
+
+
+def _groups(per_trial: PerTrial) -> AbstractContextManager[Any]:
+    """Who remembers the placement groups of workers; nobody where trials train in their own processes."""
+    if per_trial.workers > 1:
+        from swath.engine.workers import taken
+
+        return taken()
+    return nullcontext()
 
 
 def _resources(per_trial: PerTrial) -> dict[str, float]:
