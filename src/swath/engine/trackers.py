@@ -93,4 +93,9 @@ def _mlflow(tracking: Tracking) -> Any:
 def _wandb(tracking: Tracking) -> Any:
     from ray.air.integrations.wandb import WandbLoggerCallback
 
-    return WandbLoggerCallback(project=os.environ.get("WANDB_PROJECT", "swath"), group=tracking.sweep)
+    return WandbLoggerCallback(
+        project=os.environ.get("WANDB_PROJECT", "swath"),
+        group=tracking.sweep,
+        # a trial's own folder is scratch, and with WANDB_MODE=offline the runs would go with it
+        dir=os.environ.get("WANDB_DIR", str(Path.cwd())),
+    )
