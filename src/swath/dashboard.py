@@ -132,6 +132,7 @@ def live(found: dict[str, Any], cluster: dict[str, str]) -> dict[str, Any]:
             "images_per_s": sum(t["images_per_s"] or 0 for t in running) if running else None,
             "epochs_left": epochs_left,
             "left_s": epochs_left * per_epoch / len(running) if running and per_epoch else None,
+            "left_device_s": epochs_left * per_epoch if per_epoch else None,
             "cluster": cluster,
         }
     )

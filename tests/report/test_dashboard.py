@@ -187,3 +187,4 @@ def test_time_left_divides_the_epochs_among_what_runs():
     assert found["images_per_s"] == 60
     assert found["epochs_left"] == 6 + 2 + 10
     assert found["left_s"] == pytest.approx(18 * 10 / 2)
+    assert found["left_device_s"] == pytest.approx(18 * 10)

@@ -151,29 +151,35 @@ def _remarks(effects: Sequence[Effect]) -> list[str]:
         name = escape(e.level)
         lines += [f"- {name}: not compared; {e.refused.rstrip(chr(46))}." for _ in range(e.estimate is None)]
         lines += [f"- {name} is confounded: {text}." for text in e.confounds]
-        if e.estimate and e.estimate.source == "residual":
-            lines.append(
-                f"- {name}: one seed a cell; what main effects of the other factors leave unexplained stands in for "
-                f"the seed noise ({count(e.estimate.df, 'degree')} of freedom)."
-            )
-        if e.verdict == "no interval":
-            lines.append(
-                f"- {name}: one seed a cell, so chance in training cannot be told from the effect: no interval. Two "
-                "seeds would give one, three a useful one."
-            )
-        if e.power:
-            lines.append(f"- {name}: {_power(e)}")
-        if e.splits:
-            lines.append(f"- {name}, over training splits: {_span(e.splits.low, e.splits.high)} (Nadeau-Bengio).")
-        if e.wider and e.estimate and e.estimate.source != "none":
-            over = " and ".join(map(escape, e.wider.over))
-            lines.append(
-                f"- {name}, for other levels of {over} than these (taken as drawn at random): "
-                f"{_span(e.wider.low, e.wider.high)}."
-            )
+        lines += [f"- {name}{text}" for text in remarks(e)]
     if any(e.factor == "epochs" for e in effects):
         lines.append("- The levels of this factor are budgets.")
     return ["\n".join(lines)] if lines else []
+
+
+def remarks(e: Effect) -> list[str]:
+    """How sure a comparison is and what would make it surer, as Markdown; each goes on after the level's name."""
+    found = []
+    if e.estimate and e.estimate.source == "residual":
+        found.append(
+            ": one seed a cell; what main effects of the other factors leave unexplained stands in for "
+            f"the seed noise ({count(e.estimate.df, 'degree')} of freedom)."
+        )
+    if e.verdict == "no interval":
+        found.append(
+            ": one seed a cell, so chance in training cannot be told from the effect: no interval. Two "
+            "seeds would give one, three a useful one."
+        )
+    if e.power:
+        found.append(f": {_power(e)}")
+    if e.splits:
+        found.append(f", over training splits: {_span(e.splits.low, e.splits.high)} (Nadeau-Bengio).")
+    if e.wider and e.estimate and e.estimate.source != "none":
+        over = " and ".join(map(escape, e.wider.over))
+        found.append(
+            f", for other levels of {over} than these (taken as drawn at random): {_span(e.wider.low, e.wider.high)}."
+        )
+    return found
 
 
 def _power(e: Effect) -> str:

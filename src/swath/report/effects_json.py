@@ -3,7 +3,9 @@
 from typing import Any
 
 from swath.report import verdicts
+from swath.report.effect_sections import remarks
 from swath.report.effects import Effect
+from swath.report.markdown import count, plain_text
 from swath.report.results import TaskResults
 from swath.report.task_effects import TaskEffects
 
@@ -24,7 +26,7 @@ def effects_json(task: TaskResults, found: TaskEffects) -> dict[str, Any]:
 
 
 def _factor(effects: list[Effect]) -> dict[str, Any]:
-    family = f"p is Holm's over {effects[0].family} of {len(effects)} comparisons"
+    family = f"p is Holm's over {effects[0].family} of {count(len(effects), 'comparison')}"
     return {
         "factor": effects[0].factor,
         "baseline": effects[0].baseline,
@@ -40,7 +42,8 @@ def _level(e: Effect) -> dict[str, Any]:
     why = f" ({e.refused})" if e.refused else ""
     return {
         "level": e.level,
-        "verdict": "; ".join([f"{e.level}: {said}{why}", *e.confounds]),
+        "verdict": plain_text("; ".join([f"{e.level}: {said}{why}", *e.confounds])),
+        "remarks": [f"{e.level}{plain_text(text)}" for text in remarks(e)],
         "difference": 100 * found.difference if found else None,
         "low": 100 * found.low if found else None,
         "high": 100 * found.high if found else None,

@@ -109,10 +109,11 @@ function heat(rowNames, columnNames, values, show, label, { diverging = true, ti
   const most = Math.max(...values.flat().filter(known).map(Math.abs), 1e-12);
   const cells = values.flatMap((row, i) => row.map((v, j) => {
     const strength = known(v) ? Math.min(1, Math.abs(v) / most) : 0;
-    const hue = diverging && v < 0 ? "var(--c1)" : "var(--c0)";
+    const below = diverging && v < 0;
+    const tone = strength > 0.9 && !below ? "strong" : strength > 0.62 ? "mid" : "ink"; // page.css has the colours that stand out
     return svg("g", {},
-      svg("rect", { x: left + j * side, y: top + i * line, width: side - 2, height: line - 2, rx: 3, fill: hue, "fill-opacity": 0.05 + 0.9 * strength }),
-      svg("text", { class: strength > 0.62 ? "on" : "ink", x: left + j * side + side / 2 - 1, y: top + i * line + 16, "text-anchor": "middle" }, known(v) ? show(v) : ""),
+      svg("rect", { x: left + j * side, y: top + i * line, width: side - 2, height: line - 2, rx: 3, fill: below ? "var(--c1)" : "var(--c0)", "fill-opacity": 0.05 + 0.9 * strength }),
+      svg("text", { class: tone, x: left + j * side + side / 2 - 1, y: top + i * line + 16, "text-anchor": "middle" }, known(v) ? show(v) : ""),
       tip(`${rowNames[i]} / ${columnNames[j]}: ${known(v) ? show(v) || "0" : "–"}`));
   }));
   const heads = columnNames.map((name, j) => {

@@ -48,7 +48,7 @@ function liveSummary(numbers) {
   const live = numbers.live;
   const chip = (name, value) => make("span", { class: "chip" }, `${name} `, make("b", {}, value));
   return make("div", { class: "chips" }, chip("images/s", known(live.images_per_s) ? live.images_per_s.toFixed(0) : "–"),
-    chip("epochs left, at most", `${live.epochs_left}`), chip("time left, at most", duration(live.left_s)),
+    chip("epochs left, at most", `${live.epochs_left}`), chip("time left, at most", duration(live.left_s)), chip("device time left, at most", duration(live.left_device_s)),
     Object.entries(live.cluster ?? {}).map(([name, text]) => chip(name, text)),
     live.ray_dashboard ? make("a", { class: "chip", href: live.ray_dashboard }, "Ray's dashboard") : null);
 }

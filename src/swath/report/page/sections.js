@@ -62,6 +62,7 @@ function effects(task, id) {
         { title: "won", number: true, value: (r) => r.won, text: (r) => (known(r.won) ? `${Math.round(100 * r.won)} %` : "–") },
         { title: "could have shown", number: true, value: (r) => r.detectable, text: (r) => (known(r.detectable) ? r.detectable.toFixed(2) : "–") },
       ], factor.levels),
+      ...factor.levels.flatMap((l) => (l.remarks ?? []).map((text) => make("p", { class: "note" }, text))),
     ].filter(Boolean);
   });
   if (parts.length && noise) parts.push(make("p", { class: "note" },
@@ -156,7 +157,7 @@ function curves(task, id) {
       factor ? legend(levels) : null,
       make("div", { class: "figures" },
         figure(`Validation score of each trial${marks ? `; ${marks}` : ""}.`, draw("score", task.metric_title)),
-        figure("Training loss.", draw("train_loss", "training loss")))].filter(Boolean));
+        all("train_loss").some(known) ? figure("Training loss.", draw("train_loss", "training loss")) : null)].filter(Boolean));
   }
   show(state.chosen[id("colour")] ?? few ?? factors[0] ?? null);
   if (factors.length < 2) return [place];
