@@ -23,8 +23,8 @@ TITLES = {
 }
 """Every score that a trial may have; all but the losses are 0 to 1, and more is better."""
 MEANING = {
-    "pr_auc": "PR-AUC is the area under the precision-recall curve by trapezoids, mean over labels; straight lines "
-    "between its points flatter, so it lies above mAP.",
+    "pr_auc": "PR-AUC is the area under the precision-recall curve by trapezoids, mean over labels; average "
+    "precision takes steps instead, so the two differ a little.",
     "bce": "F1 and accuracy are of labels with a probability above one half: accuracy over all decisions on a label of "
     "an image, exact match over images with every label right. BCE is the unweighted binary cross-entropy of the "
     "predictions, whatever loss a cell was trained with; less is better.",
