@@ -1,31 +1,36 @@
 """Do the report's intervals hold what they say? Sweeps with known effects, estimated by the report's own code.
 
 Each setting simulates sweeps and counts in how many the 95 % interval of an effect holds its true value, and in how
-many a factor that does nothing gets a verdict all the same (after Holm's correction). The last two lines are
-`coverage MEAN LOWEST HIGHEST` over the settings and `false_positive WORST`.
+many a factor that does nothing gets a verdict all the same (after Holm's correction). Then, where backbones and losses
+are drawn from endless many, in how many the wider interval (`report/wider.py`) holds the effect over all of them, and
+how seldom the interval of the grid does. The last two lines are of the first part: `coverage MEAN LOWEST HIGHEST` over
+the settings and `false_positive WORST`.
 """
 
 import argparse
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
 from functools import partial
 
 import numpy as np
-from simulated_sweeps import COMMON, FACTORS, ONE_PAIR, RARE, TWELVE, Cell, Planted, World, plant
+from simulated_sweeps import COMMON, FACTORS, ONE_PAIR, RARE, TWELVE, Cell, Planted, World, plant, plant_drawn
+from threadpoolctl import threadpool_limits
 
 from swath import metrics
 from swath.asha import Asha, Rungs
-from swath.report.evidence import gather
+from swath.report.evidence import FoldEvidence, gather
 from swath.report.pairs import Member, matched
 from swath.report.uncertainty import Units, contrast, estimate, image_variances
 from swath.report.verdicts import holm
+from swath.report.wider import over_factors
 
 IMAGES = 400
 ALPHA = 0.05
 REPLICATES = 500
+_APART = 1_000_000  # first seeds of two sets of draws; none has as many sweeps
 Trial = tuple[Cell, int]
 
 
@@ -57,6 +62,7 @@ class Tally:
     stated: int = 0
     silent: int = 0
     covered: int = 0
+    narrow: int = 0
     families: int = 0
     false: int = 0
     width: float = 0.0
@@ -81,14 +87,67 @@ def settings() -> list[Setting]:
     return found
 
 
+def drawn_settings() -> list[Setting]:
+    """Sweeps whose backbones and losses are drawn, asked for what holds beyond them."""
+    sizes = {(2, 2): 2, (3, 2): 2, (4, 3): 2, (4, 1): 3}
+    return [
+        Setting(
+            f"drawn: {backbones} backbones x {losses} loss{'es' * (losses > 1)}, {seeds} seeds",
+            {
+                "preprocess": ("raw", "sharpen"),
+                "backbone": tuple(f"b{i}" for i in range(backbones)),
+                "loss": tuple(f"l{i}" for i in range(losses)),
+            },
+            *(seeds, COMMON),
+        )
+        for (backbones, losses), seeds in sizes.items()
+    ]
+
+
+def one_drawn_sweep(setting: Setting, seed: int) -> Tally:
+    """Simulate a sweep of drawn backbones and losses; compare the wider interval with the effect over all of them."""
+    rng = np.random.default_rng([seed, *setting.name.encode()])
+    sweep, truths = plant_drawn(setting.grid, setting.prevalence, rng)
+    truth = truths["sharpen"] - truths["raw"]
+    world = World(sweep, IMAGES, rng)
+    trials = _all_trials(setting, sweep)
+    fold = _gathered(trials, world, _predictions(trials, world), seed)
+    units = matched(_members(trials), ["preprocess"], {("sharpen",): 1.0, ("raw",): -1.0})
+    assert units is not None
+    values = metrics.macro(fold.labels)
+    narrow = estimate(units, values, partial(image_variances, evidence=[fold]))
+    found = over_factors(units, units.weights @ values, ["backbone", "loss"], narrow.image_variance)
+    assert found is not None
+    error = narrow.difference - truth
+    return Tally(
+        **{"stated": 1, "covered": int(found.low <= truth <= found.high), "width": (found.high - found.low) / 2},
+        **{"narrow": int(narrow.low <= truth <= narrow.high), "error": error, "squared": error**2},
+    )
+
+
 def one_sweep(setting: Setting, seed: int) -> Tally:
     """Simulate a sweep, estimate every effect in it, and compare with the truth."""
     rng = np.random.default_rng([seed, *setting.name.encode()])
     sweep = plant(setting.grid, setting.prevalence, rng)
     world = World(sweep, IMAGES, rng)
     trials = list(_second_phase(setting, world)) if setting.two_phase else _all_trials(setting, sweep)
-    predictions = [metrics.probabilities(world.scores(cell).astype(np.float16), "sigmoid") for cell, _ in trials]
-    return _compare(sweep, trials, world, predictions, seed)
+    return _compare(sweep, trials, world, _predictions(trials, world), seed)
+
+
+def _predictions(trials: list[Trial], world: World) -> list[np.ndarray]:
+    return [metrics.probabilities(world.scores(cell).astype(np.float16), "sigmoid") for cell, _ in trials]
+
+
+def _members(trials: list[Trial]) -> list[Member]:
+    return [Member(dict(zip(FACTORS, cell, strict=True)), s, 0, 20) for cell, s in trials]
+
+
+def _gathered(trials: list[Trial], world: World, predictions: list[np.ndarray], seed: int) -> FoldEvidence:
+    return gather(
+        *("map", "multilabel", world.targets, np.arange(IMAGES), range(len(trials)), predictions),
+        seed=seed,
+        replicates=REPLICATES,
+    )
 
 
 def _all_trials(setting: Setting, sweep: Planted) -> list[Trial]:
@@ -117,7 +176,7 @@ def _second_phase(setting: Setting, world: World) -> Iterator[Trial]:
 
 
 def _compare(sweep: Planted, trials: list[Trial], world: World, predictions: list[np.ndarray], seed: int) -> Tally:
-    members = [Member(dict(zip(FACTORS, cell, strict=True)), s, 0, 20) for cell, s in trials]
+    members = _members(trials)
     truths = np.array([sweep.truth(cell) for cell, _ in trials])
     asked: dict[str, list[Units]] = {}
     for factor in FACTORS:
@@ -127,11 +186,7 @@ def _compare(sweep: Planted, trials: list[Trial], world: World, predictions: lis
     units = [u for some in asked.values() for u in some]
     if not units:
         return Tally()
-    fold = gather(
-        *("map", "multilabel", world.targets, np.arange(IMAGES), range(len(trials)), predictions),
-        seed=seed,
-        replicates=REPLICATES,
-    )
+    fold = _gathered(trials, world, predictions, seed)
     values = metrics.macro(fold.labels)
     tally = Tally()
     for factor, some in asked.items():
@@ -150,13 +205,14 @@ def _compare(sweep: Planted, trials: list[Trial], world: World, predictions: lis
     return tally
 
 
-def run(setting: Setting, sweeps: int, workers: int) -> Tally:
-    """Simulate many sweeps of a setting."""
-    seeds = range(sweeps * setting.times)
+def run(setting: Setting, sweeps: int, workers: int, seed: int = 0, one: Callable = one_sweep) -> Tally:
+    """Simulate many sweeps of a setting; each seed gives other sweeps."""
+    seeds = range(seed * _APART, seed * _APART + sweeps * setting.times)
     if workers < 2:
-        return sum((one_sweep(setting, s) for s in seeds), Tally())
-    with ProcessPoolExecutor(workers) as pool:
-        return sum(pool.map(partial(one_sweep, setting), seeds, chunksize=25), Tally())
+        return sum((one(setting, s) for s in seeds), Tally())
+    # One thread each: processes whose matrix products take all cores wait for each other.
+    with ProcessPoolExecutor(workers, initializer=threadpool_limits, initargs=(1,)) as pool:
+        return sum(pool.map(partial(one, setting), seeds, chunksize=25), Tally())
 
 
 def main() -> int:
@@ -164,29 +220,56 @@ def main() -> int:
     parser.add_argument("--sweeps", type=int, default=500, help="sweeps of each setting")
     parser.add_argument("--workers", type=int, default=2, help="processes")
     parser.add_argument("--only", default="", help="settings whose name contains this")
+    parser.add_argument("--seed", type=int, default=0, help="of all draws; another one gives independent sweeps")
     asked = parser.parse_args()
+    fixed = [s for s in settings() if asked.only in s.name]
+    drawn = [s for s in drawn_settings() if asked.only in s.name]
+    lines = list(_fixed_grids(fixed, asked)) if fixed else []
+    if drawn:
+        _drawn_grids(drawn, asked)
+    print("\n".join(lines))
+    return 0
+
+
+def _fixed_grids(chosen: Sequence[Setting], asked: argparse.Namespace) -> Iterator[str]:
+    """Run settings that ask for effects in their grid, print a line for each; the two lines that sum them up."""
     print(f"{'setting':38} sweeps  stated  coverage  half-width  rms error    bias   false positives")
     coverage, false = [], []
-    for setting in settings():
-        if asked.only not in setting.name:
-            continue
+    for setting in chosen:
         started = time.time()
-        tally = run(setting, asked.sweeps, asked.workers)
+        tally = run(setting, asked.sweeps, asked.workers, asked.seed)
         head = f"{setting.name:38} {asked.sweeps * setting.times:6} {tally.stated:7}"
         if not tally.stated:
             print(f"{head}  no interval stated, as it must be ({tally.silent} differences)")
             continue
-        n = tally.stated
-        coverage.append(tally.covered / n)
-        false.append(tally.false / tally.families)
+        coverage.append(tally.covered / tally.stated)
+        false.append(tally.false / max(tally.families, 1))
         print(
-            f"{head}  {coverage[-1]:8.3f} {100 * tally.width / n:11.2f} {100 * (tally.squared / n) ** 0.5:10.2f} "
-            f"{100 * tally.error / n:+7.3f}   {false[-1]:.3f} of {tally.families}   {time.time() - started:.0f} s",
+            f"{head}  {coverage[-1]:8.3f} {_errors(tally)}   {false[-1]:.3f} of {tally.families}   "
+            f"{time.time() - started:.0f} s",
             flush=True,
         )
-    print(f"coverage {np.mean(coverage):.4f} {min(coverage):.4f} {max(coverage):.4f}")
-    print(f"false_positive {max(false):.4f}")
-    return 0
+    if coverage:
+        yield f"coverage {np.mean(coverage):.4f} {min(coverage):.4f} {max(coverage):.4f}"
+        yield f"false_positive {max(false):.4f}"
+
+
+def _drawn_grids(chosen: Sequence[Setting], asked: argparse.Namespace) -> None:
+    """The same for settings that ask beyond their grid; these enter no summary."""
+    print("would it hold for other backbones and losses: coverage by the wider interval, and by that of the grid")
+    for setting in chosen:
+        tally = run(setting, asked.sweeps, asked.workers, asked.seed, one_drawn_sweep)
+        wide, narrow = tally.covered / tally.stated, tally.narrow / tally.stated
+        print(
+            f"{setting.name:38} {asked.sweeps:6} {tally.stated:7}  {wide:8.3f} {_errors(tally)}   grid's {narrow:.3f}",
+            flush=True,
+        )
+
+
+def _errors(tally: Tally) -> str:
+    """Mean half-width, root mean squared error and bias, in points."""
+    n = tally.stated
+    return f"{100 * tally.width / n:11.2f} {100 * (tally.squared / n) ** 0.5:10.2f} {100 * tally.error / n:+7.3f}"
 
 
 if __name__ == "__main__":

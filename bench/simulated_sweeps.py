@@ -23,6 +23,9 @@ SHARED = {"image": 0.60, "backbone": 0.10, "preprocess": 0.06, "loss": 0.02, "ce
 """Share of each kind of noise in a score's variance: trials of one cell correlate at .82, of one backbone at .70."""
 SEED_COMMON, SEED_LABEL = 0.05, 0.15
 """Standard deviation of `mu` between seeds, common to the labels and of each label's own."""
+_COMMON, _OWN = 0.12, 0.15
+_SHIFT = float(np.hypot(_COMMON, _OWN))
+"""Standard deviation of a planted effect on `mu`: its part common to the labels, each label's own, and together."""
 NOISE_OF_BACKBONE = (0.8, 1.6)
 """Seed noise of the first and of the further backbones, as a multiple."""
 
@@ -47,12 +50,14 @@ class Planted:
         prevalence: [C] share of positives of each label.
         mu: Cell to [C]: how far positives lie above negatives.
         null: Factors whose levels are all equal.
+        noise: Multiple of the seed noise by backbone; those not named go by `NOISE_OF_BACKBONE`.
     """
 
     grid: dict[str, tuple[str, ...]]
     prevalence: Floats
     mu: dict[Cell, Floats] = field(default_factory=dict)
     null: frozenset[str] = frozenset()
+    noise: dict[str, float] = field(default_factory=dict)
 
     @property
     def cells(self) -> list[Cell]:
@@ -61,7 +66,7 @@ class Planted:
 
     def noise_of(self, cell: Cell) -> float:
         """Multiple of the seed noise."""
-        return NOISE_OF_BACKBONE[min(self.grid["backbone"].index(cell[1]), 1)]
+        return self.noise.get(cell[1], NOISE_OF_BACKBONE[min(self.grid["backbone"].index(cell[1]), 1)])
 
     def truth(self, cell: Cell) -> float:
         """Expected macro mAP on the population, over seeds."""
@@ -90,9 +95,42 @@ def plant(grid: dict[str, tuple[str, ...]], prevalence: Floats, rng: np.random.G
     return sweep
 
 
+def plant_drawn(
+    grid: dict[str, tuple[str, ...]], prevalence: Floats, rng: np.random.Generator
+) -> tuple[Planted, dict[str, float]]:
+    """A sweep whose backbones and losses are drawn from endless many.
+
+    Every backbone and loss has effects of its own, on the quality and on what a preprocessing does to it. All of them
+    are normal, so the mean score of a preprocessing over endless many is that over a wider normal `mu`.
+
+    Returns:
+        The sweep, and the mean score of each preprocessing over all backbones and losses there are.
+    """
+    labels = len(prevalence)
+    base, drawn = rng.uniform(2.2, 3.6, labels), (*FACTORS[1:],)
+    own = {level: _shift(rng, labels) * (i > 0) for i, level in enumerate(grid["preprocess"])}
+    main = {(f, level): _shift(rng, labels) for f in drawn for level in grid[f]}
+    pairs = {(a, f, b): 0.5 * _shift(rng, labels) for a in grid["preprocess"][1:] for f in drawn for b in grid[f]}
+    both = {cell: 0.5 * _shift(rng, labels) for cell in itertools.product(grid["backbone"], grid["loss"])}
+    sweep = Planted(grid, prevalence, noise={b: float(rng.choice(NOISE_OF_BACKBONE)) for b in grid["backbone"]})
+    for cell in sweep.cells:
+        levels = list(zip(drawn, cell[1:], strict=True))
+        met = sum(pairs.get((cell[0], *level), 0.0) for level in levels)
+        sweep.mu[cell] = base + own[cell[0]] + sum(main[level] for level in levels) + both[cell[1:]] + met
+
+    def mean_score(level: str) -> float:
+        # Variances: two main effects, their interaction of half the size, and as many interactions with the level.
+        shifts = 2 + 0.25 + 0.5 * (level != grid["preprocess"][0])
+        spread = [np.hypot(k * np.hypot(SEED_COMMON, SEED_LABEL), _SHIFT * shifts**0.5) for k in NOISE_OF_BACKBONE]
+        at = zip(prevalence, base + own[level], strict=True)
+        return float(np.mean([[expected_ap(p, m, float(sd)) for sd in spread] for p, m in at]))
+
+    return sweep, {level: mean_score(level) for level in grid["preprocess"]}
+
+
 def _shift(rng: np.random.Generator, labels: int) -> Floats:
     """An effect on `mu`, part common to the labels, part of each its own; around one point of mAP."""
-    return rng.normal(0, 0.12) + rng.normal(0, 0.15, labels)
+    return rng.normal(0, _COMMON) + rng.normal(0, _OWN, labels)
 
 
 @dataclass
