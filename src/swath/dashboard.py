@@ -48,6 +48,7 @@ class Board:
         self._lock = asyncio.Lock()
         self._latest: dict[str, Any] = {}
         self._pictures: dict[str, bytes] = {}
+        self._pictures_before: dict[str, bytes] = {}  # a page may still be asking for them
 
     async def numbers(self) -> dict[str, Any]:
         """The content of report.json with a `live` entry."""
@@ -59,7 +60,7 @@ class Board:
 
     def picture(self, name: str) -> bytes | None:
         """A WebP picture that the numbers refer to as `pictures/NAME`."""
-        return self._pictures.get(name)
+        return self._pictures.get(name) or self._pictures_before.get(name)
 
     async def close(self) -> None:
         """Wait for a computation that is under way."""
@@ -81,13 +82,17 @@ class Board:
     def _analysis(self) -> dict[str, Any]:
         results = read_results(self._storage, self._name)
         found = numbers(results, [analyse(task) for task in results.tasks])
-        return with_pictures(found, self._storage, results.sweep, self._keep)
+        pictures: dict[str, bytes] = {}
 
-    def _keep(self, picture: bytes) -> str:
-        """Keep a picture for the page, which asks for it once and not with every look; its address."""
-        name = hashlib.sha256(picture).hexdigest()[:20]
-        self._pictures[name] = picture
-        return f"pictures/{name}"
+        def keep(picture: bytes) -> str:
+            """Keep a picture for the page, which asks for it once and not with every look; its address."""
+            name = hashlib.sha256(picture).hexdigest()[:20]
+            pictures[name] = picture
+            return f"pictures/{name}"
+
+        shown = with_pictures(found, self._storage, results.sweep, keep)
+        self._pictures, self._pictures_before = pictures, self._pictures
+        return shown
 
     def _merged(self, results: Results) -> dict[str, Any]:
         """What was computed last, with today's states and epochs."""

@@ -104,7 +104,7 @@ const shortened = (text, limit) => (text.length > limit ? `${text.slice(0, limit
 function heat(rowNames, columnNames, values, show, label, { diverging = true, titles = null, least = 26 } = {}) {
   const longest = (names, limit) => Math.max(...names.map((name) => Math.min(name.length, limit)));
   const left = 26 + WIDE * longest([...rowNames, titles ? `${titles[0]} ↓` : ""], 26), lean = WIDE * longest(columnNames, 22);
-  const side = Math.max(least, Math.min(72, 760 / columnNames.length)), line = 26;
+  const side = Math.max(columnNames.length > 30 ? 23 : least, Math.min(72, 760 / columnNames.length)), line = 26;
   const top = 22 + (titles ? 18 : 0) + 0.62 * lean;
   const most = Math.max(...values.flat().filter(known).map(Math.abs), 1e-12);
   const cells = values.flatMap((row, i) => row.map((v, j) => {

@@ -11,23 +11,25 @@ function draw(numbers) {
   const several = numbers.tasks.length > 1;
   if (numbers.live) section(parts, "running", "Running", [liveSummary(numbers), ...running(numbers)]);
   numbers.tasks.forEach((task, at) => {
+    const first = parts.length;
     const id = (name) => (several ? `${name}-${at}` : name);
     const title = (name) => (several ? `${name}: ${task.label}` : name);
-    if (task.cells.length) section(parts, id("ranking-of"), title("Ranking"), ranking(task, at));
-    section(parts, id("effects"), title("Effects"), effects(task, id));
-    section(parts, id("interactions"), title("Interactions"), interactions(task, id));
-    section(parts, id("curves"), title("Learning curves"), curves(task, id), title("Curves"));
-    section(parts, id("ensembles-of"), title("Ensembles"), ensembles(task, id));
-    if (task.cells.length > 1) section(parts, id("cost"), title("Score and cost"), cost(task), title("Cost"));
-    if (task.other_metrics?.length) section(parts, id("others-of"), title("Other metrics"), otherMetrics(task, at), title("Metrics"));
-    if (task.cells.length) section(parts, id("labels-of"), title("Labels"), labels(task, id));
-    if (task.mistakes?.length) section(parts, id("mistakes"), title("Worst mistakes"), [make("p", { class: "note" }, `Validation images on which the best cell is most wrong${task.mistakes.some((m) => m.picture) ? ", as its model saw them" : ""}.`), mistakes(task)], title("Mistakes"));
-    if (task.trials.some((t) => t.state !== "COMPLETE" && t.state !== "UNFINISHED")) section(parts, id("states-of"), title("Stopped, failed, not run"), unfinished(task, id), title("Stopped"));
+    if (task.cells.length) section(parts, id("ranking-of"), title("Ranking"), ranking(task, at), "Ranking");
+    section(parts, id("effects"), title("Effects"), effects(task, id), "Effects");
+    section(parts, id("interactions"), title(task.interactions?.length ? "Interactions" : "Shares of variance"), interactions(task, id), task.interactions?.length ? "Interactions" : "Shares");
+    section(parts, id("curves"), title("Learning curves"), curves(task, id), "Curves");
+    section(parts, id("ensembles-of"), title("Ensembles"), ensembles(task, id), "Ensembles");
+    if (task.cells.length > 1) section(parts, id("cost"), title("Score and cost"), cost(task), "Cost");
+    if (task.other_metrics?.length) section(parts, id("others-of"), title("Other metrics"), otherMetrics(task, at), "Metrics");
+    if (task.cells.length) section(parts, id("labels-of"), title("Labels"), labels(task, id), "Labels");
+    if (task.mistakes?.length) section(parts, id("mistakes"), title("Worst mistakes"), [make("p", { class: "note" }, `Validation images on which the best cell is most wrong${task.mistakes.some((m) => m.picture) ? ", as its model saw them" : ""}.`), mistakes(task)], "Mistakes");
+    if (task.trials.some((t) => t.state !== "COMPLETE" && t.state !== "UNFINISHED")) section(parts, id("states-of"), title("Stopped, failed, not run"), unfinished(task, id), "Stopped");
     if (task.audit?.length) section(parts, id("audit"), title("Data audit"), table(id("findings"), [
       { title: "severity", value: (f) => f.severity, kind: (f) => (f.severity === "serious" ? "bad" : "") },
       { title: "finding", value: (f) => f.text },
       { title: "count", number: true, value: (f) => f.count, text: (f) => `${f.count} ${f.unit}` },
-      { title: "what to do", value: (f) => f.advice }], task.audit), title("Audit"));
+      { title: "what to do", value: (f) => f.advice }], task.audit), "Audit");
+    if (several && parts[first]) parts[first].task = task.label;
   });
   if (numbers.sheets?.length) section(parts, "sheets", "Preprocessing", sheets(numbers));
   section(parts, "settings", "How to reproduce", [make("pre", {}, make("code", {}, numbers.commands.join("\n"))),
@@ -38,8 +40,8 @@ function draw(numbers) {
       make("h1", {}, numbers.sweep),
       make("div", { class: "chips", id: "states-summary" }, Object.entries(numbers.counts).map(([name, n]) => make("span", { class: "chip" }, make("b", {}, `${n}`), ` ${name.toLowerCase()}`)),
         make("span", { class: "chip" }, `${duration(spent)} of device time`), numbers.live ? make("span", { class: "chip live", id: "pulse" }, "live") : null),
-      make("div", { class: "verdict" }, numbers.tasks.flatMap((task) => task.headline.map((line) => make("p", {}, line))))),
-    make("nav", { "aria-label": "sections" }, make("div", {}, parts.map((p) => make("a", { href: `#${p.id}` }, p.short)))),
+      make("div", { class: "verdict" }, numbers.tasks.flatMap((task) => [several ? make("h3", {}, task.label) : null, ...task.headline.map((line) => make("p", {}, line))]))),
+    make("nav", { "aria-label": "sections" }, make("div", {}, parts.map((p) => [p.task ? make("b", {}, p.task) : null, make("a", { href: `#${p.id}` }, p.short)]))),
     make("main", {}, parts.flatMap((p) => p.nodes)),
     make("footer", {}, `${numbers.made_by}${numbers.updated ? `, ${numbers.updated}` : ""}`));
 }
