@@ -175,61 +175,16 @@ def draws(units: int, replicates: int, seed: int) -> NDArray[np.int64]:
 @pytest.mark.parametrize(
     ("metric", "kind"), [("map", "multilabel"), ("macro_f1", "multilabel"), ("macro_f1", "multiclass")]
 )
-def test_the_bootstrap_equals_resampling_the_images(metric: str, kind: str) -> None:
+def test_weights_equal_resampling_the_images(metric: str, kind: str) -> None:
     targets, p = draw(40, 4, seed=9, levels=8)  # the rare label is absent from some draws
     if kind == "multiclass":
         targets = one_hot(np.random.default_rng(1).integers(0, 4, 40), 4)
     members = [p, np.random.default_rng(10).random(p.shape)]
-    found = metrics.bootstrap(metric, kind, targets, members, replicates=60, seed=11)
+    weights = draws(40, 60, seed=11).astype(np.float64)
+    found = np.mean([metrics.macro(metrics.per_label(metric, kind, targets, m, weights)) for m in members], axis=0)
     expected = []
     for counts in draws(40, 60, seed=11):
         images = np.repeat(np.arange(40), counts)
         expected.append(np.mean([resampled_score(metric, kind, targets[images], m[images]) for m in members]))
     np.testing.assert_allclose(found, expected, rtol=1e-12)
     assert found.std() > 0
-
-
-def test_the_grouped_bootstrap_draws_whole_groups() -> None:
-    targets, p = draw(60, 3, seed=12)
-    groups = np.random.default_rng(13).permutation(np.repeat(np.arange(12), np.arange(12) % 3 * 3 + 2))
-    assert len(groups) == 60
-    found = metrics.bootstrap("map", "multilabel", targets, [p], groups, replicates=40, seed=14)
-    expected = []
-    for counts in draws(12, 40, seed=14):
-        images = np.concatenate([np.flatnonzero(groups == g) for g in np.repeat(np.arange(12), counts)])
-        expected.append(resampled_score("map", "multilabel", targets[images], p[images]))
-    np.testing.assert_allclose(found, expected, rtol=1e-12)
-
-
-def test_groups_of_equal_images_widen_the_interval() -> None:
-    targets, p = draw(50, 2, seed=15)
-    four = np.tile(targets, (4, 1)), np.tile(p, (4, 1))
-    alone = metrics.bootstrap("map", "multilabel", four[0], [four[1]], replicates=300)
-    whole = metrics.bootstrap("map", "multilabel", four[0], [four[1]], np.tile(np.arange(50), 4), replicates=300)
-    assert whole.std() == pytest.approx(2 * alone.std(), rel=0.25)  # a quarter of the information
-
-
-def test_two_calls_with_one_seed_are_paired() -> None:
-    targets, p = draw(60, 4, seed=16)
-    q = np.clip(p + np.random.default_rng(17).normal(0, 0.01, p.shape), 0, 1)
-
-    def replicates(scores: Floats, seed: int) -> Floats:
-        return metrics.bootstrap("map", "multilabel", targets, [scores], replicates=200, seed=seed)
-
-    np.testing.assert_array_equal(replicates(p, 0), replicates(p, 0))
-    paired, unpaired = replicates(p, 0) - replicates(q, 0), replicates(p, 0) - replicates(q, 1)
-    assert paired.std() < unpaired.std() / 5
-
-
-def test_the_draws_do_not_depend_on_how_many_are_held_at_a_time(monkeypatch: pytest.MonkeyPatch) -> None:
-    targets, p = draw(30, 3, seed=18)
-    groups = np.arange(30) // 2
-    whole = metrics.bootstrap("map", "multilabel", targets, [p], groups, replicates=50)
-    monkeypatch.setattr(metrics, "_CHUNK_VALUES", 7 * 30)
-    np.testing.assert_array_equal(metrics.bootstrap("map", "multilabel", targets, [p], groups, replicates=50), whole)
-
-
-def test_the_interval_is_of_percentiles_and_skips_nan() -> None:
-    values = np.append(np.arange(101) / 100, np.nan)
-    assert metrics.interval(values) == pytest.approx((0.025, 0.975))
-    assert metrics.interval(values, level=0.8) == pytest.approx((0.1, 0.9))

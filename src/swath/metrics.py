@@ -1,11 +1,10 @@
-"""Average precision, F1 and their bootstrap: numpy and scipy only, used by training and report alike.
+"""Average precision and F1: numpy and scipy only, used by training and report alike.
 
 Targets are uint8 [N, C], one-hot for single-label tasks. A label that cannot be scored (no positives for average
 precision; neither positives nor predictions for F1) is NaN in the per-label parts and left out of the macro mean,
 as scikit-learn does with `zero_division=np.nan`.
 """
 
-from collections.abc import Iterator, Sequence
 from functools import cache
 
 import numpy as np
@@ -16,7 +15,6 @@ Floats = NDArray[np.float64]
 METRICS = ("map", "macro_f1")
 METRIC_TITLES = {"map": "macro mAP", "macro_f1": "macro F1"}
 _HALVES = 2**16  # values of a float16
-_CHUNK_VALUES = 4_000_000  # bootstrap weights held at a time: 32 MB in float64
 
 
 def probabilities(logits: NDArray[np.floating], link: str) -> Floats:
@@ -176,67 +174,3 @@ def macro(parts: Floats) -> Floats:
 def score(metric: str, kind: str, targets: NDArray[np.uint8], p: Floats) -> float:
     """The task's metric, macro mAP or macro F1, of probabilities [N, C]."""
     return float(macro(per_label(metric, kind, targets, p)))
-
-
-def bootstrap(
-    metric: str,
-    kind: str,
-    targets: NDArray[np.uint8],
-    members: Sequence[Floats],
-    groups: NDArray[np.int64] | None = None,
-    replicates: int = 1000,
-    seed: int = 0,
-) -> Floats:
-    """Bootstrap replicates of the mean score of several trials on the same images.
-
-    Images (whole groups, where there are groups) are drawn with replacement; all members see the same draws, so
-    replicates of two calls with the same seed are paired.
-
-    Args:
-        metric: `map` or `macro_f1`.
-        kind: `multilabel` or `multiclass`.
-        targets: [N, C].
-        members: Probabilities [N, C] of each trial.
-        groups: [N] group index from 0, or None when every image stands alone.
-        replicates: Number of draws.
-        seed: Of the draws.
-
-    Returns:
-        [replicates] scores.
-    """
-    return np.concatenate(
-        [
-            np.mean([macro(per_label(metric, kind, targets, p, weights)) for p in members], axis=0)
-            for weights in _draws(len(targets), groups, replicates, seed)
-        ]
-    )
-
-
-def _draws(n: int, groups: NDArray[np.int64] | None, replicates: int, seed: int) -> Iterator[Floats]:
-    rng = np.random.default_rng(seed)
-    units = n if groups is None else int(groups.max()) + 1
-    chunk = max(1, _CHUNK_VALUES // max(n, 1))
-    for start in range(0, replicates, chunk):
-        size = min(chunk, replicates - start)
-        counts = rng.multinomial(units, np.full(units, 1 / units), size=size).astype(np.float64)
-        yield counts if groups is None else counts[:, groups]
-
-
-def interval(replicates: Floats, level: float = 0.95) -> tuple[float, float]:
-    """Percentile interval of bootstrap replicates."""
-    tail = 100 * (1 - level) / 2
-    low, high = np.nanpercentile(replicates, [tail, 100 - tail])
-    return float(low), float(high)
-
-
-def basic_interval(value: float, replicates: Floats, level: float = 0.95) -> tuple[float, float]:
-    """Basic bootstrap interval, 2 value - (97.5 %, 2.5 % percentiles of the replicates); NaN without any.
-
-    A drawn sample repeats positives, which lifts average precision; percentiles would add that bias to the score's
-    own, the basic interval takes it off. On simulated tasks (80, 400 and 2,000 images, 17 labels down to 0.5 %
-    positives) it held the true mAP in 84, 92 and 95 % of the cases, percentiles in 11, 63 and 65 %.
-    """
-    if not np.isfinite(replicates).any():
-        return float("nan"), float("nan")
-    low, high = interval(replicates, level)
-    return 2 * value - high, 2 * value - low

@@ -1,11 +1,11 @@
 import numpy as np
 import pytest
 from fake_store import FakeTask, FakeTrial, Study, write_study
+from scipy import stats
 from sklearn.metrics import average_precision_score
 
-from swath import metrics
 from swath.paths import Storage
-from swath.report import cells
+from swath.report import cells, image_intervals
 from swath.report.results import TaskResults
 
 
@@ -27,46 +27,30 @@ def test_a_cell_is_the_mean_over_its_seeds(scenes_task: TaskResults):
     assert ranked == sorted(ranked, reverse=True)
 
 
-def test_groups_are_resampled_whole(tmp_path):
-    """With two groups only three samples can be drawn, so the interval's ends are known."""
-    task = FakeTask(group_size=30)  # groups 0 and 2 validate
-    study = write_study(Storage(str(tmp_path)), [task], {"scenes": [FakeTrial(quality=0.7)]}, rule="")
-    found = study.read().tasks[0]
-    groups = found.groups(0)
-    assert sorted(np.unique(groups)) == [0, 1]
-    p, targets = found.trials[0].probabilities, found.targets(0)
-
-    def score(rows):
-        return np.mean([average_precision_score(targets[rows, c], p[rows, c]) for c in range(4)])
-
-    whole = score(np.arange(60))
-    possible = [whole, score(groups == 0), score(groups == 1)]
-    (cell,) = cells.cell_results(found)
-    assert cell.low == pytest.approx(2 * whole - max(possible), abs=1e-12)
-    assert cell.high == pytest.approx(2 * whole - min(possible), abs=1e-12)
-
-
-def test_the_interval_is_the_basic_bootstrap_of_all_seeds_together(scenes_task: TaskResults):
+def test_groups_are_left_out_whole_and_all_seeds_together(scenes_task: TaskResults):
+    """Tukey's jackknife written out, and its interval on the scale of the logit."""
     best = next(c for c in cells.cell_results(scenes_task) if len(c.runs) == 2)
-    rng = np.random.default_rng(1)
     targets, groups = scenes_task.targets(0), scenes_task.groups(0)
     members = [t.probabilities for t in best.trials]
-    drawn = []
-    for _ in range(400):
-        picked = rng.integers(0, groups.max() + 1, groups.max() + 1)
-        rows = np.concatenate([np.flatnonzero(groups == g) for g in picked])
-        drawn.append(np.mean([metrics.score("map", "multilabel", targets[rows], p[rows]) for p in members]))
-    high, low = 2 * best.score - np.percentile(drawn, [2.5, 97.5])
-    assert best.low == pytest.approx(low, abs=0.015)
-    assert best.high == pytest.approx(high, abs=0.015)
-    assert best.low < best.score < best.high
+    units = groups.max() + 1
+    assert best.blocks == units == 30
+    left = []
+    for g in range(units):
+        rows = groups != g
+        left.append(np.mean([average_precision_score(targets[rows, c], p[rows, c]) for p in members for c in range(4)]))
+    squares = (np.array(left) - np.mean(left)) ** 2 * (units - 1) / units
+    variance = squares.sum()
+    df = 2 * variance**2 / ((squares**2).sum() - variance**2 / units)
+    half = stats.t.ppf(0.975, df) * variance**0.5 / (best.score * (1 - best.score))
+    odds = best.score / (1 - best.score) * np.exp([-half, half])
+    assert (best.low, best.high) == pytest.approx(tuple(odds / (1 + odds)), abs=1e-9)
 
 
-def test_large_tasks_get_fewer_replicates(scenes_task: TaskResults, monkeypatch):
-    assert cells.replicates_of(scenes_task) == 1000
-    monkeypatch.setattr(cells, "_LARGE", 60 * 4 - 1)
-    assert cells.replicates_of(scenes_task) == 0
-    assert cells.cell_results(scenes_task)[0].replicates == 0  # influence values: test_cells_large.py
+def test_large_tasks_leave_nothing_out(scenes_task: TaskResults, monkeypatch):
+    assert cells.blocks_of(scenes_task) == 30
+    monkeypatch.setattr(image_intervals, "_LARGE", 60 * 4 - 1)
+    assert cells.blocks_of(scenes_task) == 0
+    assert cells.cell_results(scenes_task)[0].blocks == 0  # influence values: test_cells_large.py
 
 
 @pytest.fixture

@@ -7,15 +7,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from swath import metrics
-from swath.report import influence
+from swath.report import image_intervals
 from swath.report.evidence import FoldEvidence
 from swath.report.results import TaskResults, TrialResult
 
 Floats = NDArray[np.float64]
 Moves = Mapping[str, NDArray[np.float32]]
 """Fingerprint of a trial to the derivatives [G] of its score in the weights of its fold's image groups."""
-REPLICATES = 1000
-_LARGE = 200_000  # validation images times labels above which the bootstrap would dominate the report's time
 
 
 @dataclass(frozen=True)
@@ -73,9 +71,9 @@ class CellResult:
         seeds_planned: Seeds the sweep lists for it, of the kind that count (see `Run.final`).
         score: Mean over the runs.
         sd: Standard deviation of the score over the runs; None for one run.
-        low: Lower end of the 95 % bootstrap interval of the score over validation images; see `_interval`.
+        low: Lower end of the 95 % interval of the score over validation images; see `image_intervals`.
         high: Its upper end.
-        replicates: Bootstrap replicates behind the interval; 0 where it comes from the scores' derivatives.
+        blocks: Blocks of images left out in turn for the interval; 0 where it comes from the scores' derivatives.
         epochs: Mean epochs of the finished trials.
         device_s: Seconds times devices of all its trials, whatever their state.
         scores: Means over the runs by every metric; see `trial_scores.trial_scores`.
@@ -90,7 +88,7 @@ class CellResult:
     sd: float | None
     low: float
     high: float
-    replicates: int
+    blocks: int
     epochs: float
     device_s: float
     scores: Mapping[str, float]
@@ -145,9 +143,9 @@ def cell_results(task: TaskResults, top: int | None = None, evidence: Sequence[F
 def _cell(task: TaskResults, runs: list[Run], moves: Moves) -> CellResult:
     label, scores = runs[0].cell, [run.score for run in runs]
     own = [t for t in task.trials if t.cell == label]
-    replicates = replicates_of(task)
+    blocks = blocks_of(task)
     score, one = float(np.mean(scores)), runs[0].trials[0]
-    low, high = _interval(task, runs, score, replicates, moves)
+    low, high = _interval(task, runs, score, blocks, moves)
     return CellResult(
         cell=label,
         factors=one.factors,
@@ -158,55 +156,38 @@ def _cell(task: TaskResults, runs: list[Run], moves: Moves) -> CellResult:
         sd=float(np.std(scores, ddof=1)) if len(runs) > 1 else None,
         low=low,
         high=high,
-        replicates=replicates,
+        blocks=blocks,
         epochs=float(np.mean([t.epochs for run in runs for t in run.trials])),
         device_s=sum(t.device_s for t in own),
         scores={name: float(np.mean([t.scores[name] for run in runs for t in run.trials])) for name in one.scores},
     )
 
 
-def replicates_of(task: TaskResults) -> int:
-    """Bootstrap replicates for the task's size; 0 where derivatives serve, with many images and labels."""
+def blocks_of(task: TaskResults) -> int:
+    """Blocks of images that are left out in turn for the task's intervals; 0 where derivatives serve."""
     images = sum(len(rows) for rows in task.validation.values())
-    return 0 if images * len(task.record.labels) > _LARGE else REPLICATES
+    groups = sum(len(np.unique(task.groups(fold))) for fold in task.validation)
+    return image_intervals.blocks_of(images, len(task.record.labels), groups)
 
 
-def _interval(task: TaskResults, runs: list[Run], score: float, replicates: int, moves: Moves) -> tuple[float, float]:
-    """Interval over validation images, cut to [0, 1]; groups stay whole, all seeds see the same images.
-
-    A basic bootstrap, folds drawn on their own; without replicates, on many images, from the scores' derivatives.
-    """
-    if not replicates:
-        half = 1.96 * _image_variance(task, runs, moves) ** 0.5
-        return max(score - half, 0.0), min(score + half, 1.0)
-    found = []
+def _interval(task: TaskResults, runs: list[Run], score: float, blocks: int, known: Moves) -> tuple[float, float]:
+    """Interval over validation images; groups stay whole, all seeds see the same images."""
+    record, found = task.record, []
     for at, fold in enumerate(sorted(task.validation)):
-        members = [run.trials[at].probabilities for run in runs]
-        record = task.record
-        found.append(
-            metrics.bootstrap(
-                record.metric, record.kind, task.targets(fold), members, task.groups(fold), replicates, seed=fold
-            )
-        )
-    low, high = metrics.basic_interval(score, np.mean(found, axis=0))
-    return max(low, 0.0), min(high, 1.0)
-
-
-def _image_variance(task: TaskResults, runs: list[Run], known: Moves) -> float:
-    """Variance of the mean score of the runs over resampled validation images."""
-    found = []
-    for at in range(len(task.validation)):
         trials = [run.trials[at] for run in runs]
-        moves = [known[t.fingerprint] if t.fingerprint in known else _moves(task, t) for t in trials]
-        found.append(float(influence.variance(np.mean(moves, axis=0))))
-    return float(np.sum(found)) / len(found) ** 2
-
-
-def _moves(task: TaskResults, trial: TrialResult) -> NDArray[np.float32]:
-    """[G] how the trial's score moves with the weights of its fold's image groups."""
-    record, fold = task.record, trial.fold
-    values, derivative = influence.per_label(record.metric, record.kind, task.targets(fold), trial.probabilities)
-    return influence.group_sums(derivative.sum(axis=0) / max(1, int(np.isfinite(values).sum())), task.groups(fold))
+        about = (record.metric, record.kind, task.targets(fold))
+        groups = task.groups(fold)
+        if blocks:
+            found.append(image_intervals.left_out(*about, [t.probabilities for t in trials], groups))
+            continue
+        moves = [
+            image_intervals.from_derivatives(known[t.fingerprint])
+            if t.fingerprint in known
+            else image_intervals.moves_of(*about, t.probabilities, groups)[1]
+            for t in trials
+        ]
+        found.append(np.mean(moves, axis=0))
+    return image_intervals.of_score(score, image_intervals.over_folds(found))
 
 
 def pooled_score(task: TaskResults, p: Floats, chosen: NDArray[np.bool_] | None = None) -> float:

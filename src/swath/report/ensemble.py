@@ -9,9 +9,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from swath import metrics
-from swath.report import influence
-from swath.report.cells import Run, replicates_of
+from swath.report import image_intervals
+from swath.report.cells import Run, blocks_of
 from swath.report.mixing import SINGLE, Average, Mix, choice, rules
 from swath.report.pool import Floats, Pool
 from swath.splits import stratified_folds
@@ -30,7 +29,7 @@ class Ensemble:
         weights: Of the members; they sum to 1.
         average: `probabilities` or `ranks`.
         score: Of the cross-fitted predictions, pooled; NaN when the images cannot be parted.
-        low: Lower end of the 95 % bootstrap interval of the score over validation images.
+        low: Lower end of the 95 % interval of the score over validation images.
         high: Its upper end.
         gain: Score minus that of `single`, with the interval of the paired difference.
         part_sizes: Members chosen for each part.
@@ -101,8 +100,8 @@ def ensembles(pool: Pool, only: str = "") -> list[Ensemble]:
             mix = rule(view)
             fitted[name][here] = pool.mixed(mix, here)
             sizes[name].append(len(mix.members))
-    replicates = replicates_of(pool.task)
-    scored = {name: _scored(pool, p, replicates) for name, p in fitted.items()}
+    blocks = blocks_of(pool.task)
+    scored = {name: _scored(pool, p, blocks) for name, p in fitted.items()}
     return [
         _ensemble(pool, name, rule(everything), fitted.get(name), scored, tuple(sizes[name]))
         for name, rule in named.items()
@@ -125,38 +124,20 @@ def cross_fit_parts(pool: Pool) -> NDArray[np.int64] | None:
     return stratified_folds(pool.targets, pool.groups, count, _SEED) if count > 1 else None
 
 
-def _scored(pool: Pool, p: Floats, replicates: int) -> tuple[float, Floats]:
-    """The score of predictions [N, C], and how it moves when validation images are drawn again.
-
-    Moves are bootstrap replicates of the score, drawn alike for all ensembles; without replicates, on many images, the
-    score's derivatives in the weights of the image groups. Differences of either are those of the difference of two
-    scores.
-    """
+def _scored(pool: Pool, p: Floats, blocks: int) -> tuple[float, Floats]:
+    """The score of predictions [N, C], and how it moves with the validation images (see `image_intervals`)."""
     record, scores, found = pool.task.record, [], []
     for fold in np.unique(pool.folds):
         here = pool.folds == fold
         groups = np.unique(pool.groups[here], return_inverse=True)[1].astype(np.int64)
-        if replicates:
-            found.append(
-                metrics.bootstrap(
-                    record.metric, record.kind, pool.targets[here], [p[here]], groups, replicates, int(fold)
-                )
-            )
+        about = (record.metric, record.kind, pool.targets[here])
+        if blocks:
+            found.append(image_intervals.left_out(*about, [p[here]], groups))
         else:
-            values, moves = influence.per_label(record.metric, record.kind, pool.targets[here], p[here])
-            scores.append(metrics.macro(values))
-            found.append(influence.group_sums(moves.sum(axis=0) / max(1, np.isfinite(values).sum()), groups))
-    if replicates:
-        return pool.score(p), np.mean(found, axis=0)
-    return float(np.mean(scores)), np.concatenate(found) / len(found)
-
-
-def _interval(value: float, moves: Floats, replicates: int) -> tuple[float, float]:
-    """95 % interval of a score, or of a difference of two, from the moves of `_scored`."""
-    if replicates:
-        return metrics.basic_interval(value, moves)
-    half = 1.96 * float(influence.variance(moves.astype(np.float32))) ** 0.5
-    return value - half, value + half
+            score, moves = image_intervals.moves_of(*about, p[here], groups)
+            scores.append(score)
+            found.append(moves)
+    return pool.score(p) if blocks else float(np.mean(scores)), image_intervals.over_folds(found)
 
 
 def _ensemble(
@@ -170,18 +151,17 @@ def _ensemble(
     nan = float("nan")
     score, low, high, gain = nan, nan, nan, (nan, nan, nan)
     if scored:
-        replicates = replicates_of(pool.task)
         (score, moves), (single, of_single) = scored[name], scored[SINGLE]
-        low, high = _interval(score, moves, replicates)
-        gain = (score - single, *_interval(score - single, moves - of_single, replicates))
+        low, high = image_intervals.of_score(score, moves)
+        gain = (score - single, *image_intervals.of_difference(score - single, moves - of_single))
     return Ensemble(
         name=name,
         members=tuple(pool.runs[m] for m in mix.members),
         weights=mix.weights,
         average=mix.average,
         score=score,
-        low=max(low, 0.0),
-        high=min(high, 1.0),
+        low=low,
+        high=high,
         gain=gain,
         part_sizes=sizes,
         naive=pool.score(pool.mixed(mix)),

@@ -54,8 +54,8 @@ def _seeds(cell: CellResult) -> str:
 def _ranking_note(analysis: Analysis) -> str:
     task = analysis.task
     images = sum(len(rows) for rows in task.validation.values())
-    replicates = analysis.cells[0].replicates
-    how = f"basic bootstrap ({replicates:,} replicates)" if replicates else "influence values"
+    blocks = analysis.cells[0].blocks
+    how = f"jackknife ({blocks:,} blocks left out in turn)" if blocks else "influence values"
     folds = f" of {len(task.validation)} folds" if len(task.validation) > 1 else ""
     lines = [
         f"Scores are means over seeds{' and folds' if folds else ''} at the last epoch; sd is over seeds. Intervals: "

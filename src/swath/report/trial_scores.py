@@ -77,7 +77,8 @@ def bce(targets: NDArray[np.uint8], logits: NDArray[np.floating]) -> float:
     """Mean binary cross-entropy over images and labels: log(1 + exp(-x)) of a positive, log(1 + exp(x)) otherwise."""
     x = logits.astype(np.float32)
     # Of float32, as its error of 1e-7 is far below that of the stored float16 logits.
-    return float(np.logaddexp(np.float32(0), np.where(targets > 0, -x, x)).mean(dtype=np.float64))
+    with np.errstate(invalid="ignore"):  # predictions that are no numbers have no loss
+        return float(np.logaddexp(np.float32(0), np.where(targets > 0, -x, x)).mean(dtype=np.float64))
 
 
 def cross_entropy(link: str, targets: NDArray[np.uint8], logits: NDArray[np.floating]) -> float:
