@@ -10,11 +10,15 @@ import tempfile
 import time
 import venv
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 
 import pandas as pd
 import pytest
+
+from swath.cluster_state import ClusterState, read_state
+from swath.paths import Storage
 
 REPOSITORY = Path(__file__).resolve().parents[2]
 
@@ -117,8 +121,19 @@ def test_a_submitted_job_runs_the_smoke_sweep_and_leaves_its_report(
     assert refused.returncode != 0
     assert "--storage is './store', a relative path" in refused.stdout, refused.stdout + refused.stderr
 
-    done = submitted(cluster.environment, "--storage", str(tmp_path / "store"))
+    store, name = Storage(str(tmp_path / "store")), "satellite_seed-smoke"
+    seen: list[ClusterState | None] = []
+    with ThreadPoolExecutor(1) as pool:
+        running = pool.submit(submitted, cluster.environment, "--storage", store.root)
+        while not running.done():
+            seen.append(read_state(store, name))
+            time.sleep(0.2)
+    done = running.result()
     assert done.returncode == 0, done.stdout + done.stderr
+    told = [state for state in seen if state]
+    assert {(s.dashboard, s.nodes, s.total["CPU"]) for s in told} == {(cluster.address, 1, 2)}
+    assert max(s.in_use["CPU"] for s in told) > 0
+    assert read_state(store, name) is None  # the driver has taken it back
     table = pd.read_csv(tmp_path / "store/reports/satellite_seed-smoke/leaderboard.csv")
     assert len(table) == table["cell"].nunique() == 4
     assert set(table["state"]) <= {"COMPLETE", "STOPPED"}
