@@ -169,6 +169,16 @@ def test_csv_multi_label_takes_all_other_columns(tmp_path: Path) -> None:
     assert task.images.submission is None
 
 
+@pytest.mark.parametrize("separator", [";", "\t"])
+def test_csv_may_be_a_spreadsheets_with_a_byte_order_mark(tmp_path: Path, separator: str) -> None:
+    rows = [("path", "Bäume", "Häuser"), ("a, 1.png", "1", "0"), ("b.png", "0", "1")]
+    write_csv(tmp_path / "train.csv", *map(separator.join, rows), bom=True)
+    draw(tmp_path / "a, 1.png", tmp_path / "b.png")
+    images = Csv(str(tmp_path), id_column="").read()
+    assert images.labels == ("Bäume", "Häuser")
+    assert images.targets.tolist() == [[1, 0], [0, 1]]
+
+
 def test_csv_takes_the_label_columns_named_in_that_order(tmp_path: Path) -> None:
     write_csv(tmp_path / "my.csv", "name,file,a,b,note", "x,0.png,1,0,hello", "y,1.png,0,1,")
     write_csv(tmp_path / "t.csv", "name,file", "z,2.png")
@@ -328,7 +338,7 @@ def test_a_training_image_without_a_label_is_no_class_of_its_own(tmp_path: Path)
         (("id,path,sea", "1,a,0,", "2,b,1,"), r"file .*train.csv is no readable csv file: Length of header.*Save"),
         (
             ("id,path,sea", "1,a,0", "2,b,1,1"),
-            r"file .*train.csv is no readable csv file: .*in line 3, saw 4\. Save it as comma-separated UTF-8",
+            r"file .*train.csv is no readable csv file: .*in line 3, saw 4\. Save it as comma-, semicolon- or tab-separated UTF-8",
         ),
     ],
 )
@@ -348,7 +358,7 @@ def test_one_class_alone_is_no_multiclass_task(tmp_path: Path) -> None:
 @pytest.mark.parametrize("data", [b"", "새,경로\n".encode("cp949")])
 def test_a_file_that_is_no_utf8_csv_is_told(tmp_path: Path, data: bytes) -> None:
     (tmp_path / "train.csv").write_bytes(data)
-    check(problems(Csv(str(tmp_path))), r"file .*train.csv is no readable csv file: .*comma-separated UTF-8 text")
+    check(problems(Csv(str(tmp_path))), r"file .*train.csv is no readable csv file: .*tab-separated UTF-8 text")
 
 
 def test_the_table_is_a_copy(tmp_path: Path) -> None:

@@ -53,11 +53,14 @@ class Reader:
             with warnings.catch_warnings():
                 # Rows longer than the header would otherwise shift every column by one, or lose their end.
                 warnings.simplefilter("error", pd.errors.ParserWarning)
-                frame = pd.read_csv(path, dtype=str, keep_default_na=False, encoding="utf-8-sig", index_col=False)
+                sep = _separator(path)
+                frame = pd.read_csv(
+                    path, sep=sep, dtype=str, keep_default_na=False, encoding="utf-8-sig", index_col=False
+                )
         except (pd.errors.ParserError, pd.errors.ParserWarning, pd.errors.EmptyDataError, UnicodeDecodeError) as error:
             self.problems.append(
                 f"file {path} is no readable csv file: {str(error).strip().rstrip('.')}. "
-                "Save it as comma-separated UTF-8 text with as many fields in each row as in the header."
+                "Save it as comma-, semicolon- or tab-separated UTF-8 text with as many fields in each row as in the header."
             )
             return None
         missing = [c for c in columns if c not in frame.columns]
@@ -116,3 +119,10 @@ def labels_outside(name: str, text: pd.Series, labels: Sequence[str]) -> list[st
     allowed = ", ".join(map(repr, labels[:30])) + (" ..." if len(labels) > 30 else "")
     shown = ", ".join(map(repr, outside[:5]))
     return [f"{name}: the label(s) {shown} are outside the set. Allowed: {allowed}."]
+
+
+def _separator(path: Path) -> str:
+    """What separates the fields: spreadsheets of half the world write semicolons. The most frequent in the header."""
+    with path.open(encoding="utf-8-sig") as file:
+        header = file.readline()
+    return max(",;\t", key=header.count)
