@@ -60,7 +60,8 @@ class Reader:
         except (pd.errors.ParserError, pd.errors.ParserWarning, pd.errors.EmptyDataError, UnicodeDecodeError) as error:
             self.problems.append(
                 f"file {path} is no readable csv file: {str(error).strip().rstrip('.')}. "
-                "Save it as UTF-8 text with as many fields in a row as in the header, between commas, semicolons or tabs."
+                "Save it as UTF-8 text with as many fields in a row as in the header, separated by commas, semicolons "
+                "or tabs."
             )
             return None
         missing = [c for c in columns if c not in frame.columns]
