@@ -179,6 +179,27 @@ def test_unequal_steps_and_a_lost_stem_are_named(task: TaskResults):
     assert "pretrained first layer" in found
 
 
+def test_the_two_halves_of_a_chain_are_judged_by_what_they_do(task: TaskResults):
+    """Ops of a field's name or value, or of the other half, are not what is looked for."""
+    a = task.trials[0]
+    resize = a.spec["preprocess"][-1]
+    both, gray = {"name": "both", "version": 1}, {"name": "grayscale", "version": 1, "channels": 1}
+    odd = {"name": "odd", "version": 1, "inner": {"name": "both", "channels": 1}}
+
+    def split(train: list, test: list, size: int = 64):
+        chain = {"name": "chain", "version": 1, "train": [*train, resize], "test": [*test, {**resize, "size_px": size}]}
+        return replace(a, spec={**a.spec, "preprocess": chain})
+
+    (found,) = confounds.confounds("preprocess", [(a, split([both], []))])
+    assert "unequal steps" in found
+    (found,) = confounds.confounds("preprocess", [(a, split([gray], [gray]))])
+    assert "pretrained first layer" in found
+    assert confounds.confounds("preprocess", [(a, split([odd], [odd]))]) == ()
+    assert confounds.differences(a.spec, split([], []).spec) == {}
+    larger = split([], [], size=640)  # another size than the recipe's 64 is a choice, though it begins alike
+    assert set(confounds.differences(a.spec, larger.spec)) == {"preprocess"}
+
+
 def test_cells_of_one_block_differ_by_seed_alone():
     members, values = balanced({"f": 2, "g": 3}, 2)
     units = matched(members, ["f"], {("f1",): 1.0, ("f0",): -1.0})

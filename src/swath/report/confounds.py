@@ -8,6 +8,8 @@ from swath.report.results import TrialResult
 
 _NEVER = ("seed", "fold", "schema")
 _TITLES = {"stages": "versions of swath's code", "threads": "CPU threads", "data": "images"}
+Op = Mapping[str, Any]
+"""An op of a stored chain: its name, version and fields."""
 _ROOTS = ("preprocess", "backbone", "loss", "task")
 
 
@@ -51,9 +53,18 @@ def _parts(spec: Mapping[str, Any]) -> dict[str, str]:
     return {name: json.dumps(value, sort_keys=True) for name, value in parts.items()}
 
 
-def _without_size(chain: Any, image_size: Any) -> str:
-    """The chain as text; the size of its resize follows the recipe's image size and is no choice of its own."""
-    return json.dumps(chain, sort_keys=True).replace(f'"size_px": {image_size}', '"size_px": 0')
+def _without_size(chain: Any, image_size: Any) -> list[list[dict[str, Any]]]:
+    """Both halves of the chain; the size of its resize follows the recipe's image size and is no choice of its own."""
+    halves = [[dict(op) for op in _ops(chain, half)] for half in ("train", "test")]
+    for ops in halves:
+        if ops and ops[-1].get("name") == "resize" and ops[-1].get("size_px") == image_size:
+            ops[-1]["size_px"] = 0
+    return halves
+
+
+def _ops(chain: Any, half: str) -> Sequence[Op]:
+    """The ops of the `train` or the `test` half of a stored chain, which is a list where both are one."""
+    return chain.get(half, ()) if isinstance(chain, Mapping) else chain or ()
 
 
 def _changed(a: Mapping[str, str], b: Mapping[str, str]) -> list[str]:
@@ -70,9 +81,11 @@ def _beside(factor: str, changed: list[str]) -> list[str]:
 
 
 def _images_per_epoch(spec: Mapping[str, Any]) -> int:
-    """Versions of each image in one epoch: two with `both` in the chain."""
-    return 2 if '"name": "both"' in json.dumps(spec.get("preprocess")) else 1
+    """Versions of each image in one epoch: two with `both` among the ops of the training images."""
+    return 2 if any(op.get("name") == "both" for op in _ops(spec.get("preprocess"), "train")) else 1
 
 
 def _channels(spec: Mapping[str, Any]) -> int:
-    return 1 if '"channels": 1' in json.dumps(spec.get("preprocess")) else 3
+    """Channels that the model is fed: those of the last grayscale, as in `chains.channels`."""
+    grays = [op.get("channels", 3) for op in _ops(spec.get("preprocess"), "test") if op.get("name") == "grayscale"]
+    return grays[-1] if grays else 3
