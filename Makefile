@@ -29,6 +29,7 @@ bench: setup
 	$(BIN)/python bench/report_speed.py
 	$(BIN)/python bench/cache_build.py
 	$(BIN)/python bench/trial_overhead.py
+	$(BIN)/python bench/warm_start.py
 
 simulate: setup
 	$(BIN)/python bench/honest_ensembles.py

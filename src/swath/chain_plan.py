@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from swath import contents
-from swath.chains import Chain, Ops, Preprocess, for_test, for_train, label
+from swath.chains import Chain, Ops, Preprocess, for_test, for_train, label, unsized
 from swath.description import digest
 from swath.errors import InputError
 from swath.ops import Both, Hires, Op
@@ -150,7 +150,7 @@ def chain_problems_on(task: TaskPlan, preprocess: Preprocess) -> Iterator[str]:
 
 
 def _hires_problems(task: TaskPlan, preprocess: Preprocess, op: Op, part: str) -> Iterator[str]:
-    name, where = type(op).__name__, f"preprocess={label(preprocess)}"
+    name, where = type(op).__name__, f"preprocess={label(unsized(preprocess))}"
     if not any(task.hires_paths):
         yield (
             f"{where}: {name}() reads high-resolution versions, and task {task.record.label} has none (no hires_path). "

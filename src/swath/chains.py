@@ -70,6 +70,17 @@ def _finished(ops: Sequence[Op], size_px: int) -> Ops:
     return (*body, replace(resize, size_px=resize.size_px or size_px))
 
 
+def unsized(preprocess: Preprocess) -> Preprocess:
+    """The chain without the size of its resize, as people write it: for messages about a finished one."""
+    if isinstance(preprocess, Chain):
+        return Chain(_unsized(preprocess.train), _unsized(preprocess.test))
+    return _unsized(preprocess)
+
+
+def _unsized(ops: Ops) -> Ops:
+    return tuple(replace(op, size_px=0) if isinstance(op, Resize) else op for op in ops)
+
+
 def sizes_px(preprocess: Preprocess, image_size: int) -> set[int]:
     """Sides of the results in pixels, for a recipe's `image_size`; the two halves of a chain may differ, by mistake."""
     lasts = [half[-1] if half else None for half in (for_train(preprocess), for_test(preprocess))]

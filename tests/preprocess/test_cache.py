@@ -147,6 +147,8 @@ def test_a_chain_must_end_in_a_resize_of_known_size(make_plan: Planner) -> None:
             _ = replace(make_plan(), chain=chain).image_shape
     assert make_plan(Grayscale()).image_shape == (12, 12, 1)
     assert make_plan(Sharpen()).describe() == "sharpen, train, 50 images at 12 px"
+    other = replace(make_plan(), chain=(Resize(12, "lanczos", "pad"),))
+    assert other.describe() == "raw, train, 50 images at 12 px (lanczos, pad)"
 
 
 def test_bad_images_are_zero_and_named_and_the_others_are_there(

@@ -98,9 +98,17 @@ class EntryPlan:
         return steps_of(self.chain, self.weights)
 
     def describe(self) -> str:
-        """`sharpen, train, 1,470 images at 64 px`."""
+        """`sharpen, train, 1,470 images at 64 px`; with `(lanczos, pad)` where the resize is not the default one."""
         size = self.image_shape[0]
-        return f"{chains.ops_label(self.chain[:-1])}, {self.part}, {len(self.ids):,} images at {size} px"
+        return f"{chains.ops_label(self.chain[:-1])}, {self.part}, {len(self.ids):,} images at {size} px{self._how()}"
+
+    def _how(self) -> str:
+        """What of the resize is not as by default."""
+        resize, usual = self.chain[-1], Resize()
+        assert isinstance(resize, Resize)
+        pairs = ((resize.interpolation, usual.interpolation), (resize.aspect, usual.aspect))
+        own = [value for value, default in pairs if value != default]
+        return f" ({', '.join(own)})" if own else ""
 
 
 def _shard(number: int) -> str:
