@@ -55,7 +55,8 @@ def _note(best: Ensemble) -> str:
     return (
         f"The validation images are in {len(best.part_sizes)} parts. Each part is predicted by the ensemble, or the "
         "single run, that was chosen on the other parts; these predictions together are scored once. Intervals cover "
-        "the choice of images; the points are paired. The members column, and what `swath predict` uses, is the same "
+        "the choice of images, not the luck in which runs the rule takes in the end; the points are paired. The "
+        "members column, and what `swath predict` uses, is the same "
         f"rule on all validation images, where `{BEST}` scores {score_text(best.naive)}: too good. For `{BEST}` the "
         f"number of members is chosen, too: {sizes}. `best-per-...` takes the best run of each level of a factor; "
         f"`greedy` is {choice('greedy')}; `weighted` has {choice('weighted')}; `{RANKS}` averages ranks of the "
