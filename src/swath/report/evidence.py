@@ -115,13 +115,13 @@ def gather(
             drawn_few[:, [at]] = rare.replicated(metric, kind, targets, [p], draws, few)
     label_variance = np.full((len(weights), targets.shape[1]), np.nan)
     label_variance[:, common] = influence.variance(by_label)
+    drawn, drawn_rare, dropped = None, None, np.empty(0)
     if draws is None:
-        scored = np.isfinite(labels).sum(axis=1, keepdims=True)
-        derivative /= np.maximum(scored, 1)
-        return FoldEvidence(np.asarray(trials), labels, derivative, plain, None, None, few, np.empty(0), label_variance)
-    dropped = np.isnan(drawn_few[:, 0]).mean(axis=0)
-    drawn_few = labels[:, few] + larger[few] * (drawn_few - labels[:, few])
-    drawn, drawn_rare = _drawn(labels[:, common], derivative, drawn_few, draws)
+        derivative /= np.maximum(np.isfinite(labels).sum(axis=1, keepdims=True), 1)
+    else:
+        dropped = np.isnan(drawn_few[:, 0]).mean(axis=0)
+        drawn_few = labels[:, few] + larger[few] * (drawn_few - labels[:, few])
+        drawn, drawn_rare = _drawn(labels[:, common], derivative, drawn_few, draws)
     return FoldEvidence(np.asarray(trials), labels, derivative, plain, drawn, drawn_rare, few, dropped, label_variance)
 
 
