@@ -7,6 +7,7 @@ from functools import cached_property
 
 import numpy as np
 from numpy.typing import NDArray
+from threadpoolctl import threadpool_limits
 
 from swath import metrics
 from swath.report.cells import rank_key
@@ -147,9 +148,11 @@ def residual_products(
     """
     count = len(probabilities)
     total = np.zeros((count, count))
-    for start in range(0, len(rows), _CHUNK):
-        stop = start + _CHUNK
-        residuals = probabilities[:, rows[start:stop]].astype(np.float32, copy=False) - targets[start:stop]
-        flat = residuals.reshape(count, -1)
-        total += flat @ flat.T
+    # Products this small gain nothing from threads, which wait for each other where the cores are busy.
+    with threadpool_limits(1, "blas"):
+        for start in range(0, len(rows), _CHUNK):
+            stop = start + _CHUNK
+            residuals = probabilities[:, rows[start:stop]].astype(np.float32, copy=False) - targets[start:stop]
+            flat = residuals.reshape(count, -1)
+            total += flat @ flat.T
     return total
