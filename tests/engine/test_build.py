@@ -5,9 +5,11 @@ import os
 import signal
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import ClassVar
 
@@ -25,9 +27,9 @@ from swath.paths import Storage
 from swath.preprocess import cache as caches
 from swath.preprocess import steps as steps_module
 from swath.preprocess.apply import apply, read_image
-from swath.preprocess.cache import EntryPlan, open_entry
+from swath.preprocess.cache import EntryPlan, ShardWork, open_entry
 from swath.preprocess.sources import Weights
-from swath.preprocess.steps import PACK_IMAGES, from_png, read_results, to_png
+from swath.preprocess.steps import PACK_IMAGES, PackWork, from_png, read_results, to_png
 
 IMAGES = 20
 
@@ -260,6 +262,46 @@ def test_blocks_hold_every_shard_once_and_the_last_ones_are_small(shards: int, c
     assert sizes == sorted(sizes, reverse=True)
     assert len(sizes) <= at_most
     assert (sizes[-1], max(sizes) <= 16) == (1, True)
+
+
+@pytest.mark.ray
+@pytest.mark.parametrize("kind", ["shards", "results of a model"])
+def test_a_worker_of_ray_that_is_killed_costs_its_piece_and_the_build_goes_on(
+    ray_engine: InlineEngine, make_plan: Planner, tmp_path: Path, kind: str
+) -> None:
+    plan = replace(make_plan(SuperRes(4, "compact"), rows=range(40)), chain=(SuperRes(4, "compact"), Resize(768)))
+    readable = tuple((path, image) for path, image in zip(plan.paths, plan.digests, strict=True) if "/7." not in path)
+    shards = ShardWork(replace(plan, chain=(Sharpen(), Resize(768))))
+    real, pieces = (shards, 3) if kind == "shards" else (PackWork(plan.steps()[0], readable, None), 2)
+    marks = tmp_path / "marks"
+    marks.mkdir()
+
+    class Slow:  # local, so that it travels by value
+        key, needs_model = real.key, real.needs_model
+
+        def build(self, cache: Storage, number: int, models: object) -> int:
+            (marks / f"{number}-{os.getpid()}").touch()
+            time.sleep(1)
+            cubic = partial(cv2.resize, dsize=None, fx=4, fy=4, interpolation=cv2.INTER_CUBIC)
+            return real.build(cache, number, lambda op, file: lambda images: [cubic(image) for image in images])
+
+    def kill_the_first() -> None:
+        while not (found := sorted(marks.iterdir())):
+            time.sleep(0.02)
+        os.kill(int(found[0].name.partition("-")[2]), signal.SIGKILL)
+
+    on_ray, inline, counts = Storage(str(tmp_path / "ray")), Storage(str(tmp_path / "inline")), []
+    killer = threading.Thread(target=kill_the_first)
+    killer.start()
+    ray_engine.build(on_ray, Slow(), range(pieces), counts.append)
+    killer.join()
+    InlineEngine().build(inline, Slow(), range(pieces), lambda images: None)
+    assert sum(counts) == (40 if kind == "shards" else 39)
+    here = {mark.name for mark in marks.iterdir() if not mark.name.endswith(f"-{os.getpid()}")}
+    assert len(here) > len({name.partition("-")[0] for name in here}) == pieces, "a piece was begun twice"
+    assert len(on_ray.names(real.key)) == 2 * pieces
+    for name in inline.names(real.key):
+        assert on_ray.read(f"{real.key}/{name}") == inline.read(f"{real.key}/{name}")
 
 
 @pytest.mark.ray

@@ -4,6 +4,7 @@ import contextlib
 import io
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -296,3 +297,31 @@ def test_a_killed_worker_costs_at_most_its_epoch(
         again = make_plan(sweep, Places.of(str(tmp_path)))
         assert not again.lacking()
         assert len(again.lacking(retry_failed=True)) == 1
+
+
+@pytest.mark.parametrize("where", ["mapped in place", "copied to the node", "the copy itself"])
+def test_a_flipped_byte_in_the_cache_never_reaches_a_trial(make_sweep: SweepMaker, tmp_path: Path, where: str) -> None:
+    def with_seeds(store: str, *seeds: int) -> Plan:
+        local = "" if where == "mapped in place" else str(tmp_path / f"{store}-node")
+        plan = make_plan(make_sweep(preprocess=(), seeds=seeds), Places.of(str(tmp_path / store), local))
+        run(plan, InlineEngine(), lambda line: None)
+        return plan
+
+    first = with_seeds("harmed", 0)
+    folder = tmp_path / ("harmed-node" if where == "the copy itself" else "harmed/cache")
+    if where == "copied to the node":
+        shutil.rmtree(tmp_path / "harmed-node")
+    sound = {}
+    for entry in first.entries():
+        shard = folder / entry.key / "shard-00000.npy"
+        sound[shard] = shard.read_bytes()
+        harmed = bytearray(sound[shard])
+        harmed[-100] ^= 0x80
+        shard.write_bytes(bytes(harmed))
+    again, never_harmed = with_seeds("harmed", 0, 1), with_seeds("sound", 0, 1)
+    for ours, theirs in zip(again.trials, never_harmed.trials, strict=True):
+        for part in ("val/3", "test"):
+            np.testing.assert_array_equal(
+                again.handle(ours).logits(part)[1], never_harmed.handle(theirs).logits(part)[1]
+            )
+    assert all(shard.read_bytes() == data for shard, data in sound.items())

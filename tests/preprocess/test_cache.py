@@ -4,6 +4,7 @@ import os
 import re
 import subprocess
 import sys
+import time
 import zlib
 from collections.abc import Callable
 from dataclasses import replace
@@ -320,6 +321,10 @@ def test_a_sound_shard_is_read_once_and_then_known_by_its_size_and_times(
     os.utime(tmp_path / plan.key / "shard-00002.npy")
     open_entry(cache, plan.key, None)
     assert read[4:] == ["shard-00002.npy"]
+    later = time.time() + objects.RECHECK_S
+    monkeypatch.setattr(objects.time, "time", lambda: later)
+    open_entry(cache, plan.key, None)
+    assert len(read) == 9, "all of them again after a day"
 
 
 def test_a_full_disk_is_said_and_leaves_nothing_that_counts(folder: Path, make_plan: Planner, tmp_path: Path) -> None:

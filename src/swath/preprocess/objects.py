@@ -4,6 +4,7 @@ import contextlib
 import errno
 import json
 import os
+import time
 import zlib
 from collections.abc import Iterable
 from concurrent.futures import ThreadPoolExecutor
@@ -18,6 +19,8 @@ READERS = 16
 """Objects read at once: object stores are slow to answer."""
 _CHUNK_BYTES = 2**22
 _STATES = "verified.json"
+RECHECK_S = 86_400.0
+"""How long an unchanged file is taken to be sound without reading it: disks lose bits without changing times."""
 
 
 @dataclass(frozen=True)
@@ -65,7 +68,8 @@ def read_all(cache: Storage, keys: Iterable[str]) -> list[bytes | None]:
 def damaged(folder: Path, objects: Iterable[Written]) -> list[Written]:
     """The objects in a local folder that are not what was written.
 
-    A sound one is remembered in the folder by its size and times of change, and read again only when those differ.
+    A sound one is remembered in the folder by its size and times of change, and read again when those differ or a day
+    has passed.
     """
     objects = list(objects)
     known = _states(folder)
@@ -86,12 +90,12 @@ def _states(folder: Path) -> dict[str, Any]:
 
 
 def _sound_state(path: Path, wanted: Written, known: list[int] | None) -> list[int] | None:
-    """Size and times of a sound file, None for one that is missing or damaged."""
+    """Size and times of a sound file and when it was read; None for one that is missing or damaged."""
     try:
-        stat = path.stat()
-        state = [stat.st_size, stat.st_mtime_ns, stat.st_ctime_ns]
-        if state == known:
-            return state
+        stat, now = path.stat(), int(time.time())
+        state = [stat.st_size, stat.st_mtime_ns, stat.st_ctime_ns, now]
+        if known and known[:3] == state[:3] and 0 <= now - known[-1] < RECHECK_S:
+            return known
         sound = stat.st_size == wanted.size and _crc32(path) == wanted.crc32
     except OSError:
         return None
