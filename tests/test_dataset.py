@@ -11,7 +11,8 @@ from swath.contents import file_digest
 from swath.dataset import Batch, Part, ahead, in_order, shuffled
 from swath.ops import Resize
 from swath.paths import Storage
-from swath.preprocess.cache import CachedImages, EntryPlan, build_shard, finish, open_entry
+from swath.preprocess.cache import EntryPlan, build_shard, finish
+from swath.preprocess.reading import CachedImages, open_entry
 
 ENTRY = 60
 

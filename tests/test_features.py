@@ -26,6 +26,7 @@ from swath.places import Places
 from swath.plan import Plan, make_plan
 from swath.preprocess import cache as caches
 from swath.preprocess.features import missing_shards
+from swath.preprocess.reading import open_entry
 
 RECIPE = Recipe(epochs=4, batch_size=8, optimizer="adamw", lr=3e-3, image_size=32, freeze="backbone")
 Make = Callable[..., Sweep]
@@ -97,7 +98,7 @@ def test_a_damaged_build_goes_on_with_the_shards_that_are_missing(make_sweep: Ma
     sweep = make_sweep(recipe=RECIPE, preprocess=(), backbone=Backbone("test_vit", pretrained=False))
     plan = carried_out(sweep, tmp_path, InlineEngine())
     cache, entry = plan.places.cache, plan.features()[0]
-    before = caches.open_entry(cache, entry.key, None).take(np.arange(48))
+    before = open_entry(cache, entry.key, None).take(np.arange(48))
     assert (before.dtype, before.shape) == (np.float32, (48, 64))
     manifest = json.loads(cache.read(f"{entry.key}/manifest.json"))
     assert (len(manifest["ids"]), manifest["image_shape"], manifest["bad"]) == (48, [64], {})
@@ -107,7 +108,7 @@ def test_a_damaged_build_goes_on_with_the_shards_that_are_missing(make_sweep: Ma
     assert [f.key for f in again.features_to_build()] == [entry.key]
     assert [s.number for s in missing_shards(cache, entry)] == [0]
     carried_out(again.sweep, tmp_path, InlineEngine())
-    np.testing.assert_array_equal(caches.open_entry(cache, entry.key, None).take(np.arange(48)), before)
+    np.testing.assert_array_equal(open_entry(cache, entry.key, None).take(np.arange(48)), before)
 
 
 def keys(sweep: Sweep, storage: Path) -> set[str]:

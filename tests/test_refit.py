@@ -21,7 +21,7 @@ from swath.paths import Storage
 from swath.places import Places
 from swath.plan import Plan, make_plan
 from swath.predictions import Trial, read_refits
-from swath.preprocess.cache import open_entry
+from swath.preprocess.reading import open_entry
 from swath.refit import list_refits, plan_refit
 from swath.report.collect import read_results
 from swath.report.submission import predict

@@ -19,7 +19,8 @@ from swath.dataset import Part
 from swath.mix import CutMix
 from swath.ops import Resize
 from swath.paths import Storage
-from swath.preprocess.cache import EntryPlan, build_shard, finish, open_entry
+from swath.preprocess.cache import EntryPlan, build_shard, finish
+from swath.preprocess.reading import open_entry
 from swath.recipe import Backbone, Recipe
 from swath.team import Team
 from swath.train import Objective, Trainer

@@ -19,7 +19,8 @@ from swath.criteria import Criterion, criterion, smoothed
 from swath.dataset import Part, in_order, shuffled
 from swath.ops import Resize
 from swath.paths import Storage
-from swath.preprocess.cache import EntryPlan, build_shard, finish, open_entry
+from swath.preprocess.cache import EntryPlan, build_shard, finish
+from swath.preprocess.reading import open_entry
 from swath.recipe import Backbone, Recipe
 from swath.train import DivergedError, EpochResult, Objective, Trainer
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from swath.preprocess.cache import Images
+from swath.preprocess.reading import Images
 
 Batch = tuple[NDArray[np.uint8], NDArray[np.float32]]
 Change = Callable[[NDArray[np.uint8], NDArray[np.int64]], NDArray[np.uint8]]

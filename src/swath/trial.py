@@ -24,7 +24,7 @@ from swath.dataset import Part
 from swath.errors import DamagedError, InputError
 from swath.paths import ReadOnly, Storage
 from swath.predictions import Trial, outcome_of
-from swath.preprocess.cache import JoinedImages, open_entry
+from swath.preprocess.reading import JoinedImages, open_entry
 from swath.recipe import Backbone
 from swath.spec import TrialSpec
 from swath.splits import stratified_half

@@ -27,7 +27,8 @@ from swath.paths import Storage
 from swath.preprocess import cache as caches
 from swath.preprocess import steps as steps_module
 from swath.preprocess.apply import apply, read_image
-from swath.preprocess.cache import EntryPlan, ShardWork, open_entry
+from swath.preprocess.cache import EntryPlan, ShardWork
+from swath.preprocess.reading import open_entry
 from swath.preprocess.sources import Weights
 from swath.preprocess.steps import PACK_IMAGES, PackWork, from_png, read_results, to_png
 

@@ -23,7 +23,7 @@ from swath.paths import Storage
 from swath.places import Places
 from swath.plan import Plan, make_plan
 from swath.preprocess.apply import read_image
-from swath.preprocess.cache import open_entry
+from swath.preprocess.reading import open_entry
 from swath.preprocess.sources import Model
 
 pytest.importorskip("ultralytics")

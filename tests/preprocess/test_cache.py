@@ -22,16 +22,8 @@ from swath.paths import Storage
 from swath.preprocess import cache as cache_module
 from swath.preprocess import objects
 from swath.preprocess.apply import apply, read_image
-from swath.preprocess.cache import (
-    EntryPlan,
-    bad_images,
-    build_shard,
-    drop_damaged,
-    finish,
-    is_built,
-    missing_shards,
-    open_entry,
-)
+from swath.preprocess.cache import EntryPlan, bad_images, build_shard, finish, is_built, missing_shards
+from swath.preprocess.reading import drop_damaged, open_entry
 
 IMAGES = 50  # four shards: shards of 16, the least, and a short one
 Planner = Callable[..., EntryPlan]

@@ -20,6 +20,7 @@ from swath.planned import PlannedTrial
 from swath.predictions import Trial
 from swath.preprocess import cache as caches
 from swath.preprocess.contact import contact_sheet
+from swath.preprocess.reading import drop_damaged
 from swath.task_plan import TaskPlan, bad_image_note
 
 TRIES_ALLOWED = 3
@@ -77,9 +78,9 @@ def _build_caches(plan: Plan, engine: Engine, say: Callable[[str], None], retry_
     """Build what is missing, then leave out the images that turned out not to decode."""
     cache = plan.places.cache
     for features in plan.features():
-        caches.drop_damaged(cache, features.key)
+        drop_damaged(cache, features.key)
     for entry in plan.entries_needed(retry_failed):
-        damaged = caches.drop_damaged(cache, entry.key)
+        damaged = drop_damaged(cache, entry.key)
         if damaged:
             say(f"cache {entry.describe()}: {', '.join(damaged)} damaged; built again")
         if not caches.is_built(cache, entry.key):

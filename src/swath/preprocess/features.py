@@ -23,6 +23,7 @@ from swath.paths import Storage
 from swath.preprocess import cache as caches
 from swath.preprocess.cache import EntryPlan
 from swath.preprocess.objects import put, read_all
+from swath.preprocess.reading import open_entry
 from swath.recipe import Backbone
 
 SCHEMA = 1
@@ -178,7 +179,7 @@ def build_shard(cache: Storage, local: Path | None, shard: FeatureShard, extract
         Number of images.
     """
     rows = np.arange(shard.first, shard.first + shard.count)
-    features = extract(shard, caches.open_entry(cache, shard.images, local).take(rows))
+    features = extract(shard, open_entry(cache, shard.images, local).take(rows))
     buffer = io.BytesIO()
     np.save(buffer, features)
     data = buffer.getvalue()
