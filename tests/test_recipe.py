@@ -12,6 +12,8 @@ from swath.recipe import Backbone, Recipe
         (Backbone("resnet50"), "resnet50"),
         (Backbone("resnet50.a1_in1k"), "resnet50.a1_in1k"),
         (Backbone("resnet50", pretrained=False), "resnet50(scratch)"),
+        (Backbone("resnet50", weights="/models/resnet50.safetensors", stem="reinit"), "resnet50(stem=reinit)"),
+        (Backbone("resnet50", weights="/models/resnet50d.pth"), "resnet50(weights=resnet50d.pth)"),
         (Backbone("resnet50", weights="/a/b/best.pth"), "resnet50(weights=best.pth)"),
         (Backbone("resnet50", weights="C:\\a\\best.pth", stem="reinit"), "resnet50(weights=best.pth,stem=reinit)"),
         (Backbone("resnet50", pretrained=False, stem="reinit"), "resnet50(scratch,stem=reinit)"),

@@ -177,11 +177,14 @@ class Backbone(Description):
     drop_path_rate: float | None = None
 
     def canonical(self) -> str:
-        """`resnet50`, `resnet50(scratch)`, `resnet50(weights=FILE,stem=reinit)`: unique within a sweep."""
+        """`resnet50`, `resnet50(scratch)`, `resnet50(weights=FILE,stem=reinit)`: unique within a sweep.
+
+        A weight file with the model's own name says nothing new and is left out.
+        """
         notes = []
         if not self.pretrained:
             notes.append("scratch")
-        elif self.weights:
+        elif self.weights and _last(self.weights).rpartition(".")[0] != self.model:
             notes.append(f"weights={_last(self.weights)}")
         choices = ((n, getattr(self, n)) for n in ("stem", "pool", "head", "drop_rate", "drop_path_rate"))
         notes += [f"{name}={value}" for name, value in choices if value not in ("adapt", "default", "linear", None)]
