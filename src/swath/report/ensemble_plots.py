@@ -1,5 +1,7 @@
 """Pictures of ensembles: gain over members, reliability."""
 
+import itertools
+
 import numpy as np
 
 from swath.metrics import METRIC_TITLES
@@ -21,8 +23,9 @@ def ensembles(analysis: Analysis) -> Drawn | None:
     axes.fill_between(sizes, [e.low for e in ranked], [e.high for e in ranked], color=PALETTE[0], alpha=0.12)
     axes.plot(sizes, [e.naive for e in ranked], ":", color=GREY, label="the same on the images that chose them")
     others = [e for e in shown if e not in ranked]
-    for e, colour in zip(others, np.resize(PALETTE[1:], len(others)), strict=True):
-        axes.plot(e.size, e.score, "D", color=colour, markersize=7, label=e.name)
+    looks = itertools.product("Ds^v", PALETTE[1:])  # another shape where the colours begin again
+    for e, (shape, colour) in zip(others, itertools.cycle(looks), strict=False):
+        axes.plot(e.size, e.score, shape, color=colour, markersize=7, label=e.name)
     single = next(e.score for e in ranked if e.name == SINGLE)
     axes.axhline(single, color=GREY, linestyle="--", linewidth=1)
     axes.set_xlabel("members")
