@@ -200,6 +200,15 @@ def test_the_two_halves_of_a_chain_are_judged_by_what_they_do(task: TaskResults)
     assert set(confounds.differences(a.spec, larger.spec)) == {"preprocess"}
 
 
+def test_the_models_and_images_of_a_chain_belong_to_it(task: TaskResults):
+    a, b = task.trials[0], task.trials[1]
+    superres = {"name": "superres", "version": 1}
+    chain = {"preprocess": [superres, *a.spec["preprocess"]], "op_weights": ["0" * 64], "hires": "ff"}
+    assert confounds.confounds("preprocess", [(a, replace(a, spec={**a.spec, **chain}))]) == ()
+    found = confounds.confounds("loss", [(a, replace(b, spec={**b.spec, "op_weights": ["1" * 64]}))])
+    assert found == ("its trials differ in preprocess as well",)
+
+
 def test_cells_of_one_block_differ_by_seed_alone():
     members, values = balanced({"f": 2, "g": 3}, 2)
     units = matched(members, ["f"], {("f1",): 1.0, ("f0",): -1.0})

@@ -8,6 +8,7 @@ from swath.report.results import TrialResult
 
 _NEVER = ("seed", "fold", "schema")
 _TITLES = {"stages": "versions of swath's code", "threads": "CPU threads", "data": "images"}
+_OF_CHAIN = ("op_weights", "hires")  # what the chain's models and high-resolution images are follows from the chain
 Op = Mapping[str, Any]
 """An op of a stored chain: its name, version and fields."""
 _ROOTS = ("preprocess", "backbone", "loss", "task")
@@ -43,12 +44,15 @@ def _parts(spec: Mapping[str, Any]) -> dict[str, str]:
     """What a trial is, in the parts that a factor may change, as text that can be compared."""
     recipe = spec.get("recipe", {})
     parts: dict[str, Any] = {
-        "preprocess": _without_size(spec.get("preprocess"), recipe.get("image_size")),
+        "preprocess": [
+            _without_size(spec.get("preprocess"), recipe.get("image_size")),
+            *(spec[name] for name in _OF_CHAIN if spec.get(name)),
+        ],
         "backbone": [spec.get("backbone"), spec.get("weights")],
         "loss": [spec.get("loss"), spec.get("link")],
         **{f"recipe.{name}": value for name, value in recipe.items()},
     }
-    known = {"recipe", "preprocess", "backbone", "weights", "loss", "link", *_NEVER}
+    known = {"recipe", "preprocess", *_OF_CHAIN, "backbone", "weights", "loss", "link", *_NEVER}
     parts.update({name: value for name, value in spec.items() if name not in known})
     return {name: json.dumps(value, sort_keys=True) for name, value in parts.items()}
 
