@@ -161,10 +161,10 @@ def ray_page(state: ClusterState | None) -> str | None:
 
 
 def machine() -> dict[str, str]:
-    """Processors and memory of this machine."""
+    """Processors, over a tenth of a second, and memory of this machine."""
     memory = psutil.virtual_memory()
     return {
-        "processors busy here": f"{psutil.cpu_percent():.0f} % of {psutil.cpu_count()}",
+        "processors busy here": f"{psutil.cpu_percent(interval=0.1):.0f} % of {psutil.cpu_count()}",
         "memory used here": f"{memory.used / 2**30:.1f} of {memory.total / 2**30:.1f} GiB",
     }
 
