@@ -156,8 +156,9 @@ def cluster_texts(state: ClusterState | None) -> dict[str, str]:
 
 def ray_page(state: ClusterState | None) -> str | None:
     """Address of Ray's own dashboard, where there is one; nothing but an address of the web."""
-    known = state is not None and not state.silent_s and state.dashboard.startswith(("http://", "https://"))
-    return state.dashboard if state and known else None
+    if state is None or state.silent_s or not state.dashboard.startswith(("http://", "https://")):
+        return None
+    return state.dashboard
 
 
 def machine() -> dict[str, str]:
