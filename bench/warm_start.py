@@ -24,7 +24,7 @@ from swath.engine.cluster import SETTINGS
 
 SWEEPS = 3
 CPUS = 2
-STAGES = ("imported", "connected", "planned", "handed to Tune", "trial begins", "first epoch begins", "ended")
+STAGES = ("imported", "planned", "connected", "handed to Tune", "trial begins", "first epoch begins", "ended")
 
 
 def sweep_once(root: Path, images: int, seed: int, started: float) -> None:
@@ -57,10 +57,10 @@ def sweep_once(root: Path, images: int, seed: int, started: float) -> None:
             at["handed to Tune"] = time.time()
             super().train(jobs, listener)
 
+    plan = make_plan(sweep, Places.of(str(root / "store")))
+    at["planned"] = time.time()
     with Told(Resources()) as engine:
         at["connected"] = time.time()
-        plan = make_plan(sweep, Places.of(str(root / "store")))
-        at["planned"] = time.time()
         run(plan, engine, lambda line: None)
         at["ended"] = time.time()
     folders = [root / "store" / "trials" / t.spec.fingerprint for t in plan.trials]
@@ -117,7 +117,7 @@ def main() -> None:
                 words = ("--root", str(root), "--images", str(options.images), "--seed", str(seed))
                 at = in_own_process(address, *words)
                 print(f"sweep {seed + 1}: " + ", ".join(f"{stage} {at[stage]:.2f} s" for stage in STAGES), flush=True)
-                own, left = at["handed to Tune"] - at["planned"], at["first epoch begins"] - at["handed to Tune"]
+                own, left = at["handed to Tune"] - at["connected"], at["first epoch begins"] - at["handed to Tune"]
                 print(f"  from its call to Tune {own:.2f} s; Ray's actors, torch and timm {left:.2f} s", flush=True)
     finally:
         shutil.rmtree(root, ignore_errors=True)

@@ -125,7 +125,8 @@ def _files(source: Source) -> Any:
     from swath.task_plan import plan_task
 
     notes: list[str] = []
-    planned = plan_task(source.sweep.task, source.sweep, Places.of(absolute(source.storage, "--storage")).memory, notes)
+    places = Places.of(absolute(source.storage, "--storage"))
+    planned = plan_task(source.sweep.task, source.sweep, places.memory, notes, places.storage)
     for note in notes:
         _say(f"note: {note}")
     return planned, training_rows(source.sweep.task.images.rows, planned.record.rows, planned.folds)

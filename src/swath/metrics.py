@@ -9,7 +9,6 @@ from functools import cache
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.sparse import csr_matrix
 
 Floats = NDArray[np.float64]
 METRICS = ("map", "macro_f1")
@@ -112,6 +111,8 @@ def _areas(y: NDArray[np.uint8], s: Floats) -> tuple[float, float]:
 
 def _label_average_precision(y: NDArray[np.uint8], s: Floats, w: Floats) -> Floats:
     """[B] for weights [N, B]. Only thresholds that retrieve a positive gain recall, so only they are summed up to."""
+    from scipy.sparse import csr_matrix  # only reports need it, and it slows `import swath` down
+
     order = np.argsort(-s, kind="stable")
     ends = np.append(np.flatnonzero(np.diff(s[order])), len(s) - 1)
     positive = np.flatnonzero(y[order])

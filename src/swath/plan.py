@@ -224,7 +224,8 @@ def make_plan(sweep: Sweep, places: Places, threads: int = 1) -> Plan:
     """
     problems = grid_problems(sweep)
     raise_if_any(problems)
-    problems += places.storage.problems()
+    unreachable = places.storage.problems()
+    problems += unreachable
     points = {} if problems else _points(sweep, places)
     cells = [cell.sized() for cell in expand(sweep, points)]
     edges = [cell.sized() for cell in edge_cells(sweep)]
@@ -237,7 +238,7 @@ def make_plan(sweep: Sweep, places: Places, threads: int = 1) -> Plan:
     sound = (c.sweep.task for c in cells if isinstance(c.sweep.task, Task) and not c.sweep.task.problems())
     for task in dict.fromkeys(sound):
         try:
-            tasks[task] = plan_task(task, sweep, places.memory, notes)
+            tasks[task] = plan_task(task, sweep, places.memory, notes, None if unreachable else places.storage)
         except InputError as error:
             problems += error.problems
     problems += crop_problems(_crops(cells, tasks))

@@ -277,7 +277,7 @@ def write_folds(storage: Storage, data: str, split: str, folds: NDArray[np.int64
 
 
 def read_folds(storage: Storage, data: str, split: str) -> NDArray[np.int64]:
-    """A kept split, one fold number per row of the task's table."""
+    """A kept split, one fold number per row of the task's table; FileNotFoundError where there is none."""
     raw = storage.read(task_key(data, f"splits/{split}.parquet"))
     return pd.read_parquet(io.BytesIO(raw))["fold"].to_numpy(np.int64)
 

@@ -1,5 +1,6 @@
 """A task as a sweep will use it: rows read, files looked at, groups formed, images divided, the data fingerprint."""
 
+import contextlib
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -12,7 +13,8 @@ from swath import contents
 from swath.description import digest
 from swath.errors import InputError
 from swath.groups import joined
-from swath.predictions import TaskRecord
+from swath.paths import Storage
+from swath.predictions import TaskRecord, read_folds
 from swath.splits import Split, stratified_half
 from swath.sweep import Sweep
 from swath.task import Task
@@ -63,7 +65,7 @@ class TaskPlan:
         return replace(self, hires_digests=tuple(digests))
 
 
-def plan_task(task: Task, sweep: Sweep, memory: Path, notes: list[str]) -> TaskPlan:
+def plan_task(task: Task, sweep: Sweep, memory: Path, notes: list[str], storage: Storage | None = None) -> TaskPlan:
     """Read a task, look at its files, divide its images.
 
     Args:
@@ -71,6 +73,7 @@ def plan_task(task: Task, sweep: Sweep, memory: Path, notes: list[str]) -> TaskP
         sweep: Gives the split and the number of training images.
         memory: Folder that remembers content hashes.
         notes: Hears what the user should know.
+        storage: The store. Images that it has divided by this split stay as they are: its trials were trained so.
 
     Raises:
         InputError: Lists what is wrong with the data.
@@ -101,12 +104,6 @@ def plan_task(task: Task, sweep: Sweep, memory: Path, notes: list[str]) -> TaskP
     note = bad_image_note(record)
     if note:
         notes.append(note)
-    folds = np.full(len(rows), -1, np.int64)
-    train = np.flatnonzero(rows["split"] == "train")
-    group_index = rows["group"].to_numpy()[train]
-    if isinstance(sweep.split, Split) and not sweep.split.problems():
-        _check_divisible(task, group_index, max(2, sweep.split.folds))
-        folds[train] = sweep.split.validation_folds(_spread(images.rows[keep], targets)[train], group_index)
     strata = [images.rows["stratum"][keep].tolist()] if "stratum" in images.rows else []
     data = digest(
         [
@@ -117,8 +114,30 @@ def plan_task(task: Task, sweep: Sweep, memory: Path, notes: list[str]) -> TaskP
             *strata,
         ]
     )
+    folds = np.full(len(rows), -1, np.int64)
+    if isinstance(sweep.split, Split) and not sweep.split.problems():
+        kept = _kept_folds(storage, data, sweep.split, len(rows)) if storage else None
+        folds = _divided(task, sweep.split, rows, _spread(images.rows[keep], targets)) if kept is None else kept
     hires = images.rows["hires_path"][keep] if "hires_path" in images.rows else [""] * len(rows)
     return TaskPlan(task, record, data, paths, digests, folds, tuple(hires))
+
+
+def _kept_folds(storage: Storage, data: str, split: Split, rows: int) -> NDArray[np.int64] | None:
+    """The fold that validates on each row, as the store has it; None where it has no split that can be read."""
+    with contextlib.suppress(FileNotFoundError, ValueError, KeyError):  # ValueError: no whole parquet file
+        kept = read_folds(storage, data, split.canonical())
+        return kept if len(kept) == rows else None
+    return None
+
+
+def _divided(task: Task, split: Split, rows: pd.DataFrame, spread: NDArray[np.uint8]) -> NDArray[np.int64]:
+    """The fold that validates on each row, -1 for none."""
+    train = np.flatnonzero(rows["split"] == "train")
+    groups = rows["group"].to_numpy()[train]
+    _check_divisible(task, groups, max(2, split.folds))
+    folds = np.full(len(rows), -1, np.int64)
+    folds[train] = split.validation_folds(spread[train], groups)
+    return folds
 
 
 def _check_divisible(task: Task, groups: NDArray[np.int64], parts: int) -> None:

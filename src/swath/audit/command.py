@@ -34,7 +34,7 @@ def audit_sweep(
     Raises:
         InputError: Lists what is wrong with sweep or data.
     """
-    plans = _plans(sweep, memory, say)
+    plans = _plans(sweep, storage, memory, say)
     for plan in plans:
         subject = subject_of(plan, say)
         found, pictures = draw(audit(plan, subject, say), subject)
@@ -45,7 +45,7 @@ def audit_sweep(
         yield found, places[-1].root
 
 
-def _plans(sweep: Sweep, memory: Path, say: Callable[[str], None]) -> list[TaskPlan]:
+def _plans(sweep: Sweep, storage: Storage, memory: Path, say: Callable[[str], None]) -> list[TaskPlan]:
     raise_if_any([*grid_problems(sweep), *sweep.split.problems()])
     tasks = [task for task in dict.fromkeys(cell.sweep.task for cell in expand(sweep)) if isinstance(task, Task)]
     problems = [problem for task in tasks for problem in task.problems()]
@@ -55,7 +55,7 @@ def _plans(sweep: Sweep, memory: Path, say: Callable[[str], None]) -> list[TaskP
     plans, notes = [], []
     for task in tasks:
         try:
-            plans.append(plan_task(task, sweep, memory, notes))
+            plans.append(plan_task(task, sweep, memory, notes, storage))
         except InputError as error:
             problems += error.problems
     raise_if_any(problems)

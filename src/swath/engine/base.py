@@ -78,6 +78,10 @@ class Work(Protocol):
 class Engine(Protocol):
     """Builds what the cache lacks, probes weights, trains."""
 
+    def get_ready(self, trials: int) -> None:
+        """Begin, without waiting, what makes so many trials start sooner."""
+        ...
+
     def build(self, cache: Storage, work: Work, numbers: Sequence[int], built: Callable[[int], None]) -> None:
         """Build the given pieces; `built` hears the number of images of each.
 

@@ -1,11 +1,15 @@
 """A Ray cluster to work on: the one named by RAY_ADDRESS, or one started for this sweep and ended with it."""
 
+import contextlib
+import itertools
 import logging
 import os
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from types import TracebackType
+from typing import Any
 
+from swath.engine import alone
 from swath.engine.base import Listener, PerTrial, Probe, Work
 from swath.engine.trackers import NOBODY, Tracking
 from swath.errors import InputError
@@ -51,7 +55,9 @@ class RayEngine:
             dashboard = False if address == "local" else None
             found = ray.init(address, include_dashboard=dashboard, logging_level=logging.ERROR, log_to_driver=False)
             self.dashboard = _url(found.dashboard_url or "")
-        self._per_trial = self.fit([node["Resources"] for node in ray.nodes() if node["Alive"]])
+        nodes = {node["NodeID"]: node["Resources"] for node in ray.nodes() if node["Alive"]}
+        self._per_trial = self.fit(list(nodes.values()))
+        self._room = {name: _room(resources, self._wanted(self._per_trial.gpus)) for name, resources in nodes.items()}
         return self
 
     def __exit__(
@@ -66,8 +72,7 @@ class RayEngine:
         """What a trial takes of this cluster: a whole GPU each where there are any and none was asked for."""
         asked = self._resources
         gpus = asked.gpus if asked.gpus is not None else float(any(n.get("GPU", 0) >= 1 for n in nodes))
-        wanted = {"CPU": asked.cpus, "GPU": gpus}
-        room = sum(int(min(n.get(name, 0) / count for name, count in wanted.items() if count)) for n in nodes)
+        room = sum(_room(node, self._wanted(gpus)) for node in nodes)
         if room < asked.workers:
             found = "; ".join(f"{n.get('CPU', 0):g} CPUs and {n.get('GPU', 0):g} GPUs" for n in nodes)
             if asked.workers == 1:
@@ -99,18 +104,45 @@ class RayEngine:
 
         features.build(cache, local, shards, built, self.per_trial)
 
+    def _wanted(self, gpus: float) -> dict[str, float]:
+        return {"CPU": self._resources.cpus, "GPU": gpus}
+
+    def get_ready(self, trials: int) -> None:
+        if self._per_trial.workers == 1:  # several have processes of Ray Train
+            self._hosts(trials)
+
+    def _hosts(self, trials: int) -> list[Any]:
+        """Actors that start processes quickly, on as many nodes as these trials will take; where there can be any."""
+        from swath.engine import warm
+
+        hosts = []
+        for node, room in self._room.items() if warm.AVAILABLE else ():
+            if room and trials > 0:
+                hosts.append(warm.host_on(node))
+                trials -= room
+        return hosts
+
     def probe(self, probes: Sequence[Probe]) -> list[str]:
         import ray
+        from ray.exceptions import RayError
 
-        from swath.trial import probe_backbone
-
-        task = ray.remote(num_cpus=1, max_retries=1)(probe_backbone)
-        return [p for p in ray.get([task.remote(p.backbone, p.image_size) for p in probes]) if p]
+        hosts = self._hosts(len(probes))
+        if hosts:
+            asked = zip(itertools.cycle(hosts), probes, strict=False)
+            with contextlib.suppress(RayError):  # a lost process or host: whatever it was, tasks find out
+                return [p for p in ray.get([host.call.remote(alone.probe, p) for host, p in asked]) if p]
+        task = ray.remote(num_cpus=1, max_retries=1)(alone.probe)
+        return [p for p in ray.get([task.remote(p) for p in probes]) if p]
 
     def train(self, jobs: Sequence[Job], listener: Listener) -> None:
         from swath.engine import tune
 
         tune.train(jobs, listener, self._per_trial, self._tracking)
+
+
+def _room(node: Mapping[str, float], wanted: Mapping[str, float]) -> int:
+    """How many trials that want so much a node has room for."""
+    return int(min(node.get(name, 0) / count for name, count in wanted.items() if count))
 
 
 def _url(address: str) -> str:

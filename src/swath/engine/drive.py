@@ -57,6 +57,7 @@ def run(plan: Plan, engine: Engine, say: Callable[[str], None], retry_failed: bo
 def _prepare(plan: Plan, engine: Engine, say: Callable[[str], None], retry_failed: bool) -> None:
     """What trials need before they start: weights that can be had, caches, records."""
     lacking = plan.lacking(retry_failed)
+    engine.get_ready(len(lacking))
     probes = _probes(plan, lacking, retry_failed)
     raise_if_any(engine.probe(probes) if probes else ())
     _build_caches(plan, engine, say, retry_failed)

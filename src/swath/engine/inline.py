@@ -3,6 +3,7 @@
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
+from swath.engine import alone
 from swath.engine.base import Listener, Probe, Work
 from swath.engine.models import LoadedModels
 from swath.paths import Storage
@@ -17,6 +18,9 @@ class _Stopped(BaseException):
 
 class InlineEngine:
     """The engine without a cluster."""
+
+    def get_ready(self, trials: int) -> None:
+        """Nothing: the first trial imports what all need."""
 
     def build(self, cache: Storage, work: Work, numbers: Sequence[int], built: Callable[[int], None]) -> None:
         models = LoadedModels()
@@ -33,9 +37,7 @@ class InlineEngine:
             built(features.build_shard(cache, local, shard, extract))
 
     def probe(self, probes: Sequence[Probe]) -> list[str]:
-        from swath.trial import probe_backbone
-
-        return [problem for p in probes if (problem := probe_backbone(p.backbone, p.image_size))]
+        return [problem for p in probes if (problem := alone.probe(p))]
 
     def train(self, jobs: Sequence[Job], listener: Listener) -> None:
         from swath.trial import run_trial

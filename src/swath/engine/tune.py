@@ -7,7 +7,7 @@ import dataclasses
 import functools
 import os
 import tempfile
-from collections.abc import Generator, Sequence
+from collections.abc import Sequence
 from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
 from typing import Any
@@ -16,8 +16,9 @@ from ray import tune
 from ray.tune.experiment import Trial as TuneTrial
 from ray.tune.schedulers import FIFOScheduler, TrialScheduler
 
+from swath.engine import warm
+from swath.engine.alone import train_alone
 from swath.engine.base import CRASHES_ALLOWED, Listener, PerTrial
-from swath.engine.gpu_memory import wait_for_memory
 from swath.engine.trackers import Tracking, folder_name
 from swath.trial_job import Job, Report
 
@@ -61,27 +62,21 @@ def _run(config: dict[str, Any], jobs: dict[str, Job], per_trial: PerTrial, grou
     # A stopped trial may be slow to let go of its lease on an object store; by default Ray would give up on it after
     # two seconds and take the next trial of this actor with it.
     os.environ.setdefault("TUNE_FUNCTION_THREAD_TIMEOUT_S", "600")
-    from swath.trial import run_trial
-
-    # Trackers take `timesteps_total` for the step; Tune's own count starts at 1 again after a restart.
-    run_trial(
-        jobs[config["trial"]["fingerprint"]],
-        lambda report: tune.report({**dataclasses.asdict(report), "timesteps_total": report.epoch}),
-        functools.partial(_epochs, per_trial=per_trial, groups=groups),
-    )
-
-
-def _epochs(job: Job, per_trial: PerTrial, groups: Any) -> Generator[Report]:
-    """Train in this process, or in those of several workers."""
+    job = jobs[config["trial"]["fingerprint"]]
     if per_trial.workers > 1:
         from swath.engine import workers
+        from swath.trial import run_trial
 
-        yield from workers.epochs(job, per_trial, groups)
-        return
-    from swath.trial import trial_epochs
+        run_trial(job, _report, functools.partial(workers.epochs, per_trial=per_trial, groups=groups))
+    elif process := warm.own_process(per_trial.gpus):
+        process.call(train_alone, job, per_trial.gpus, hear=_report)
+    else:
+        train_alone(job, per_trial.gpus, _report)
 
-    wait_for_memory(per_trial.gpus)
-    yield from trial_epochs(job)
+
+def _report(said: Report) -> None:
+    # Trackers take `timesteps_total` for the step; Tune's own count starts at 1 again after a restart.
+    tune.report({**dataclasses.asdict(said), "timesteps_total": said.epoch})
 
 
 def train(jobs: Sequence[Job], listener: Listener, per_trial: PerTrial, tracking: Tracking) -> None:
