@@ -20,12 +20,12 @@ from simulated_sweeps import COMMON, FACTORS, ONE_PAIR, RARE, TWELVE, Cell, Plan
 from threadpoolctl import threadpool_limits
 
 from swath import metrics
-from swath.asha import Asha, Rungs
 from swath.report.evidence import FoldEvidence, gather
 from swath.report.pairs import Member, matched
 from swath.report.uncertainty import Units, contrast, estimate, image_variances
 from swath.report.verdicts import holm
 from swath.report.wider import over_factors
+from swath.stopping import Asha, Rungs
 
 IMAGES = 400
 ALPHA = 0.05

@@ -24,6 +24,8 @@ from swath.engine.cluster import SETTINGS
 
 SWEEPS = 3
 CPUS = 2
+SETTLE_S = 5.0
+"""Between two sweeps: a Ray that still ends the processes of the last one is busy, not warm."""
 STAGES = ("imported", "planned", "connected", "handed to Tune", "trial begins", "first epoch begins", "ended")
 
 
@@ -114,6 +116,7 @@ def main() -> None:
         print(f"a fresh process imports torch, timm and the trial in {import_seconds():.1f} s")
         with running_ray() as address:
             for seed in range(SWEEPS):
+                time.sleep(SETTLE_S)
                 words = ("--root", str(root), "--images", str(options.images), "--seed", str(seed))
                 at = in_own_process(address, *words)
                 print(f"sweep {seed + 1}: " + ", ".join(f"{stage} {at[stage]:.2f} s" for stage in STAGES), flush=True)

@@ -1,12 +1,29 @@
-"""swath: hyperparameter and ablation sweeps for image classification on Ray."""
+"""swath: hyperparameter and ablation sweeps for image classification on Ray.
 
-from swath import augment, losses, mix, ops, recipes, schedules, tasks
-from swath.chains import chain
-from swath.cli import main
-from swath.grids import grid
-from swath.recipe import Backbone, Recipe
-from swath.search import choice, integers, loguniform, optuna, random, uniform
-from swath.sweep import Sweep, asha, holdout, kfold, two_phase, union
+The public names. Each is imported when it is first asked for: workers import parts of swath in every process.
+"""
+
+import importlib
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from swath import augment, losses, mix, ops, recipes, schedules, tasks
+    from swath.chains import chain
+    from swath.cli import main
+    from swath.grids import grid
+    from swath.recipe import Backbone, Recipe
+    from swath.search import choice, integers, loguniform, optuna, random, uniform
+    from swath.sweep import Sweep, asha, holdout, kfold, two_phase, union
+
+_HOMES = {
+    "chains": ("chain",),
+    "cli": ("main",),
+    "grids": ("grid",),
+    "recipe": ("Backbone", "Recipe"),
+    "search": ("choice", "integers", "loguniform", "optuna", "random", "uniform"),
+    "sweep": ("Sweep", "asha", "holdout", "kfold", "two_phase", "union"),
+}
+_HOME_OF = {name: home for home, names in _HOMES.items() for name in names}
 
 __all__ = [
     "Backbone",
@@ -35,3 +52,16 @@ __all__ = [
     "union",
 ]
 __version__ = "0.1.0"
+
+
+def __getattr__(name: str) -> Any:
+    if name not in __all__:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    home = _HOME_OF.get(name)
+    module = importlib.import_module(f"{__name__}.{home or name}")
+    globals()[name] = getattr(module, name) if home else module
+    return globals()[name]
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__})

@@ -4,9 +4,9 @@ import math
 from collections.abc import Mapping, Sequence
 from statistics import fmean
 
-from swath.asha import Asha
 from swath.planned import PlannedTrial
 from swath.predictions import Outcome
+from swath.stopping import Asha
 
 
 def rule_of(stop: Asha | None) -> str:

@@ -15,7 +15,6 @@ from statistics import fmean
 from typing import TypeVar
 
 from swath import model_names, predictions
-from swath.asha import TwoPhase
 from swath.cells import Cell, edge_cells, expand, grid_cells, space_of
 from swath.chain_plan import chain_problems_on, reads_hires
 from swath.chains import chain_problems, for_test, for_train
@@ -33,6 +32,7 @@ from swath.preprocess.features import FeaturePlan
 from swath.preprocess.needs import steps_bytes
 from swath.recipe import Backbone
 from swath.search import Evaluated, Point, Random, Search
+from swath.stopping import TwoPhase
 from swath.sweep import Sweep
 from swath.sweep_problems import cell_problems, grid_problems, label_problems, published_problems
 from swath.task import Task

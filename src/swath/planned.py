@@ -5,7 +5,6 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 from swath import model_names
-from swath.asha import Stratum, TwoPhase
 from swath.cells import Cell
 from swath.chain_plan import ChainPlan, plan_chain
 from swath.chains import Preprocess, finished, for_train
@@ -14,6 +13,7 @@ from swath.ops import Both
 from swath.preprocess.cache import EntryPlan
 from swath.preprocess.features import FeaturePlan
 from swath.spec import TrialSpec
+from swath.stopping import Stratum, TwoPhase
 from swath.sweep import Sweep
 from swath.task import Task
 from swath.task_plan import TaskPlan

@@ -4,7 +4,6 @@ from dataclasses import replace
 from typing import Any, cast
 
 from swath import model_names
-from swath.asha import Asha, TwoPhase
 from swath.cells import expand
 from swath.chains import Chain
 from swath.grids import Grid, expanded
@@ -12,6 +11,7 @@ from swath.ops import Op, Resize, Shrink, SuperRes
 from swath.recipe import Backbone, Recipe
 from swath.schedules import Cosine
 from swath.search import Optuna, Search
+from swath.stopping import Asha, TwoPhase
 from swath.sweep import Sweep
 
 EPOCHS, IMAGE_SIZE, TRAIN_IMAGES, TEST_IMAGES, POINTS = 2, 64, 400, 100, 4

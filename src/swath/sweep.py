@@ -4,12 +4,12 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal, cast
 
-from swath.asha import Asha, TwoPhase
 from swath.chains import Preprocess
 from swath.losses import BCE, Loss
 from swath.recipe import Backbone, Recipe
 from swath.search import Search
 from swath.splits import Holdout, KFold, Split
+from swath.stopping import Asha, TwoPhase
 from swath.task import Task
 
 DESIGNS = ("grid", "star")
@@ -30,7 +30,7 @@ def kfold(k: int = 5, seed: int = 0) -> KFold:
 
 
 def asha(grace_epochs: int = 3, reduction: int = 3, exempt: str = "none") -> Asha:
-    """Stop hopeless trials early; see `swath.asha.Asha`."""
+    """Stop hopeless trials early; see `swath.stopping.Asha`."""
     return Asha(grace_epochs, reduction, cast(Any, exempt))
 
 
@@ -41,7 +41,7 @@ def two_phase(
     reduction: int = 3,
     exempt: str = "none",
 ) -> TwoPhase:
-    """ASHA over the grid, then the best cells with fresh seeds to the end; see `swath.asha.TwoPhase`."""
+    """ASHA over the grid, then the best cells with fresh seeds to the end; see `swath.stopping.TwoPhase`."""
     return TwoPhase(grace_epochs, reduction, cast(Any, exempt), top, seeds)
 
 

@@ -7,7 +7,6 @@ from dataclasses import replace
 from typing import Any, cast
 
 from swath import chains, losses, model_names
-from swath.asha import Asha, TwoPhase
 from swath.cells import Cell
 from swath.description import Description
 from swath.grids import Grid, grids_in
@@ -17,6 +16,7 @@ from swath.registry import unknown
 from swath.search import Search, ranges
 from swath.sizes import size_problems
 from swath.splits import Split
+from swath.stopping import Asha, TwoPhase
 from swath.sweep import DESIGNS, SHARED, Sweep
 from swath.task import Task
 

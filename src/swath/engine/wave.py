@@ -5,13 +5,13 @@ from collections.abc import Sequence
 
 import pandas as pd
 
-from swath.asha import Asha, Rungs
 from swath.engine.base import Engine
 from swath.engine.progress import SweepProgress
 from swath.phases import rule_of
 from swath.plan import Plan
 from swath.planned import PlannedTrial
 from swath.predictions import State, Trial, outcome_of
+from swath.stopping import Asha, Rungs
 from swath.trial_job import Job, Report
 
 

@@ -3,7 +3,7 @@ import math
 import numpy as np
 import pytest
 
-from swath.asha import Asha, Rungs
+from swath.stopping import Asha, Rungs
 
 ONE, OTHER = ("data", "resnet50", 0), ("data", "vit", 0)
 
