@@ -47,6 +47,7 @@ class RayEngine:
         for name, value in SETTINGS.items():
             os.environ.setdefault(name, value)
         import ray
+        import ray.tune  # a third of a second, which trials would wait for once there is a connection
 
         self._ours = not ray.is_initialized()
         if self._ours:

@@ -19,7 +19,7 @@ from dataclasses import dataclass
 from multiprocessing.connection import Connection
 from pathlib import Path
 from queue import SimpleQueue
-from typing import Any
+from typing import Any, cast
 
 IDLE_S = 300.0
 """How long a server without children stays: another sweep begins at once, an afternoon without one costs nothing."""
@@ -91,10 +91,8 @@ class Message:
 class _Child(socketserver.BaseRequestHandler):
     """Carries out calls, one after the other, until the connection ends."""
 
-    server: "_Server"
-
     def handle(self) -> None:
-        os.close(self.server.fileno())  # the server's socket, inherited
+        os.close(cast(_Server, self.server).fileno())  # the server's socket, inherited
         self._connection = Connection(os.dup(self.request.fileno()))
         self._heard: SimpleQueue[Any] = SimpleQueue()
         try:

@@ -21,6 +21,7 @@ from pathlib import Path
 from typing import Any
 
 import ray
+from ray import cloudpickle
 from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
 from swath.engine.alone import can_train
@@ -65,7 +66,11 @@ class WarmProcess:
             SwathError: The function raised; holds its traceback.
         """
         try:
-            self._connection.send_bytes(ray.cloudpickle.dumps(Call(function, arguments, hear is not None)))
+            self._connection.send_bytes(
+                cloudpickle.dumps(  # pyright: ignore[reportPrivateImportUsage]
+                    Call(function, arguments, hear is not None)
+                )
+            )
             while (message := self._next()).kind == "word" and hear is not None:
                 try:
                     hear(message.value)
@@ -75,8 +80,8 @@ class WarmProcess:
                         self._next()
                     raise
                 self._connection.send(True)
-        except (EOFError, ConnectionError) as error:
-            raise LostProcessError(f"process {self.pid} was lost: killed, or out of memory") from error
+        except (EOFError, ConnectionError):
+            raise LostProcessError(f"process {self.pid} was lost: killed, or out of memory") from None
         if message.kind == "raised":
             raise SwathError(message.value)
         return message.value
