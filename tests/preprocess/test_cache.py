@@ -4,7 +4,6 @@ import os
 import re
 import subprocess
 import sys
-import time
 import zlib
 from collections.abc import Callable
 from dataclasses import replace
@@ -20,10 +19,9 @@ from swath.errors import DamagedError, StoreError
 from swath.ops import Grayscale, Op, Resize, Sharpen
 from swath.paths import Storage
 from swath.preprocess import cache as cache_module
-from swath.preprocess import objects
 from swath.preprocess.apply import apply, read_image
 from swath.preprocess.cache import EntryPlan, bad_images, build_shard, finish, is_built, missing_shards
-from swath.preprocess.reading import drop_damaged, open_entry
+from swath.preprocess.reading import open_entry
 
 IMAGES = 50  # four shards: shards of 16, the least, and a short one
 Planner = Callable[..., EntryPlan]
@@ -224,9 +222,11 @@ def test_the_receipt_tells_what_was_written(tmp_path: Path, make_plan: Planner) 
     plan, cache = make_plan(), Storage(str(tmp_path))
     build(cache, plan)
     data = cache.read(f"{plan.key}/shard-00003.npy")
+    rows = [zlib.crc32(apply(read_image(path), plan.chain).tobytes()) for path in plan.paths[-2:]]
     manifest = json.loads(cache.read(f"{plan.key}/manifest.json"))
-    assert manifest["shards"][3] == {"name": "shard-00003", "rows": 2, "crc32": zlib.crc32(data), "bytes": len(data)}
-    assert (manifest["image_shape"], manifest["bad"], manifest["notes"]) == ([12, 12, 3], {}, {})
+    assert manifest["shards"][3] == {"name": "shard-00003", "rows": 2, "crc32": rows, "bytes": len(data)}
+    assert (manifest["image_shape"], manifest["dtype"]) == ([12, 12, 3], "uint8")
+    assert (manifest["bad"], manifest["notes"]) == ({}, {})
     assert manifest["ids"] == list(plan.ids)
 
 
@@ -266,17 +266,21 @@ def test_a_damaged_local_copy_is_fetched_again(storage: Storage, make_plan: Plan
     first = open_entry(storage, plan.key, local).take(range(IMAGES))
     flip(local / plan.key / "shard-00001.npy")
     (local / plan.key / "shard-00003.npy").write_bytes(b"")
+    with pytest.raises(DamagedError, match=r"shard-00001\.npy"):
+        open_entry(storage, plan.key, local).take(range(IMAGES))
     np.testing.assert_array_equal(open_entry(storage, plan.key, local).take(range(IMAGES)), first)
 
 
-def flip(path: Path) -> None:
-    """One bit in the middle of a file."""
+def flip(path: Path, byte: int | None = None) -> None:
+    """One bit of a file, in the middle of it; its size and time of change stay as they were."""
+    times = path.stat()
     data = bytearray(path.read_bytes())
-    data[len(data) // 2] ^= 4
+    data[len(data) // 2 if byte is None else byte] ^= 4
     path.write_bytes(bytes(data))
+    os.utime(path, ns=(times.st_atime_ns, times.st_mtime_ns))
 
 
-@pytest.mark.parametrize("harm", ["flipped", "cut short", "gone"])
+@pytest.mark.parametrize("harm", ["flipped", "header flipped", "cut short", "gone"])
 def test_a_shard_that_is_mapped_in_place_is_checked_and_built_again(
     tmp_path: Path, make_plan: Planner, harm: str
 ) -> None:
@@ -286,37 +290,31 @@ def test_a_shard_that_is_mapped_in_place_is_checked_and_built_again(
     first, good = open_entry(cache, plan.key, None).take(range(IMAGES)), shard.read_bytes()
     if harm == "flipped":
         flip(shard)
+    elif harm == "header flipped":
+        flip(shard, good.index(b"|u1"))
     elif harm == "gone":
         shard.unlink()
     else:
         shard.write_bytes(good[:-1])
     with pytest.raises(DamagedError, match=r"shard-00001\.npy"):
-        open_entry(cache, plan.key, None)
+        open_entry(cache, plan.key, None).take(range(IMAGES))
     assert missing_shards(cache, plan) == [1]
     build(cache, plan)
     assert shard.read_bytes() == good
     np.testing.assert_array_equal(open_entry(cache, plan.key, None).take(range(IMAGES)), first)
 
 
-def test_a_sound_shard_is_read_once_and_then_known_by_its_size_and_times(
-    tmp_path: Path, make_plan: Planner, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_damage_is_found_where_it_is_read_and_then_everywhere(tmp_path: Path, make_plan: Planner) -> None:
     plan, cache = make_plan(), Storage(str(tmp_path))
     build(cache, plan)
-    read: list[str] = []
-    real = objects._crc32
-    monkeypatch.setattr(objects, "_crc32", lambda path: read.append(path.name) or real(path))
-    assert drop_damaged(cache, plan.key) == []
-    assert sorted(read) == [f"shard-{i:05d}.npy" for i in range(4)]
-    open_entry(cache, plan.key, None)
-    assert len(read) == 4
-    os.utime(tmp_path / plan.key / "shard-00002.npy")
-    open_entry(cache, plan.key, None)
-    assert read[4:] == ["shard-00002.npy"]
-    later = time.time() + objects.RECHECK_S
-    monkeypatch.setattr(objects.time, "time", lambda: later)
-    open_entry(cache, plan.key, None)
-    assert len(read) == 9, "all of them again after a day"
+    sound = open_entry(cache, plan.key, None).take(range(IMAGES))
+    for number in (1, 3):
+        flip(tmp_path / plan.key / f"shard-{number:05d}.npy", -1)  # the last row of the shard
+    images = open_entry(cache, plan.key, None)
+    np.testing.assert_array_equal(images.take([30, 0]), sound[[30, 0]])  # its neighbour is sound
+    with pytest.raises(DamagedError, match=r"shard-00001\.npy"):
+        images.take([0, 31])
+    assert missing_shards(cache, plan) == [1, 3], "all of the damage is made good at once"
 
 
 def test_a_full_disk_is_said_and_leaves_nothing_that_counts(folder: Path, make_plan: Planner, tmp_path: Path) -> None:

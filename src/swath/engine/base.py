@@ -94,7 +94,12 @@ class Engine(Protocol):
     def build_features(
         self, cache: Storage, local: Path | None, shards: Sequence[FeatureShard], built: Callable[[int], None]
     ) -> None:
-        """Compute shards of feature entries; `local` holds copies of image entries on each node."""
+        """Compute shards of feature entries; `local` holds copies of image entries on each node.
+
+        Raises:
+            StoreError: A model or its images cannot be had.
+            DamagedError: Images are damaged and must be built again first.
+        """
         ...
 
     def probe(self, probes: Sequence[Probe]) -> list[str]:

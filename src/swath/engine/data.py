@@ -48,7 +48,7 @@ def build(cache: Storage, work: Work, numbers: Sequence[int], built: Callable[[i
 
         blocks = [pa.table({"number": block}) for block in _blocks(numbers, int(resources.get("CPU", 1)))]
         results = ray.data.from_arrow(blocks).map(build_one)
-    _collect(results.iter_rows(), built)
+    collect(results.iter_rows(), built)
 
 
 def _blocks(numbers: Sequence[int], cpus: int) -> list[Sequence[int]]:
@@ -81,7 +81,17 @@ def _build(cache: Storage, work: Work, number: int, models: LoadedModels | None)
     return {"images": images, "problem": "", "damaged": False}
 
 
-def _collect(results: Iterable[dict[str, Any]], built: Callable[[int], None]) -> None:
+def collect(results: Iterable[dict[str, Any]], built: Callable[[int], None]) -> None:
+    """Count the images of results, and raise the gravest of their problems once all have come.
+
+    Args:
+        results: Rows of `images`, `problem` ("" for none) and `damaged`.
+        built: Hears the number of images of each.
+
+    Raises:
+        StoreError: Something could not be built.
+        DamagedError: Nothing else was the matter than that something it starts from is damaged.
+    """
     problems: list[StoreError] = []
     for row in results:
         if row["problem"]:

@@ -12,7 +12,7 @@ from swath.chains import ops_label
 from swath.engine.base import Engine, Probe
 from swath.engine.build import build_entry, build_features
 from swath.engine.wave import Wave
-from swath.errors import InputError, SwathError, raise_if_any
+from swath.errors import DamagedError, InputError, SwathError, raise_if_any
 from swath.paths import contact_key
 from swath.phases import rule_of
 from swath.plan import Plan, search_key, space_text
@@ -77,6 +77,27 @@ def _probes(plan: Plan, lacking: list[PlannedTrial], retry_failed: bool) -> list
 
 def _build_caches(plan: Plan, engine: Engine, say: Callable[[str], None], retry_failed: bool) -> None:
     """Build what is missing, then leave out the images that turned out not to decode."""
+    for left in reversed(range(TRIES_ALLOWED)):
+        try:
+            _build_entries(plan, engine, say, retry_failed)
+            break
+        except DamagedError as error:  # images of features, which are checked as they are read
+            if not left:
+                raise
+            say(str(error))
+    problems = []
+    for task in plan.tasks:
+        try:
+            note = _leave_out_bad(plan, task)
+        except InputError as error:
+            problems += error.problems
+            continue
+        if note and note not in plan.notes:
+            say(note)
+    raise_if_any(problems)
+
+
+def _build_entries(plan: Plan, engine: Engine, say: Callable[[str], None], retry_failed: bool) -> None:
     cache = plan.places.cache
     for features in plan.features():
         drop_damaged(cache, features.key)
@@ -89,16 +110,6 @@ def _build_caches(plan: Plan, engine: Engine, say: Callable[[str], None], retry_
         if not plan.places.storage.exists(contact_key(entry.key)):
             plan.places.storage.write(contact_key(entry.key), contact_sheet(cache, entry))
     build_features(plan.places, plan.features_to_build(retry_failed), engine, say)
-    problems = []
-    for task in plan.tasks:
-        try:
-            note = _leave_out_bad(plan, task)
-        except InputError as error:
-            problems += error.problems
-            continue
-        if note and note not in plan.notes:
-            say(note)
-    raise_if_any(problems)
 
 
 def _leave_out_bad(plan: Plan, task: TaskPlan) -> str:

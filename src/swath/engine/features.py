@@ -7,7 +7,8 @@ from typing import Any
 
 import ray.data
 
-from swath.errors import StoreError, SwathError
+from swath.engine.data import collect
+from swath.errors import DamagedError, SwathError
 from swath.paths import Storage
 from swath.preprocess.features import FeatureShard, build_shard
 
@@ -25,8 +26,8 @@ class _Builder:
         try:  # errors as a value: raised, they would reach the driver inside three wrappers
             done = sum(build_shard(self._cache, self._local, shard, self._extract) for shard in batch["shard"])
         except SwathError as error:
-            return {"images": [0], "problem": [str(error)]}
-        return {"images": [done], "problem": [""]}
+            return {"images": [0], "problem": [str(error)], "damaged": [isinstance(error, DamagedError)]}
+        return {"images": [done], "problem": [""], "damaged": [False]}
 
 
 def build(
@@ -40,6 +41,7 @@ def build(
 
     Raises:
         StoreError: A model or its images cannot be had.
+        DamagedError: Images are not what was built, and must be built again first.
     """
     ray.data.DataContext.get_current().enable_progress_bars = False
     logging.getLogger("ray.data").setLevel(logging.ERROR)
@@ -55,11 +57,4 @@ def build(
         num_cpus=resources["cpu"],
         num_gpus=resources["gpu"] or None,
     )
-    problems = []
-    for row in done.iter_rows():
-        if row["problem"]:
-            problems.append(str(row["problem"]))
-        else:
-            built(int(row["images"]))
-    if problems:
-        raise StoreError(problems[0])
+    collect(done.iter_rows(), built)

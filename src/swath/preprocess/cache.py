@@ -8,7 +8,6 @@ any machine and in any order; a killed build leaves its finished shards, and the
 import io
 import json
 import math
-import zlib
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -24,11 +23,11 @@ from swath.errors import StoreError
 from swath.ops import Op, Resize
 from swath.paths import Storage
 from swath.preprocess.apply import Image, UnreadableImageError, apply, decode
-from swath.preprocess.objects import put, read_all
+from swath.preprocess.objects import checksums, put, read_all
 from swath.preprocess.sources import Models, Weights, identity, planned_content
 from swath.preprocess.steps import Reader, Results, Step, steps_of
 
-SCHEMA = 2
+SCHEMA = 3
 SHARD_BYTES = 32 * 2**20
 
 
@@ -193,7 +192,7 @@ def build_shard(cache: Storage, plan: EntryPlan, number: int, before: Results | 
     remarks = (
         Counter(before.notes[d] for d in (plan.digests[row] for row in rows) if d in before.notes) if before else {}
     )
-    receipt = {"rows": len(rows), "crc32": zlib.crc32(data), "bytes": len(data), "bad": bad, "notes": remarks}
+    receipt = {"rows": len(rows), "crc32": checksums(images), "bytes": len(data), "bad": bad, "notes": remarks}
     put(cache, f"{plan.key}/{_shard(number)}.json", json.dumps(receipt).encode())
     return len(rows)
 
@@ -251,6 +250,7 @@ def finish(cache: Storage, plan: EntryPlan) -> dict[str, str]:
         "part": plan.part,
         "ids": plan.ids,
         "image_shape": plan.image_shape,
+        "dtype": "uint8",
         "shards": [
             {"name": _shard(i), **{k: r[k] for k in ("rows", "crc32", "bytes")}} for i, r in enumerate(receipts)
         ],

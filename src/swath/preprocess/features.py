@@ -7,7 +7,6 @@ A frozen backbone gives an image the same features in every epoch, so trials tha
 
 import io
 import json
-import zlib
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from functools import cached_property
@@ -22,11 +21,11 @@ from swath.errors import StoreError
 from swath.paths import Storage
 from swath.preprocess import cache as caches
 from swath.preprocess.cache import EntryPlan
-from swath.preprocess.objects import put, read_all
+from swath.preprocess.objects import checksums, put, read_all
 from swath.preprocess.reading import open_entry
 from swath.recipe import Backbone
 
-SCHEMA = 1
+SCHEMA = 2
 _USUAL_FEATURES = 2048  # of which only the model itself knows the number: enough for the disk to be judged
 
 
@@ -184,7 +183,7 @@ def build_shard(cache: Storage, local: Path | None, shard: FeatureShard, extract
     np.save(buffer, features)
     data = buffer.getvalue()
     put(cache, f"{shard.key}/{shard.name}.npy", data)
-    receipt = {"rows": shard.count, "crc32": zlib.crc32(data), "bytes": len(data), "features": features.shape[1]}
+    receipt = {"rows": shard.count, "crc32": checksums(features), "bytes": len(data), "features": features.shape[1]}
     put(cache, f"{shard.key}/{shard.name}.json", json.dumps(receipt).encode())
     return shard.count
 
@@ -207,6 +206,7 @@ def finish(cache: Storage, plan: FeaturePlan) -> None:
         "part": plan.images.part,
         "ids": plan.images.ids,
         "image_shape": [found[0]["features"]] if found else [0],
+        "dtype": "float32",
         "shards": [
             {"name": name, **{k: r[k] for k in ("rows", "crc32", "bytes")}}
             for name, r in zip(names, found, strict=True)

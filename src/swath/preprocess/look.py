@@ -1,6 +1,7 @@
 """Single images of a finished entry, without fetching the rest of it: for reports, not for training."""
 
 import json
+import zlib
 from collections.abc import Iterable
 
 import numpy as np
@@ -10,9 +11,9 @@ from swath.preprocess.apply import Image
 
 
 def entry_images(cache: Storage, key: str, ids: Iterable[str]) -> dict[str, Image]:
-    """Images of an entry by id: those it holds, none where it is not finished or holds no images.
+    """Images of an entry by id: those it holds undamaged, none where it is not finished or holds no images.
 
-    Reads the manifest and the bytes of these images. Checksums cover whole shards, so they are not checked.
+    Reads the manifest and the bytes of these images.
 
     Args:
         cache: Where entries are built.
@@ -36,5 +37,6 @@ def entry_images(cache: Storage, key: str, ids: Iterable[str]) -> dict[str, Imag
             header = shard["bytes"] - shard["rows"] * size  # of the .npy file; its images end where it ends
             start = header + int(row_of[id_] - starts[number]) * size
             data = cache.read_part(f"{key}/{shard['name']}.npy", start, size)
-            found[id_] = np.frombuffer(data, np.uint8).reshape(shape)
+            if zlib.crc32(data) == shard["crc32"][row_of[id_] - starts[number]]:
+                found[id_] = np.frombuffer(data, np.uint8).reshape(shape)
     return found

@@ -1,26 +1,20 @@
 """Objects of the cache: written whole with a clear error when the disk is full, checked against their checksum."""
 
-import contextlib
 import errno
-import json
-import os
-import time
 import zlib
 from collections.abc import Iterable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
+import numpy as np
+from numpy.typing import NDArray
+
 from swath.errors import StoreError
-from swath.paths import Storage, write_atomic
+from swath.paths import Storage
 
 READERS = 16
 """Objects read at once: object stores are slow to answer."""
-_CHUNK_BYTES = 2**22
-_STATES = "verified.json"
-RECHECK_S = 86_400.0
-"""How long an unchanged file is taken to be sound without reading it: disks lose bits without changing times."""
 
 
 @dataclass(frozen=True)
@@ -65,46 +59,6 @@ def read_all(cache: Storage, keys: Iterable[str]) -> list[bytes | None]:
         return list(pool.map(cache.read_or_none, keys))
 
 
-def damaged(folder: Path, objects: Iterable[Written]) -> list[Written]:
-    """The objects in a local folder that are not what was written.
-
-    A sound one is remembered in the folder by its size and times of change, and read again when those differ or a day
-    has passed.
-    """
-    objects = list(objects)
-    known = _states(folder)
-    with ThreadPoolExecutor(os.cpu_count()) as pool:  # zlib lets other threads run
-        states = list(pool.map(lambda o: _sound_state(folder / o.name, o, known.get(o.name)), objects))
-    now = {o.name: state for o, state in zip(objects, states, strict=True) if state is not None}
-    if any(known.get(name) != state for name, state in now.items()):
-        with contextlib.suppress(OSError):  # a folder one may only read is checked again by the next process
-            write_atomic(folder / _STATES, json.dumps({**known, **now}).encode())
-    return [o for o, state in zip(objects, states, strict=True) if state is None]
-
-
-def _states(folder: Path) -> dict[str, Any]:
-    try:
-        return json.loads((folder / _STATES).read_bytes())
-    except (OSError, ValueError):
-        return {}
-
-
-def _sound_state(path: Path, wanted: Written, known: list[int] | None) -> list[int] | None:
-    """Size and times of a sound file and when it was read; None for one that is missing or damaged."""
-    try:
-        stat, now = path.stat(), int(time.time())
-        state = [stat.st_size, stat.st_mtime_ns, stat.st_ctime_ns, now]
-        if known and known[:3] == state[:3] and 0 <= now - known[-1] < RECHECK_S:
-            return known
-        sound = stat.st_size == wanted.size and _crc32(path) == wanted.crc32
-    except OSError:
-        return None
-    return state if sound else None
-
-
-def _crc32(path: Path) -> int:
-    value = 0
-    with path.open("rb") as file:
-        while chunk := file.read(_CHUNK_BYTES):
-            value = zlib.crc32(chunk, value)
-    return value
+def checksums(rows: NDArray[Any]) -> list[int]:
+    """CRC-32 of each row [N, ...], which is contiguous."""
+    return [zlib.crc32(row) for row in np.ascontiguousarray(rows)]

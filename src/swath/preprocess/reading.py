@@ -1,7 +1,9 @@
 """Finished entries, checked and memory-mapped: what training reads. Damage is found here and never served."""
 
+import io
 import json
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -11,11 +13,63 @@ from numpy.typing import NDArray
 
 from swath.errors import DamagedError, StoreError
 from swath.paths import Storage
-from swath.preprocess.objects import Written, damaged, put
+from swath.preprocess.objects import checksums, put
+
+
+@dataclass(frozen=True)
+class Shard:
+    """What a shard of a finished entry must be, as its manifest says.
+
+    Attributes:
+        name: Of its file.
+        size: Of the file in bytes.
+        shape: Of the array in it.
+        dtype: Of that array.
+        crc32: Of each row of it.
+    """
+
+    name: str
+    size: int
+    shape: tuple[int, ...]
+    dtype: str
+    crc32: tuple[int, ...]
+
+    def mapped(self, file: Path) -> NDArray[Any] | None:
+        """The array of a file of the right size and form, memory-mapped; None of any other. Its rows are not read."""
+        try:
+            array = np.load(file, mmap_mode="r") if file.stat().st_size == self.size else None
+        except (OSError, ValueError, EOFError, SyntaxError):  # what numpy makes of a damaged header
+            return None
+        return array if array is not None and self._fits(array) else None
+
+    def is_in(self, data: bytes) -> bool:
+        """True if `data` is this shard's content, every row of it."""
+        try:
+            array = np.load(io.BytesIO(data))
+        except (OSError, ValueError, EOFError, SyntaxError):
+            return False
+        return len(data) == self.size and self._fits(array) and self.is_whole(array)
+
+    def is_whole(self, array: NDArray[Any]) -> bool:
+        """True if every row is what was written."""
+        return tuple(checksums(array)) == self.crc32
+
+    def _fits(self, array: NDArray[Any]) -> bool:
+        return array.shape == self.shape and array.dtype == np.dtype(self.dtype) and array.flags.c_contiguous
+
+
+def shards_of(manifest: dict[str, Any]) -> list[Shard]:
+    """The shards that a manifest lists."""
+    shape, dtype = manifest["image_shape"], manifest["dtype"]
+    return [
+        Shard(f"{s['name']}.npy", s["bytes"], (s["rows"], *shape), dtype, tuple(s["crc32"])) for s in manifest["shards"]
+    ]
 
 
 def drop_damaged(cache: Storage, key: str) -> list[str]:
-    """Forget the shards of a finished entry in a folder that are not what was built; they will be built again.
+    """Forget the shards of a finished entry in a folder whose files have not the size and form of what was built.
+
+    They will be built again. Rows are checked as they are read (`CachedImages`), not here.
 
     Returns:
         Names of the shards; empty on an object store, whose shards are checked as they are fetched.
@@ -23,7 +77,7 @@ def drop_damaged(cache: Storage, key: str) -> list[str]:
     raw = cache.read_or_none(f"{key}/manifest.json") if cache.folder else None
     if raw is None:
         return []
-    names = [written.name for written in damaged(cache.file(key), _written(json.loads(raw)))]
+    names = [s.name for s in shards_of(json.loads(raw)) if s.mapped(cache.file(f"{key}/{s.name}")) is None]
     for name in names:
         _forget(cache, key, name)
     return names
@@ -33,10 +87,6 @@ def _forget(cache: Storage, key: str, shard: str) -> None:
     """Let a damaged shard count as not built: the manifest goes first, for it vouches for all."""
     cache.delete(f"{key}/manifest.json")
     cache.delete(f"{key}/{Path(shard).stem}.json")
-
-
-def _written(manifest: dict[str, Any]) -> list[Written]:
-    return [Written(f"{shard['name']}.npy", shard["bytes"], shard["crc32"]) for shard in manifest["shards"]]
 
 
 class Images(Protocol):
@@ -50,17 +100,27 @@ class Images(Protocol):
 
 
 class CachedImages:
-    """Memory-mapped images of a finished entry.
+    """Memory-mapped images of a finished entry; each is checked when it is first taken.
 
     Args:
-        folder: The entry's local folder.
-        manifest: Its manifest.
+        ids: Of all images, in row order.
+        shards: What the entry's shards must be.
+        arrays: The rows of each, memory-mapped.
+        forget: Makes a damaged shard, by its name, count as not there.
     """
 
-    def __init__(self, folder: Path, manifest: dict[str, Any]) -> None:
-        self._row_of = {id_: row for row, id_ in enumerate(manifest["ids"])}
-        self._shards = [np.load(folder / f"{s['name']}.npy", mmap_mode="r") for s in manifest["shards"]]
-        self._starts = np.cumsum([0, *(s["rows"] for s in manifest["shards"])])
+    def __init__(
+        self,
+        ids: Sequence[str],
+        shards: Sequence[Shard],
+        arrays: Sequence[NDArray[Any]],
+        forget: Callable[[str], DamagedError],
+    ) -> None:
+        self._row_of = {id_: row for row, id_ in enumerate(ids)}
+        self._shards, self._arrays, self._forget = shards, arrays, forget
+        self._starts = np.cumsum([0, *map(len, arrays)])
+        self._crc32 = np.concatenate([np.asarray(s.crc32, np.uint32) for s in shards])
+        self._unseen = np.ones(len(ids), bool)
 
     def __len__(self) -> int:
         return int(self._starts[-1])
@@ -70,14 +130,28 @@ class CachedImages:
         return np.array([self._row_of[str(i)] for i in ids], np.int64)
 
     def take(self, rows: Sequence[int] | NDArray[np.int64]) -> NDArray[Any]:
-        """Images uint8 [len(rows), S, S, C], or features float32 [len(rows), F], in the order asked for."""
+        """Images uint8 [len(rows), S, S, C], or features float32 [len(rows), F], in the order asked for.
+
+        Raises:
+            DamagedError: One of them is not what was built. Every damaged shard of the entry counts as not there now.
+        """
         rows = np.asarray(rows, np.int64)
         shards = np.searchsorted(self._starts, rows, side="right") - 1
-        images = np.empty((len(rows), *self._shards[0].shape[1:]), self._shards[0].dtype)
+        images = np.empty((len(rows), *self._arrays[0].shape[1:]), self._arrays[0].dtype)
         for shard in np.unique(shards):
             here = shards == shard
-            images[here] = self._shards[shard][rows[here] - self._starts[shard]]
+            images[here] = self._arrays[shard][rows[here] - self._starts[shard]]
+        unseen = self._unseen[rows]
+        if checksums(images[unseen]) != self._crc32[rows[unseen]].tolist():
+            raise self._damage()
+        self._unseen[rows] = False
         return images
+
+    def _damage(self) -> DamagedError:
+        """Look through the whole entry, so that all that is damaged is made good at once."""
+        shards = zip(self._shards, self._arrays, strict=True)
+        found = [self._forget(shard.name) for shard, array in shards if not shard.is_whole(array)]
+        return found[0] if found else DamagedError("an image of the cache was misread; the file is sound.")
 
 
 class JoinedImages:
@@ -121,23 +195,43 @@ def open_entry(cache: Storage, key: str, local: Path | None) -> CachedImages:
     if raw is None:
         raise StoreError(f"cache entry {key} is not finished in {cache.root}; start the sweep again to build it.")
     manifest = json.loads(raw)
+    shards = shards_of(manifest)
     if local is None:
-        names = drop_damaged(cache, key)
-        if names:
-            raise _damage(cache, key, names[0])
-        return CachedImages(cache.file(key), manifest)
+        arrays = [shard.mapped(cache.file(f"{key}/{shard.name}")) for shard in shards]
+    else:
+        arrays = _fetched(cache, key, local, raw, shards)
+
+    def forget(name: str) -> DamagedError:
+        if local is None:
+            _forget(cache, key, name)
+        else:
+            (local / key / name).unlink(missing_ok=True)
+        return _damage(cache, key, name)
+
+    missing = [forget(s.name) for s, array in zip(shards, arrays, strict=True) if array is None]
+    if missing:
+        raise missing[0]
+    return CachedImages(manifest["ids"], shards, [array for array in arrays if array is not None], forget)
+
+
+def _fetched(
+    cache: Storage, key: str, local: Path, manifest: bytes, shards: Sequence[Shard]
+) -> list[NDArray[Any] | None]:
+    """The shards in this machine's copies, those that lack fetched; one that is damaged at its source is forgotten."""
     copy = Storage(str(local))
     local.mkdir(parents=True, exist_ok=True)
     with FileLock(local / f"{key}.lock"):
-        for written in damaged(local / key, _written(manifest)):
-            data = cache.read_or_none(f"{key}/{written.name}")
-            if data is None or not written.is_in(data):
-                _forget(cache, key, written.name)
-                raise _damage(cache, key, written.name)
-            put(copy, f"{key}/{written.name}", data)
-        if copy.read_or_none(f"{key}/manifest.json") != raw:
-            put(copy, f"{key}/manifest.json", raw)
-    return CachedImages(local / key, manifest)
+        for shard in shards:
+            if shard.mapped(local / key / shard.name) is not None:
+                continue
+            data = cache.read_or_none(f"{key}/{shard.name}")
+            if data is None or not shard.is_in(data):
+                _forget(cache, key, shard.name)
+                raise _damage(cache, key, shard.name)
+            put(copy, f"{key}/{shard.name}", data)
+        if copy.read_or_none(f"{key}/manifest.json") != manifest:
+            put(copy, f"{key}/manifest.json", manifest)
+    return [shard.mapped(local / key / shard.name) for shard in shards]
 
 
 def _damage(cache: Storage, key: str, shard: str) -> DamagedError:
