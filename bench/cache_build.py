@@ -9,8 +9,10 @@ ratios, and the memory of Ray Data's driver and workers over time.
 """
 
 import argparse
+import functools
 import multiprocessing
 import os
+import pickle
 import shutil
 import tempfile
 import time
@@ -50,8 +52,20 @@ def entry(paths: list[str], digests: list[str], tag: str) -> EntryPlan:
 
 
 def by_pool(cache: Storage, plan: EntryPlan, pool: "multiprocessing.pool.Pool") -> None:
-    """What one would write by hand: a process pool over the shards."""
-    pool.starmap(caches.build_shard, [(cache, plan, i) for i in range(len(plan.shards()))], chunksize=1)
+    """What one would write by hand: a process pool over the shards. The plan travels in a file, once a process."""
+    file = Path(cache.root).with_name(f"{plan.key}.pickle")
+    file.write_bytes(pickle.dumps((cache, plan)))
+    pool.map(build_numbered, [(str(file), i) for i in range(len(plan.shards()))], chunksize=1)
+
+
+def build_numbered(wanted: tuple[str, int]) -> int:
+    cache, plan = planned(wanted[0])
+    return caches.build_shard(cache, plan, wanted[1])
+
+
+@functools.cache
+def planned(file: str) -> tuple[Storage, EntryPlan]:
+    return pickle.loads(Path(file).read_bytes())
 
 
 def by_ray(cache: Storage, plan: EntryPlan, engine: RayEngine) -> None:

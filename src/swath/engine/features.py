@@ -1,13 +1,12 @@
 """Feature entries by Ray Data: actors that hold the model take shards of cached images."""
 
-import logging
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
 import ray.data
 
-from swath.engine.data import collect
+from swath.engine.data import collect, settle
 from swath.errors import DamagedError, SwathError
 from swath.paths import Storage
 from swath.preprocess.features import FeatureShard, build_shard
@@ -43,8 +42,7 @@ def build(
         StoreError: A model or its images cannot be had.
         DamagedError: Images are not what was built, and must be built again first.
     """
-    ray.data.DataContext.get_current().enable_progress_bars = False
-    logging.getLogger("ray.data").setLevel(logging.ERROR)
+    settle()
     total = ray.cluster_resources()
     fits = [total.get(name.upper(), 0) // amount for name, amount in resources.items() if amount]
     actors = int(max(1, min([*fits, len(shards)])))
