@@ -133,7 +133,7 @@ class SuperRes(Op):
 
     def canonical(self) -> str:
         """`superres(x4plus,2)`; a weight file by its name, a backend other than spandrel by its."""
-        file = str(self.weights).replace(chr(92), "/").rsplit("/", 1)[-1]
+        file = _file_name(self.weights)
         notes = [str(self.model), str(self.scale)]
         notes += [f"weights={file}"] if file else []
         notes += [str(self.backend)] if self.backend != "spandrel" else []
@@ -221,6 +221,48 @@ def _range_problems(op: Op, **ranges: tuple[float, float, bool]) -> list[str]:
 
 
 @dataclass(frozen=True)
+class Detect(Op):
+    """Find the most confident object: what a `DetectCrop` begins with, done once for all its modes.
+
+    No preprocessing of its own, for its results are objects; `swath.preprocess.steps` puts it before each `DetectCrop`.
+
+    Attributes:
+        detector: As in `DetectCrop`, and the other fields too.
+        confidence: Smallest score of a detection.
+        classes: Names of the classes to look for; () is all.
+    """
+
+    name: ClassVar[str] = "detect"
+    expensive: ClassVar[bool] = True
+    detector: str = ""
+    confidence: float = 0.25
+    classes: tuple[str, ...] = ()
+
+    def canonical(self) -> str:
+        """`detect(birds)`: the detector's name, and what differs from the defaults."""
+        other = Description.canonical(replace(self, detector="")).removeprefix(self.name).strip("()")
+        return f"{self.name}({','.join(filter(None, (_file_name(self.detector), other)))})"
+
+    def weight_file(self, fold: int) -> str:
+        return _detector_file(self.detector, fold)
+
+    def without_file(self) -> Op:
+        return replace(self, detector="")
+
+    def growth(self) -> float:
+        return 0.0
+
+
+def _file_name(path: str) -> str:
+    """The last part of a path, whatever system wrote it."""
+    return str(path).replace(chr(92), "/").rstrip("/").rsplit("/", 1)[-1]
+
+
+def _detector_file(detector: str, fold: int) -> str:
+    return str(Path(detector) / f"fold{fold}.pt") if Path(detector).is_dir() else detector
+
+
+@dataclass(frozen=True)
 class DetectCrop(Op):
     """Cut out, or mask, the most confident object that a detector finds; without one the image stays as it is.
 
@@ -250,13 +292,16 @@ class DetectCrop(Op):
 
     def canonical(self) -> str:
         """`detect_crop(pad,birds)`: the mode, the detector's name, and what differs from the defaults."""
-        name = str(self.detector).replace(chr(92), "/").rstrip("/").rsplit("/", 1)[-1]
         rest = replace(self, mode="pad", detector="")
         other = Description.canonical(rest).removeprefix(self.name).strip("()")
-        return f"{self.name}({','.join(filter(None, (str(self.mode), name, other)))})"
+        return f"{self.name}({','.join(filter(None, (str(self.mode), _file_name(self.detector), other)))})"
+
+    def detect(self) -> Detect:
+        """What of it is the detector's."""
+        return Detect(self.detector, self.confidence, self.classes)
 
     def weight_file(self, fold: int) -> str:
-        return str(Path(self.detector) / f"fold{fold}.pt") if Path(self.detector).is_dir() else self.detector
+        return _detector_file(self.detector, fold)
 
     def without_file(self) -> Op:
         return replace(self, detector="")

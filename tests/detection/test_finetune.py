@@ -12,7 +12,7 @@ from drawn_birds import Box, draw, write_birds
 from swath import Backbone, Recipe, Sweep, grid, holdout, kfold, ops, tasks
 from swath.cli import command
 from swath.detection import folder as folders
-from swath.detection.crops import crop
+from swath.detection.crops import Cropper, crop
 from swath.detection.finetune import FoldJob, FoldResult, fit_fold, fold_job
 from swath.detection.training import Training
 from swath.detection.transfer import Example, Target
@@ -87,10 +87,11 @@ def test_the_folder_says_what_it_was_fitted_on(fitted: Fitted) -> None:
 
 def test_the_op_crops_with_the_folds_detector(fitted: Fitted) -> None:
     op = ops.DetectCrop("keep_ratio", str(fitted.folder), classes=("bird",))
-    model = load(op, op.weight_file(0), "cpu")
+    find = load(op.detect(), op.weight_file(0), "cpu")
     images = [cv2.imread(str(fitted.data / f"test/TEST_0000{i}.png"))[:, :, ::-1] for i in range(2)]
     detector = Detector(op.weight_file(0), "cpu")
-    for ours, image in zip(model(images), images, strict=True):  # type: ignore[arg-type]
+    cropped = Cropper(op)(images, find(images))  # type: ignore[arg-type]
+    for ours, image in zip(cropped, images, strict=True):
         best = detector(image, 0.25)[0]  # type: ignore[arg-type]
         np.testing.assert_array_equal(ours, crop(image, best, op))  # type: ignore[arg-type]
         assert ours.shape == (64, 64, 3)

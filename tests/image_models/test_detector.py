@@ -1,4 +1,4 @@
-"""The model behind `ops.DetectCrop`, with real COCO weights on real photographs."""
+"""The model behind `ops.Detect`, and crops by what it finds, with real COCO weights on real photographs."""
 
 from pathlib import Path
 
@@ -6,11 +6,11 @@ import numpy as np
 import pytest
 
 from swath import ops
-from swath.detection.crops import crop
-from swath.detection.found import Detection, iou
+from swath.detection.crops import MISS, Cropper, crop
+from swath.detection.found import Detection, from_json, iou, to_json
 from swath.detection.yolo import Detector
 from swath.errors import InputError
-from swath.image_models.detector import MISS, DetectAndCrop
+from swath.image_models.detector import Finder
 from swath.preprocess.apply import read_image
 
 pytest.importorskip("ultralytics")
@@ -24,9 +24,9 @@ def test_an_object_is_cropped_and_a_miss_leaves_the_image_and_a_note(
     images = [read_image(shared / f"data/ucmerced/images/{n[:-2]}/{n}.jpg") for n in ("airplane00", "chaparral00")]
     detector = Detector(str(shared / "weights/yolov8n_int8.tflite"), "cpu")
     op = ops.DetectCrop("pad", "x", confidence=0.3, classes=("airplane",))
-    model = DetectAndCrop(detector, op)
-    cropped, kept = model(images)
-    assert model.notes == ["", MISS]
+    cropper = Cropper(op)
+    cropped, kept = cropper(images, Finder(detector, op.detect())(images))
+    assert cropper.notes == ["", MISS]
     np.testing.assert_array_equal(kept, images[1])
     found = detector(images[0], 0.3)
     assert [f.label for f in found] == ["airplane"] * len(found)
@@ -59,8 +59,21 @@ def test_a_detection_may_be_made_by_anything_that_finds_boxes() -> None:
             return [Detection((0, 0, image.shape[1] / 2, image.shape[0]))] if image.any() else []
 
     gray = np.full((8, 8, 1), 9, np.uint8)
-    model = DetectAndCrop(Half(), ops.DetectCrop("stretch", "x", interpolation="nearest"))  # type: ignore[arg-type]
-    cropped, black = model([gray, np.zeros((4, 6, 3), np.uint8)])
+    op = ops.DetectCrop("stretch", "x", interpolation="nearest")
+    images, cropper = [gray, np.zeros((4, 6, 3), np.uint8)], Cropper(op)
+    cropped, black = cropper(images, Finder(Half(), op.detect())(images))  # type: ignore[arg-type]
     assert cropped.shape == (8, 8, 1)
     assert black.shape == (4, 6, 3)
-    assert model.notes == ["", MISS]
+    assert cropper.notes == ["", MISS]
+
+
+def test_what_is_found_is_kept_to_the_bit() -> None:
+    rng = np.random.default_rng(0)
+    contour = (rng.uniform(0, 60, (7, 2)), rng.uniform(0, 60, (3, 2)))
+    left, top, right, bottom = sorted(rng.uniform(0, 60, 4).tolist())
+    found = Detection((left, top, right, bottom), float(np.float32(0.1)), "bird", contour)
+    kept = from_json(to_json(found))
+    assert kept is not None
+    assert (kept.box, kept.score, kept.label) == (found.box, found.score, found.label)
+    assert all(np.array_equal(a, b) for a, b in zip(kept.contour, contour, strict=True))
+    assert from_json(to_json(None)) is None

@@ -10,19 +10,20 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from swath import Backbone, Recipe, Sweep, ops, tasks
-from swath.detection.crops import crop
+from swath import Backbone, Recipe, Sweep, grid, ops, tasks
+from swath.cached import list_cached
+from swath.detection.crops import MISS, Cropper, crop
 from swath.detection.found import Detection
 from swath.detection.yolo import Detector
 from swath.engine.base import Work
 from swath.engine.drive import run
 from swath.engine.inline import InlineEngine
-from swath.image_models.detector import MISS, DetectAndCrop
+from swath.image_models.detector import Finder
 from swath.ops import Op
 from swath.paths import Storage
 from swath.places import Places
 from swath.plan import Plan, make_plan
-from swath.preprocess.apply import read_image
+from swath.preprocess.apply import apply, read_image
 from swath.preprocess.reading import open_entry
 from swath.preprocess.sources import Model
 
@@ -40,13 +41,17 @@ def is_reddish(image: np.ndarray) -> bool:
     return image[..., 0].mean() > image[..., 2].mean()
 
 
-class Finder:
+class RedFinder:
     """Finds one box in images more red than blue."""
+
+    def __init__(self) -> None:
+        self.looked_at: list[bytes] = []
 
     def numbers(self, classes: object) -> list[int]:
         return []
 
     def __call__(self, image: np.ndarray, confidence: float, classes: object) -> list[Detection]:
+        self.looked_at.append(image.tobytes())
         return [Detection(BOX)] if is_reddish(image) else []
 
 
@@ -60,10 +65,15 @@ class FourTimes:
 class DrawnModels(InlineEngine):
     """Models of a few lines in place of networks."""
 
+    def __init__(self) -> None:
+        self.finder = RedFinder()
+
     def build(self, cache: Storage, work: Work, numbers: Sequence[int], built: Callable[[int], None]) -> None:
         def models(op: Op, file: str) -> Model:
             assert Path(file).is_file()
-            return DetectAndCrop(Finder(), op) if isinstance(op, ops.DetectCrop) else FourTimes()  # type: ignore[arg-type]
+            if isinstance(op, ops.DetectCrop):
+                return Cropper(op)
+            return Finder(self.finder, op) if isinstance(op, ops.Detect) else FourTimes()  # type: ignore[arg-type]
 
         for number in numbers:
             built(work.build(cache, number, models))
@@ -96,6 +106,30 @@ def test_what_the_first_of_two_models_remarks_is_in_the_manifest_of_their_chain(
     other = make_plan(replace(sweep, preprocess=(*chain[:3], ops.Resize(48, "area"))), plan.places)
     run(other, DrawnModels(), lambda line: None)  # from the kept results, without a model
     assert [m["notes"] for m in manifests(other).values()] == [m["notes"] for m in manifests(plan).values()]
+
+
+def test_all_modes_crop_by_one_look_of_the_detector(make_sweep: Callable[..., Sweep], tmp_path: Path) -> None:
+    (tmp_path / "finder.pt").write_text("finder.pt")
+    modes = [ops.DetectCrop(mode, str(tmp_path / "finder.pt")) for mode in ("contour", "pad", "keep_ratio", "stretch")]
+    sweep = make_sweep(preprocess=grid(*((op,) for op in modes)), recipe=RECIPE)
+    plan, engine = make_plan(sweep, Places.of(str(tmp_path / "store"))), DrawnModels()
+    run(plan, engine, lambda line: None)
+    files = {entry.part: entry.paths for entry in plan.entries()}
+    assert sorted(engine.finder.looked_at) == sorted(read_image(p).tobytes() for part in files.values() for p in part)
+    for entry in plan.entries():
+        (op,) = (op for op in entry.chain if isinstance(op, ops.DetectCrop))
+        kept = open_entry(plan.places.cache, entry.key, None).take(np.arange(len(entry.paths)))
+        for path, ours in zip(entry.paths, kept, strict=True):
+            image = read_image(path)
+            alone = crop(image, Detection(BOX), op) if is_reddish(image) else image
+            np.testing.assert_array_equal(ours, apply(alone, entry.chain[-1:]))
+    listed = [c for c in list_cached(plan.places.storage) if c.chain == "detect(finder.pt)"]
+    assert [(c.state, c.images, c.sweeps) for c in listed] == [("results", 60, ("study",))]
+
+    other = ops.DetectCrop("pad", str(tmp_path / "finder.pt"), confidence=0.5)
+    again, engine = make_plan(replace(sweep, preprocess=(other,)), plan.places), DrawnModels()
+    run(again, engine, lambda line: None)
+    assert len(engine.finder.looked_at) == 60, "another confidence may find another object"
 
 
 def some_of_ucmerced(shared: Path, root: Path, scenes: dict[str, int]) -> tasks.UCMerced:

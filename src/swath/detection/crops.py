@@ -1,5 +1,6 @@
 """What `ops.DetectCrop` does to pixels once an object is found. Apart from the detector, so that it can be checked."""
 
+from collections.abc import Sequence
 from typing import cast
 
 import numpy as np
@@ -7,8 +8,31 @@ from numpy.typing import NDArray
 
 from swath import ops
 from swath.detection.contours import grabcut, mask_of
-from swath.detection.found import Detection, pixel_box
+from swath.detection.found import Detection, from_json, pixel_box
 from swath.preprocess.apply import Image, apply, scaled
+
+MISS = "nothing detected: the full image"
+
+
+class Cropper:
+    """What `ops.DetectCrop` makes of images in which `ops.Detect` has looked for objects.
+
+    Args:
+        op: How they are cropped.
+
+    Attributes:
+        notes: For each image of the last call a remark for the manifest, "" for none.
+    """
+
+    def __init__(self, op: ops.DetectCrop) -> None:
+        self._op = op
+        self.notes: list[str] = []
+
+    def __call__(self, images: Sequence[Image], found: Sequence[bytes]) -> list[Image]:
+        """Images uint8 [H, W, C] of any sizes, and the object in each as `found.to_json` writes it."""
+        objects = [from_json(data) for data in found]
+        self.notes = ["" if one else MISS for one in objects]
+        return [crop(image, one, self._op) if one else image for image, one in zip(images, objects, strict=True)]
 
 
 def crop(image: Image, found: Detection, op: ops.DetectCrop) -> Image:

@@ -1,5 +1,6 @@
 """What a detector finds in an image."""
 
+import json
 import math
 from dataclasses import dataclass
 
@@ -27,6 +28,24 @@ class Detection:
     score: float = 1.0
     label: str = ""
     contour: tuple[Polygon, ...] = ()
+
+
+def to_json(found: Detection | None) -> bytes:
+    """As kept in the cache; None for nothing found."""
+    if found is None:
+        return b"null"
+    contour = [polygon.tolist() for polygon in found.contour]
+    return json.dumps({"box": found.box, "score": found.score, "label": found.label, "contour": contour}).encode()
+
+
+def from_json(data: bytes) -> Detection | None:
+    """What `to_json` was given, to the bit."""
+    kept = json.loads(data)
+    if kept is None:
+        return None
+    left, top, right, bottom = kept["box"]
+    contour = tuple(np.array(polygon, np.float64) for polygon in kept["contour"])
+    return Detection((left, top, right, bottom), kept["score"], kept["label"], contour)
 
 
 def iou(a: Box, b: Box) -> float:

@@ -3,6 +3,7 @@
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
+from dataclasses import replace
 
 from swath.engine.base import Engine
 from swath.engine.progress import BuildProgress
@@ -60,25 +61,27 @@ def _results(cache: Storage, entry: EntryPlan, shards: list[int], engine: Engine
         there = read_results(cache, step.key)
         wanted = {image: path for image, path in wanted.items() if image not in there}
         lacking.append((step, wanted))
-    results = None
+    before, found = None, None
     for step, images in reversed(lacking):
-        results = _step_results(cache, step, images, results, engine, say)
-    return results
+        work = PackWork(step, tuple((path, image) for image, path in images.items()), before, found)
+        results = _step_results(cache, work, engine, say)
+        before, found = (before, results) if step.finds else (results, None)
+    return before
 
 
-def _step_results(
-    cache: Storage, step: Step, images: dict[str, str], before: Results | None, engine: Engine, say: Say
-) -> Results:
-    there = read_results(cache, step.key)
-    if all(image in there for image in images):
+def _step_results(cache: Storage, work: PackWork, engine: Engine, say: Say) -> Results:
+    """All results of a step, those that the work asks for among them."""
+    key = work.key
+    there = read_results(cache, key)
+    if all(image in there for _, image in work.images):
         return there
-    with _held(cache, step.key, PackWork(step, (), None).describe(), say):
-        there = read_results(cache, step.key)
-        work = PackWork(step, tuple((p, i) for i, p in images.items() if i not in there), before)
-        pieces = range(len(work.pieces()))
+    with _held(cache, key, work.describe(), say):
+        there = read_results(cache, key)
+        lacking = replace(work, images=tuple((path, image) for path, image in work.images if image not in there))
+        pieces = range(len(lacking.pieces()))
         if pieces:
-            engine.build(cache, work, pieces, BuildProgress(work.describe(), len(work.images)).built)
-    return read_results(cache, step.key)
+            engine.build(cache, lacking, pieces, BuildProgress(lacking.describe(), len(lacking.images)).built)
+    return read_results(cache, key)
 
 
 def build_features(places: Places, entries: Sequence[FeaturePlan], engine: Engine, say: Say) -> None:

@@ -1,6 +1,7 @@
 """The image models of one process, each loaded once, at its first use."""
 
-from swath.ops import Op
+from swath.detection.crops import Cropper
+from swath.ops import DetectCrop, Op
 from swath.preprocess.sources import Model
 
 
@@ -11,6 +12,8 @@ class LoadedModels:
         self._loaded: dict[tuple[Op, str], Model] = {}
 
     def __call__(self, op: Op, weight_file: str) -> Model:
+        if isinstance(op, DetectCrop):
+            return Cropper(op)
         from swath.image_models.load import load  # loads torch
 
         if (op, weight_file) not in self._loaded:

@@ -15,8 +15,8 @@ Image = NDArray[np.uint8]
 class ImageModel(Protocol):
     """A loaded model. It lives in the process that loaded it; what travels is the op and the path of its file."""
 
-    def __call__(self, images: Sequence[Image]) -> list[Image]:
-        """Images uint8 [H, W, 3] (or [H, W, 1]) of any sizes to as many results, in order."""
+    def __call__(self, images: Sequence[Image]) -> list[Any]:
+        """Images uint8 [H, W, 3] (or [H, W, 1]) of any sizes to as many results, in order: images, or what is kept."""
         ...
 
 

@@ -1,54 +1,38 @@
-"""Detect, then crop: the model behind `ops.DetectCrop`."""
+"""Finding the most confident object: the model behind `ops.Detect`."""
 
 from collections.abc import Sequence
 
-import numpy as np
-
 from swath import ops
-from swath.detection.crops import crop
+from swath.detection.found import to_json
 from swath.detection.yolo import Detector
 from swath.image_models.base import MODELS, Image
+from swath.preprocess.sources import as_rgb
 
-MISS = "nothing detected: the full image"
 
-
-class DetectAndCrop:
-    """The model behind `ops.DetectCrop`.
+class Finder:
+    """The model behind `ops.Detect`.
 
     Args:
-        detector: Finds the objects.
-        op: How they are cropped.
-
-    Attributes:
-        notes: For each image of the last call a remark for the manifest, "" for none.
+        detector: Finds objects.
+        op: Which of them count.
     """
 
-    def __init__(self, detector: Detector, op: ops.DetectCrop) -> None:
+    def __init__(self, detector: Detector, op: ops.Detect) -> None:
         self._detector = detector
         self._op = op
         self._classes = detector.numbers(op.classes)
-        self.notes: list[str] = []
 
-    def __call__(self, images: Sequence[Image]) -> list[Image]:
-        """Images uint8 [H, W, C] of any sizes; each is looked at by itself."""
-        results = []
-        self.notes = []
-        for image in images:
-            found = self._detector(_rgb(image), self._op.confidence, self._classes)
-            results.append(crop(image, found[0], self._op) if found else image)
-            self.notes.append("" if found else MISS)
-        return results
+    def __call__(self, images: Sequence[Image]) -> list[bytes]:
+        """Images uint8 [H, W, C] of any sizes, each looked at by itself, to the object in each (`found.to_json`)."""
+        looked = (self._detector(as_rgb(image), self._op.confidence, self._classes) for image in images)
+        return [to_json(found[0] if found else None) for found in looked]
 
 
-def _rgb(image: Image) -> Image:
-    return np.repeat(image, 3, axis=2) if image.shape[2] == 1 else image
-
-
-@MODELS.register("detect_crop")
-def load(op: ops.DetectCrop, weight_file: str, device: str) -> DetectAndCrop:
+@MODELS.register("detect")
+def load(op: ops.Detect, weight_file: str, device: str) -> Finder:
     """The model of `op`, from its detector's file.
 
     Raises:
         InputError: Ultralytics or the file is missing, the file is no detector, or it does not know the classes.
     """
-    return DetectAndCrop(Detector(weight_file, device), op)
+    return Finder(Detector(weight_file, device), op)

@@ -14,8 +14,9 @@ from swath.errors import StoreError
 from swath.ops import Op
 from swath.preprocess.apply import Image, UnreadableImageError
 
-Model = Callable[[Sequence[Image]], list[Image]]
-"""What an expensive op does: images of any sizes to as many images (`swath.image_models`)."""
+Model = Callable[..., list[Any]]
+"""What an expensive op does: images of any sizes to as many images (`swath.image_models`). `Detect` makes of them as
+many objects as JSON, and `DetectCrop` takes those beside the images."""
 Models = Callable[[Op, str], Model]
 """Loads the model of an op from its weight file, or from the official release for ""; handed in by an engine."""
 

@@ -3,6 +3,8 @@
 A step is an expensive op with all that comes before it in its chain. Its folder `cache/<key>/` holds packs of results
 (`pack-<hash>.parquet`: digest of the image file, PNG) and a receipt beside each pack, written after it. Any chain that
 begins with the step starts from them, whatever table, part or split its images belong to; packs only ever get more.
+
+Before a `DetectCrop` stands a step of its `Detect`, whose results are objects as JSON: all its modes crop by them.
 """
 
 import io
@@ -22,7 +24,7 @@ import pyarrow.parquet as pq
 from swath.chains import ops_label
 from swath.description import digest
 from swath.errors import DamagedError
-from swath.ops import Hires, Op
+from swath.ops import Detect, DetectCrop, Hires, Op
 from swath.paths import Storage
 from swath.preprocess.apply import Image, UnreadableImageError, apply, decode
 from swath.preprocess.objects import Written, put, read_all
@@ -58,6 +60,16 @@ class Step:
         """The expensive op and its weight file."""
         return self.chain[-1], self.weights[-1].file
 
+    @property
+    def finds(self) -> bool:
+        """True if its results are objects in images, which the next step crops by, and no images."""
+        return isinstance(self.chain[-1], Detect)
+
+    @property
+    def needs_model(self) -> bool:
+        """False where the step before has done what takes a model."""
+        return not isinstance(self.chain[-1], DetectCrop)
+
     def growth(self) -> float:
         """Pixels of a result for each pixel of the image file, at most."""
         return float(np.prod([op.growth() for op in self.chain]))
@@ -66,9 +78,15 @@ class Step:
 def steps_of(chain: Sequence[Op], weights: Sequence[Weights]) -> list[Step]:
     """The steps of a chain, in order; none for a chain without expensive ops."""
     pairs = [(op, weights[i] if weights else NO_WEIGHTS) for i, op in enumerate(chain) if not isinstance(op, Hires)]
-    ends = [i + 1 for i, (op, _) in enumerate(pairs) if op.expensive]
     ops, own = tuple(op for op, _ in pairs), tuple(weight for _, weight in pairs)
-    return [Step(ops[:end], own[:end], start) for start, end in zip([0, *ends], ends, strict=False)]
+    steps, start = [], 0
+    for i, op in enumerate(ops):
+        if isinstance(op, DetectCrop):
+            steps.append(Step((*ops[:i], op.detect()), own[: i + 1], start))
+        if op.expensive:
+            steps.append(Step(ops[: i + 1], own[: i + 1], start))
+            start = i + 1
+    return steps
 
 
 @dataclass(frozen=True)
@@ -128,6 +146,10 @@ class Reader:
             UnreadableImageError: The image file could not be decoded.
             DamagedError: The pack is not what was written.
         """
+        return from_png(self.content(image))
+
+    def content(self, image: str) -> bytes:
+        """The same as it is kept; raises the same."""
         if image in self._results.bad:
             raise UnreadableImageError(self._results.bad[image])
         name = self._results.pack_of[image]
@@ -135,7 +157,7 @@ class Reader:
             self._held[name] = self._read(name)
             if len(self._held) > _PACKS_HELD:
                 self._held.popitem(last=False)
-        return from_png(self._held[name][image])
+        return self._held[name][image]
 
     def _read(self, name: str) -> dict[str, bytes]:
         key, written = self._results.key, self._results.packs[name]
@@ -144,7 +166,7 @@ class Reader:
             self._cache.delete(f"{key}/{name}.json")
             raise DamagedError(f"{written.name} of {key} in {self._cache.root} is not what was written")
         table = pq.read_table(io.BytesIO(data))
-        return dict(zip(table["digest"].to_pylist(), table["png"].to_pylist(), strict=True))
+        return dict(zip(*(column.to_pylist() for column in table.columns), strict=True))
 
 
 @dataclass(frozen=True)
@@ -154,12 +176,14 @@ class PackWork:
     Attributes:
         step: The step.
         images: Path and digest of each image file.
-        before: Results of the step before this one; None starts from the files.
+        before: Results of the step that its images come from; None starts from the files.
+        found: Objects in those images, where the step crops by them.
     """
 
     step: Step
     images: tuple[tuple[str, str], ...]
     before: Results | None
+    found: Results | None = None
 
     @property
     def key(self) -> str:
@@ -168,8 +192,8 @@ class PackWork:
 
     @property
     def needs_model(self) -> bool:
-        """True: an expensive op has one."""
-        return True
+        """True if the step has one of its own."""
+        return self.step.needs_model
 
     def describe(self) -> str:
         """`superres(x4plus,4), 1,470 images`."""
@@ -192,14 +216,13 @@ class PackWork:
         cv2.setNumThreads(1)  # parallelism is over packs
         wanted = [self.images[i] for i in self.pieces()[number]]
         prepared, bad = self._prepared(cache, wanted)
-        results, notes = self._results(prepared, models)
+        results, notes = self._results(cache, prepared, models)
         earlier = self.before.notes if self.before else {}  # a chain's remarks are those of all its models
         notes = {image: earlier[image] for image in prepared if image in earlier} | notes
-        for (image, before), result in zip(list(prepared.items()), results, strict=True):
-            prepared[image] = as_before(result, before)
         buffer = io.BytesIO()
-        columns = {"digest": list(prepared), "png": [to_png(image) for image in prepared.values()]}
-        table = pa.table(columns, schema=pa.schema([("digest", pa.string()), ("png", pa.binary())]))
+        kind = "found" if self.step.finds else "png"
+        columns = {"digest": list(prepared), kind: results}
+        table = pa.table(columns, schema=pa.schema([("digest", pa.string()), (kind, pa.binary())]))
         pq.write_table(table, buffer, compression="none", use_dictionary=False, write_statistics=False)
         data = buffer.getvalue()
         name = f"pack-{digest([image for _, image in wanted])}"
@@ -208,15 +231,21 @@ class PackWork:
         put(cache, f"{self.key}/{name}.json", json.dumps(receipt).encode())
         return len(wanted)
 
-    def _results(self, prepared: dict[str, Image], models: Models) -> tuple[list[Image], dict[str, str]]:
-        """What the model makes of the images, and its remarks."""
+    def _results(
+        self, cache: Storage, prepared: dict[str, Image], models: Models
+    ) -> tuple[list[bytes], dict[str, str]]:
+        """What the model makes of the images, as it is kept, and its remarks."""
         if not prepared:
             return [], {}
-        op, file = self.step.model
-        model = models(op, file)
-        results = model([as_rgb(image) for image in prepared.values()])
+        model = models(*self.step.model)
+        images = [as_rgb(image) for image in prepared.values()]
+        if self.step.finds:
+            return model(images), {}
+        found = Reader(cache, self.found) if self.found else None
+        results = model(images, [found.content(image) for image in prepared]) if found else model(images)
         remarks = getattr(model, "notes", None) or [""] * len(results)
-        return results, {image: note for image, note in zip(prepared, remarks, strict=True) if note}
+        pngs = [to_png(as_before(r, before)) for r, before in zip(results, prepared.values(), strict=True)]
+        return pngs, {image: note for image, note in zip(prepared, remarks, strict=True) if note}
 
     def _prepared(self, cache: Storage, wanted: list[tuple[str, str]]) -> tuple[dict[str, Image], dict[str, str]]:
         """Images before the expensive op, by digest; and why others cannot be had."""
