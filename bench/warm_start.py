@@ -2,9 +2,10 @@
 
     make bench        # or: python bench/warm_start.py --images 2000
 
-Each sweep is a process of its own that connects to the Ray of this one by RAY_ADDRESS: the first builds the caches, the
-others find them. Prints when each stage was reached after the process was started, to the first epoch of the first
-trial; what of it is swath's, and what is Ray's start of fresh actor processes and their import of torch and timm.
+Each sweep is a process of its own that connects to the Ray of this one by RAY_ADDRESS: the first builds the caches and
+starts the fork server, the others find them. Prints when each stage was reached after the process was started, to the
+first epoch of the first trial; and what of it came after the connection. Beside it, what a fresh process needs to
+import torch and timm, which every trial waited for before there was a fork server.
 """
 
 import argparse
@@ -120,8 +121,8 @@ def main() -> None:
                 words = ("--root", str(root), "--images", str(options.images), "--seed", str(seed))
                 at = in_own_process(address, *words)
                 print(f"sweep {seed + 1}: " + ", ".join(f"{stage} {at[stage]:.2f} s" for stage in STAGES), flush=True)
-                own, left = at["handed to Tune"] - at["connected"], at["first epoch begins"] - at["handed to Tune"]
-                print(f"  from its call to Tune {own:.2f} s; Ray's actors, torch and timm {left:.2f} s", flush=True)
+                left = at["first epoch begins"] - at["connected"]
+                print(f"  from the connection to the first epoch {left:.2f} s", flush=True)
     finally:
         shutil.rmtree(root, ignore_errors=True)
 

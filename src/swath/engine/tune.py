@@ -69,7 +69,11 @@ def _run(config: dict[str, Any], jobs: dict[str, Job], per_trial: PerTrial, grou
 
         run_trial(job, _report, functools.partial(workers.epochs, per_trial=per_trial, groups=groups))
     elif process := warm.own_process(per_trial.gpus):
-        process.call(train_alone, job, per_trial.gpus, hear=_report)
+        try:
+            process.call(train_alone, job, per_trial.gpus, hear=_report)
+        except warm.LostProcessError:
+            warm.own_process.cache_clear()
+            raise
     else:
         train_alone(job, per_trial.gpus, _report)
 

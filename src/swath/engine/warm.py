@@ -107,6 +107,7 @@ class Host:
             env={**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, sys.path))},
             start_new_session=True,
         )
+        self._room = threading.Semaphore(os.cpu_count() or 1)
         this = ray.get_runtime_context().current_actor
         threading.Thread(target=self._end_with_server, args=(this,), daemon=True).start()
 
@@ -117,12 +118,13 @@ class Host:
         return self._address
 
     def call(self, function: Callable[..., Any], *arguments: Any) -> Any:
-        """What `function(*arguments)` returns in a process of its own."""
-        process = WarmProcess(self.address())
-        try:
-            return process.call(function, *arguments)
-        finally:
-            process.end()
+        """What `function(*arguments)` returns in a process of its own; as many at once as there are CPUs."""
+        with self._room:
+            process = WarmProcess(self.address())
+            try:
+                return process.call(function, *arguments)
+            finally:
+                process.end()
 
     def _end_with_server(self, this: Any) -> None:
         self._server.wait()

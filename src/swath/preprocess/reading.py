@@ -1,5 +1,6 @@
 """Finished entries, checked and memory-mapped: what training reads. Damage is found here and never served."""
 
+import functools
 import io
 import json
 from collections.abc import Callable, Sequence
@@ -201,17 +202,20 @@ def open_entry(cache: Storage, key: str, local: Path | None) -> CachedImages:
     else:
         arrays = _fetched(cache, key, local, raw, shards)
 
-    def forget(name: str) -> DamagedError:
-        if local is None:
-            _forget(cache, key, name)
-        else:
-            (local / key / name).unlink(missing_ok=True)
-        return _damage(cache, key, name)
-
+    forget = functools.partial(_forgotten, cache, key, local)
     missing = [forget(s.name) for s, array in zip(shards, arrays, strict=True) if array is None]
     if missing:
         raise missing[0]
     return CachedImages(manifest["ids"], shards, [array for array in arrays if array is not None], forget)
+
+
+def _forgotten(cache: Storage, key: str, local: Path | None, shard: str) -> DamagedError:
+    """Let a damaged shard, or this machine's damaged copy of it, count as not there."""
+    if local is None:
+        _forget(cache, key, shard)
+    else:
+        (local / key / shard).unlink(missing_ok=True)
+    return _damage(cache, key, shard)
 
 
 def _fetched(
