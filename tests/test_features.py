@@ -115,6 +115,20 @@ def keys(sweep: Sweep, storage: Path) -> set[str]:
     return {f.key for t in planned(sweep, storage).trials for part, f in t.features.items() if part == "train"}
 
 
+def test_features_of_damaged_images_wait_for_the_repair(make_sweep: Make, tmp_path: Path, engine: Engine) -> None:
+    sweep = make_sweep(recipe=RECIPE, preprocess=(), backbone=Backbone("test_vit", pretrained=False))
+    sound = carried_out(sweep, tmp_path / "sound", InlineEngine())
+    other = replace(sweep, backbone=Backbone("test_resnet", pretrained=False))  # the images are there, its features not
+    carried_out(other, tmp_path / "harmed", InlineEngine())
+    for shard in tmp_path.glob("harmed/cache/*/shard-00000.npy"):
+        data = bytearray(shard.read_bytes())
+        data[-1] ^= 1
+        shard.write_bytes(bytes(data))
+    plan = carried_out(sweep, tmp_path / "harmed", engine)
+    for ours, theirs in zip(plan.trials, sound.trials, strict=True):
+        np.testing.assert_array_equal(plan.handle(ours).logits("test")[1], sound.handle(theirs).logits("test")[1])
+
+
 def test_what_features_depend_on(make_sweep: Make, tmp_path: Path) -> None:
     frozen = make_sweep(recipe=RECIPE, preprocess=(), backbone=Backbone("resnet18"))
     (key,) = keys(frozen, tmp_path)

@@ -252,6 +252,9 @@ class Detect(Op):
     def growth(self) -> float:
         return 0.0
 
+    def problems(self) -> list[str]:
+        return [f"{self.canonical()} finds objects and makes no images: write ops.DetectCrop(mode, detector)."]
+
 
 def _file_name(path: str) -> str:
     """The last part of a path, whatever system wrote it."""

@@ -28,6 +28,10 @@ class Split(Description):
         """
         raise NotImplementedError
 
+    def _key(self, text: str) -> str:
+        """A key of the store, where divided images stay as they are: code that divides otherwise has another key."""
+        return text if self.version == 1 else f"{text[:-1]},version={self.version})"
+
 
 @dataclass(frozen=True)
 class Holdout(Split):
@@ -44,7 +48,7 @@ class Holdout(Split):
 
     def canonical(self) -> str:
         """`holdout(0.2,seed=0)`."""
-        return f"holdout({self.fraction!r},seed={self.seed})"  # a key of the store: no two fractions may share it
+        return self._key(f"holdout({self.fraction!r},seed={self.seed})")  # no two fractions may share a key
 
     def problems(self) -> list[str]:
         found = []
@@ -78,7 +82,7 @@ class KFold(Split):
 
     def canonical(self) -> str:
         """`kfold(5,seed=0)`."""
-        return f"kfold({self.k},seed={self.seed})"
+        return self._key(f"kfold({self.k},seed={self.seed})")
 
     def problems(self) -> list[str]:
         found = []

@@ -305,6 +305,7 @@ def test_a_flipped_byte_in_the_cache_never_reaches_a_trial(make_sweep: SweepMake
         local = "" if where == "mapped in place" else str(tmp_path / f"{store}-node")
         plan = make_plan(make_sweep(preprocess=(), seeds=seeds), Places.of(str(tmp_path / store), local))
         run(plan, InlineEngine(), lambda line: None)
+        plan.refresh()
         return plan
 
     first = with_seeds("harmed", 0)
@@ -318,7 +319,8 @@ def test_a_flipped_byte_in_the_cache_never_reaches_a_trial(make_sweep: SweepMake
         harmed = bytearray(sound[shard])
         harmed[-100] ^= 0x80
         shard.write_bytes(bytes(harmed))
-    again, never_harmed = with_seeds("harmed", 0, 1), with_seeds("sound", 0, 1)
+    again, never_harmed = with_seeds("harmed", 0, 1, 2, 3), with_seeds("sound", 0, 1, 2, 3)
+    assert [again.outcomes[t.spec.fingerprint].state for t in again.trials] == ["COMPLETE"] * 4
     for ours, theirs in zip(again.trials, never_harmed.trials, strict=True):
         for part in ("val/3", "test"):
             np.testing.assert_array_equal(

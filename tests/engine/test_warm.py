@@ -1,6 +1,7 @@
 """Trials on Ray begin in processes forked on their node, by a server that outlives the sweep."""
 
 import json
+import os
 import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -9,7 +10,8 @@ import psutil
 import pytest
 
 from swath import Backbone, Recipe, Sweep
-from swath.engine.base import Engine, Listener
+from swath.engine import alone, warm
+from swath.engine.base import Engine, Listener, Probe
 from swath.engine.cluster import RayEngine
 from swath.engine.drive import run
 from swath.errors import InputError
@@ -65,34 +67,70 @@ def test_two_sweeps_train_in_children_of_one_server(make_sweep: SweepMaker, tmp_
 
 
 @pytest.mark.ray
-def test_other_code_or_another_runtime_environment_is_another_server(ray_engine: Engine) -> None:
+def test_drivers_of_one_code_share_the_server_that_was_started_for_the_first(ray_engine: RayEngine) -> None:
     import ray
 
-    from swath.engine import warm
+    ray_engine.get_ready(2)
+    key = ray_engine._key
+    addresses = set()
+    for _ in range(2):
+        with RayEngine(Resources(cpus=1)) as engine:
+            (host,) = engine._hosts(2)
+            addresses.add(ray.get(host.address.remote()))
 
-    def key() -> str:
-        from swath.engine.warm import code_key
+    def as_trial() -> int:
+        from swath.engine.warm import own_process
 
-        return code_key()
+        process = own_process(key, 0.0)
+        assert process is not None
+        return process.call(os.getppid)
 
-    here = warm.code_key()
-    task = ray.remote(num_cpus=0)(key)
-    assert ray.get(task.remote()) == here
-    assert ray.get(task.options(runtime_env={"env_vars": {"ANOTHER": "1"}}).remote()) != here
+    # Tune gives the actors of trials an environment of their own.
+    task = ray.remote(num_cpus=0, runtime_env={"env_vars": {"PL_DISABLE_FORK": "1"}})(as_trial)
+    server = ray.get(host.call.remote(os.getppid))
+    assert ray.get(task.remote()) == server
+    assert len(addresses) == 1
+
+
+def test_other_code_another_environment_and_an_installation_are_other_servers(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    packages = tmp_path / "site-packages"
+    packages.mkdir()
+    monkeypatch.syspath_prepend(str(packages))
+    (tmp_path / "swath").mkdir()
+    file = tmp_path / "swath" / "train.py"
+    file.write_text("epochs = 1")
+
+    def key(environment: str = "{}") -> str:
+        return warm.code_key(environment, tmp_path / "swath")
+
+    first = key()
+    assert key() == first
+    assert key('{"working_dir": "gcs://other.zip"}') != first
+    file.write_text("epochs = 2")
+    edited = key()
+    assert edited != first
+    (packages / "torch-9.dist-info").mkdir()
+    assert key() != edited
 
 
 @pytest.mark.ray
-def test_a_trial_that_was_given_a_gpu_which_a_fork_cannot_reach_trains_in_its_own_process(ray_engine: Engine) -> None:
+def test_a_trial_that_was_given_a_gpu_which_a_fork_cannot_reach_trains_in_its_own_process(
+    ray_engine: RayEngine,
+) -> None:
     import torch
 
     if torch.cuda.is_available():
         pytest.skip("here it can be reached")
     import ray
 
+    key = ray_engine._key
+
     def found(gpus: float) -> bool:
         from swath.engine.warm import own_process
 
-        return own_process(gpus) is not None
+        return own_process(key, gpus) is not None
 
     task = ray.remote(num_cpus=0)(found)
     assert ray.get(task.remote(0.0))
@@ -100,11 +138,19 @@ def test_a_trial_that_was_given_a_gpu_which_a_fork_cannot_reach_trains_in_its_ow
 
 
 @pytest.mark.ray
-def test_weights_are_looked_for_in_a_forked_process(make_sweep: SweepMaker, tmp_path: Path, ray_engine: Engine) -> None:
+def test_weights_are_looked_for_in_a_forked_process(
+    make_sweep: SweepMaker, tmp_path: Path, ray_engine: RayEngine
+) -> None:
+    import ray
+
     weights = tmp_path / "broken.safetensors"
     weights.write_bytes(b"no weights")
-    sweep = make_sweep(backbone=Backbone("test_resnet", weights=str(weights)), recipe=Recipe(epochs=1, image_size=32))
-    plan = make_plan(sweep, Places.of(str(tmp_path / "store")))
+    backbone = Backbone("test_resnet", weights=str(weights))
+    (host,) = ray_engine._hosts(1)
+    assert "broken.safetensors" in ray.get(host.call.remote(alone.probe, Probe(backbone, 32)))
+    plan = make_plan(
+        make_sweep(backbone=backbone, recipe=Recipe(epochs=1, image_size=32)), Places.of(str(tmp_path / "store"))
+    )
     with pytest.raises(InputError, match=r"broken\.safetensors"):
         run(plan, ray_engine, lambda line: None)
     assert not (tmp_path / "store" / "cache").exists(), "before anything is built"

@@ -132,6 +132,31 @@ def test_all_modes_crop_by_one_look_of_the_detector(make_sweep: Callable[..., Sw
     assert len(engine.finder.looked_at) == 60, "another confidence may find another object"
 
 
+def test_crops_of_enlarged_images_are_made_again_when_those_are_gone(
+    make_sweep: Callable[..., Sweep], tmp_path: Path
+) -> None:
+    for name in ("finder.pt", "four.pth"):
+        (tmp_path / name).write_text(name)
+    enlarged = ops.SuperRes(4, "compact", str(tmp_path / "four.pth"))
+
+    def carried_out(mode: str, store: str) -> Plan:
+        chain = (enlarged, ops.DetectCrop(mode, str(tmp_path / "finder.pt")))  # type: ignore[arg-type]
+        plan = make_plan(make_sweep(preprocess=chain, recipe=RECIPE), Places.of(str(tmp_path / store)))
+        run(plan, DrawnModels(), lambda line: None)
+        plan.refresh()
+        return plan
+
+    first = carried_out("pad", "harmed")
+    (large, objects, _) = first.entries()[0].steps()
+    assert objects.finds
+    first.places.cache.delete(large.key)
+    again, whole = carried_out("stretch", "harmed"), carried_out("stretch", "whole")
+    assert [o.state for o in again.outcomes.values()] == ["COMPLETE"]
+    for entry in whole.entries():
+        one, other = (open_entry(p.places.cache, entry.key, None).take([0, 5, 11]) for p in (again, whole))
+        np.testing.assert_array_equal(one, other)
+
+
 def some_of_ucmerced(shared: Path, root: Path, scenes: dict[str, int]) -> tasks.UCMerced:
     """The first images of some scenes, as a task of their own."""
     source = shared / "data/ucmerced"

@@ -59,8 +59,10 @@ def _results(cache: Storage, entry: EntryPlan, shards: list[int], engine: Engine
     steps = entry.steps()
     for step in reversed(steps):  # from the longest prefix back to one that is there
         there = read_results(cache, step.key)
-        wanted = {image: path for image, path in wanted.items() if image not in there}
-        lacking.append((step, wanted))
+        needed = {image: path for image, path in wanted.items() if image not in there}
+        lacking.append((step, needed))
+        if not step.finds:  # what is cut by known objects is still cut from images
+            wanted = needed
     before, found = None, None
     for step, images in reversed(lacking):
         work = PackWork(step, tuple((path, image) for image, path in images.items()), before, found)

@@ -49,6 +49,8 @@ class RayEngine:
         import ray
         import ray.tune  # a third of a second, which trials would wait for once there is a connection
 
+        from swath.engine import warm
+
         self._ours = not ray.is_initialized()
         if self._ours:
             address = os.environ.get("RAY_ADDRESS") or "local"
@@ -58,6 +60,7 @@ class RayEngine:
             self.dashboard = _url(found.dashboard_url or "")
         nodes = {node["NodeID"]: node["Resources"] for node in ray.nodes() if node["Alive"]}
         self._per_trial = self.fit(list(nodes.values()))
+        self._key = warm.code_key(ray.get_runtime_context().get_runtime_env_string())
         self._room = {name: _room(resources, self._wanted(self._per_trial.gpus)) for name, resources in nodes.items()}
         return self
 
@@ -119,7 +122,7 @@ class RayEngine:
         hosts = []
         for node, room in self._room.items() if warm.AVAILABLE else ():
             if room and trials > 0:
-                hosts.append(warm.host_on(node))
+                hosts.append(warm.host_on(node, self._key))
                 trials -= room
         return hosts
 
@@ -138,7 +141,7 @@ class RayEngine:
     def train(self, jobs: Sequence[Job], listener: Listener) -> None:
         from swath.engine import tune
 
-        tune.train(jobs, listener, self._per_trial, self._tracking)
+        tune.train(jobs, listener, self._per_trial, self._tracking, self._key)
 
 
 def _room(node: Mapping[str, float], wanted: Mapping[str, float]) -> int:

@@ -61,6 +61,7 @@ def _prepare(plan: Plan, engine: Engine, say: Callable[[str], None], retry_faile
     probes = _probes(plan, lacking, retry_failed)
     raise_if_any(engine.probe(probes) if probes else ())
     _build_caches(plan, engine, say, retry_failed)
+    engine.get_ready(len(lacking))  # again: what was ready may not have outlasted a long build
     write_records(plan)
 
 

@@ -10,6 +10,7 @@ import faulthandler
 import gc
 import os
 import pickle
+import shutil
 import socketserver
 import sys
 import threading
@@ -147,21 +148,26 @@ class _Server(socketserver.ForkingMixIn, socketserver.UnixStreamServer):
             sys.exit()
 
 
+def import_all() -> None:
+    """Import what trials would need seconds for."""
+
+    import swath.engine.alone
+    import swath.trial  # noqa: F401
+
+
 def serve(address: str, idle_s: float = IDLE_S) -> None:
     """Listen, import, fork; whoever connects before everything is imported waits.
 
     Args:
-        address: Path of the socket to make, in a folder that only its user can enter.
+        address: Path of the socket to make, in a folder of its own that only its user can enter. Both are removed.
         idle_s: Seconds without a child after which the server ends.
     """
-    with _Server(address, idle_s) as server:
-        import pyarrow.dataset
-        import pyarrow.parquet  # noqa: F401
-
-        import swath.engine.alone
-        import swath.trial  # noqa: F401
-
-        faulthandler.enable()
-        gc.collect()
-        gc.freeze()  # a collection in a child would write to every object, and so copy the memory that all share
-        server.serve_forever(_POLL_S)
+    try:
+        with _Server(address, idle_s) as server:
+            import_all()
+            faulthandler.enable()
+            gc.collect()
+            gc.freeze()  # a collection in a child would write to every object, and so copy the memory that all share
+            server.serve_forever(_POLL_S)
+    finally:
+        shutil.rmtree(Path(address).parent, ignore_errors=True)

@@ -58,7 +58,7 @@ class _Events(_Unpickled, tune.Callback):
         self._listener.crashed(fingerprint, f"{said}its process was lost {CRASHES_ALLOWED + 1} times")
 
 
-def _run(config: dict[str, Any], jobs: dict[str, Job], per_trial: PerTrial, groups: Any) -> None:
+def _run(config: dict[str, Any], jobs: dict[str, Job], per_trial: PerTrial, groups: Any, key: str) -> None:
     # A stopped trial may be slow to let go of its lease on an object store; by default Ray would give up on it after
     # two seconds and take the next trial of this actor with it.
     os.environ.setdefault("TUNE_FUNCTION_THREAD_TIMEOUT_S", "600")
@@ -68,7 +68,7 @@ def _run(config: dict[str, Any], jobs: dict[str, Job], per_trial: PerTrial, grou
         from swath.trial import run_trial
 
         run_trial(job, _report, functools.partial(workers.epochs, per_trial=per_trial, groups=groups))
-    elif process := warm.own_process(per_trial.gpus):
+    elif process := warm.own_process(key, per_trial.gpus):
         try:
             process.call(train_alone, job, per_trial.gpus, hear=_report)
         except warm.LostProcessError:
@@ -83,7 +83,7 @@ def _report(said: Report) -> None:
     tune.report({**dataclasses.asdict(said), "timesteps_total": said.epoch})
 
 
-def train(jobs: Sequence[Job], listener: Listener, per_trial: PerTrial, tracking: Tracking) -> None:
+def train(jobs: Sequence[Job], listener: Listener, per_trial: PerTrial, tracking: Tracking, key: str) -> None:
     """Run all jobs, as many at once as the resources of the cluster allow.
 
     Args:
@@ -91,6 +91,7 @@ def train(jobs: Sequence[Job], listener: Listener, per_trial: PerTrial, tracking
         listener: Hears of a crash only after a trial's process was lost more than `CRASHES_ALLOWED` times.
         per_trial: What each takes.
         tracking: Who else hears of the trials.
+        key: The driver's `warm.code_key`.
     """
     by_fingerprint = {job.spec.fingerprint: job for job in jobs}
     told = [{"fingerprint": fingerprint, **job.described} for fingerprint, job in by_fingerprint.items()]
@@ -98,7 +99,7 @@ def train(jobs: Sequence[Job], listener: Listener, per_trial: PerTrial, tracking
         tempfile.TemporaryDirectory(prefix="swath-tune-", ignore_cleanup_errors=True) as scratch,
         _groups(per_trial) as groups,
     ):
-        trainable = tune.with_parameters(_run, jobs=by_fingerprint, per_trial=per_trial, groups=groups)
+        trainable = tune.with_parameters(_run, jobs=by_fingerprint, per_trial=per_trial, groups=groups, key=key)
         tuner = tune.Tuner(
             tune.with_resources(trainable, _resources(per_trial)),
             param_space={"trial": tune.grid_search(told)},

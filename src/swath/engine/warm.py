@@ -7,9 +7,9 @@ the same node, which a detached actor holds. The child hears its caller and ends
 import contextlib
 import functools
 import hashlib
-import importlib.metadata
 import logging
 import os
+import pickle
 import subprocess
 import sys
 import tempfile
@@ -32,7 +32,8 @@ AVAILABLE = sys.platform == "linux"
 """Elsewhere there is no fork, or it is unsound once frameworks are loaded."""
 NAMESPACE = "swath"
 _PROGRAM = "import sys; from swath.engine.fork_server import serve; serve(sys.argv[1])"
-_PACKAGES = ("torch", "torchvision", "timm", "transformers", "numpy", "pandas", "pyarrow", "albumentations")
+CALLS_AT_ONCE = 2
+"""Of one host: each may load a large model."""
 _PATIENCE_S = 120.0  # for a server that is just being started
 
 
@@ -65,23 +66,17 @@ class WarmProcess:
             LostProcessError: The process has ended.
             SwathError: The function raised; holds its traceback.
         """
-        try:
-            self._connection.send_bytes(
-                cloudpickle.dumps(  # pyright: ignore[reportPrivateImportUsage]
-                    Call(function, arguments, hear is not None)
-                )
-            )
-            while (message := self._next()).kind == "word" and hear is not None:
-                try:
-                    hear(message.value)
-                except BaseException:
-                    with contextlib.suppress(EOFError, OSError):
-                        self._connection.send(False)
-                        self._next()
-                    raise
-                self._connection.send(True)
-        except (EOFError, ConnectionError):
-            raise LostProcessError(f"process {self.pid} was lost: killed, or out of memory") from None
+        call = Call(function, arguments, hear is not None)
+        self._send_bytes(cloudpickle.dumps(call))  # pyright: ignore[reportPrivateImportUsage]
+        while (message := self._next()).kind == "word" and hear is not None:
+            try:
+                hear(message.value)
+            except BaseException:
+                with contextlib.suppress(LostProcessError):
+                    self._send_bytes(pickle.dumps(False))
+                    self._next()
+                raise
+            self._send_bytes(pickle.dumps(True))
         if message.kind == "raised":
             raise SwathError(message.value)
         return message.value
@@ -90,8 +85,20 @@ class WarmProcess:
         """Let the process end."""
         self._connection.close()
 
+    def _send_bytes(self, data: bytes) -> None:
+        try:
+            self._connection.send_bytes(data)
+        except OSError:
+            raise self._lost() from None
+
     def _next(self) -> Message:
-        return self._connection.recv()
+        try:
+            return self._connection.recv()
+        except (EOFError, OSError):
+            raise self._lost() from None
+
+    def _lost(self) -> LostProcessError:
+        return LostProcessError(f"process {self.pid} was lost: killed, or out of memory")
 
 
 class Host:
@@ -99,15 +106,13 @@ class Host:
 
     def __init__(self) -> None:
         # Only its user can enter the folder and so connect. The path of a socket has 107 characters at most.
-        self._folder = tempfile.TemporaryDirectory(prefix="swath-", dir="/tmp", ignore_cleanup_errors=True)
-        self._address = str(Path(self._folder.name) / "fork_server")
+        self._address = str(Path(tempfile.mkdtemp(prefix="swath-", dir="/tmp")) / "fork_server")
         self._server = subprocess.Popen(
-            [sys.executable, "-c", _PROGRAM, self._address],
+            [sys.executable, "-u", "-c", _PROGRAM, self._address],
             stdin=subprocess.DEVNULL,
             env={**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, sys.path))},
             start_new_session=True,
         )
-        self._room = threading.Semaphore(os.cpu_count() or 1)
         this = ray.get_runtime_context().current_actor
         threading.Thread(target=self._end_with_server, args=(this,), daemon=True).start()
 
@@ -117,65 +122,67 @@ class Host:
             time.sleep(0.01)
         return self._address
 
+    @ray.method(concurrency_group="calls")
     def call(self, function: Callable[..., Any], *arguments: Any) -> Any:
-        """What `function(*arguments)` returns in a process of its own; as many at once as there are CPUs."""
-        with self._room:
-            process = WarmProcess(self.address())
-            try:
-                return process.call(function, *arguments)
-            finally:
-                process.end()
+        """What `function(*arguments)` returns in a process of its own; `CALLS_AT_ONCE` of them at a time."""
+        process = WarmProcess(self.address())
+        try:
+            return process.call(function, *arguments)
+        finally:
+            process.end()
 
     def _end_with_server(self, this: Any) -> None:
         self._server.wait()
-        self._folder.cleanup()
         ray.kill(this)
 
 
-def host_on(node: str) -> Any:
-    """The `Host` of a node, by Ray's id of the node; started if there is none, without waiting for it."""
-    return (
-        ray.remote(Host)
-        .options(
-            name=f"fork_server {node} {code_key()}",
-            namespace=NAMESPACE,
-            lifetime="detached",
-            get_if_exists=True,
-            num_cpus=0,
-            max_concurrency=16,
-            scheduling_strategy=NodeAffinitySchedulingStrategy(node, soft=False),
-        )
-        .remote()
-    )
+def host_on(node: str, key: str) -> Any:
+    """The `Host` of a node; started if there is none, without waiting for it.
 
-
-@functools.cache
-def code_key() -> str:
-    """Hash of what a fork server has imported: the runtime environment, releases of packages, swath's own files.
-
-    Other code is another server's.
+    Args:
+        node: Ray's id of the node.
+        key: The driver's `code_key`.
     """
-    package = Path(__file__).parents[1]
-    content = hashlib.sha256(ray.get_runtime_context().get_runtime_env_string().encode())
-    for name in _PACKAGES:
-        with contextlib.suppress(importlib.metadata.PackageNotFoundError):
-            content.update(f"{name}=={importlib.metadata.version(name)}\n".encode())
+    lasting: dict[str, Any] = {"num_cpus": 0, "max_concurrency": 16, "concurrency_groups": {"calls": CALLS_AT_ONCE}}
+    actor: Any = ray.remote(**lasting)(Host)
+    return actor.options(
+        name=f"fork_server {node} {key}",
+        namespace=NAMESPACE,
+        lifetime="detached",
+        get_if_exists=True,
+        scheduling_strategy=NodeAffinitySchedulingStrategy(node, soft=False),
+    ).remote()
+
+
+def code_key(environment: str, package: Path = Path(__file__).parents[1]) -> str:
+    """Hash of what a fork server of this driver imports. Other code is another server's.
+
+    Args:
+        environment: Ray's runtime environment of the driver.
+        package: Folder of swath: the content of its files counts. Of other packages it is the time of the last
+            installation into their folder.
+    """
+    content = hashlib.sha256(f"{environment}\n{sys.executable}\n".encode())
+    for folder in map(Path, sys.path):
+        if folder.name in ("site-packages", "dist-packages") and folder.is_dir():
+            content.update(f"{folder} {folder.stat().st_mtime_ns}\n".encode())
     for file in sorted(package.rglob("*.py")):
         content.update(file.relative_to(package).as_posix().encode() + b"\0" + file.read_bytes())
     return content.hexdigest()[:16]
 
 
 @functools.cache
-def own_process(gpus: float) -> WarmProcess | None:
+def own_process(key: str, gpus: float) -> WarmProcess | None:
     """The process that works for this one, which is kept; None where there can be none.
 
     Args:
+        key: The driver's `code_key`.
         gpus: What this process has of GPUs: the other one must reach them.
     """
     if not AVAILABLE:
         return None
     try:
-        host = host_on(ray.get_runtime_context().get_node_id())
+        host = host_on(ray.get_runtime_context().get_node_id(), key)
         process = WarmProcess(ray.get(host.address.remote(), timeout=_PATIENCE_S))
         return process if process.call(can_train, gpus) else None
     except Exception:  # whatever it is, training without it only begins later

@@ -23,7 +23,7 @@ def entry_images(cache: Storage, key: str, ids: Iterable[str]) -> dict[str, Imag
     raw = cache.read_or_none(f"{key}/manifest.json")
     manifest = json.loads(raw) if raw else {}
     shape = tuple(manifest.get("image_shape", ()))
-    if len(shape) != 3:  # features have one dimension
+    if len(shape) != 3 or "dtype" not in manifest:  # features have one dimension; older entries other checksums
         return {}
     row_of = {id_: row for row, id_ in enumerate(manifest["ids"]) if id_ not in manifest["bad"]}
     shards = manifest["shards"]

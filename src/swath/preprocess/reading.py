@@ -12,7 +12,7 @@ import numpy as np
 from filelock import FileLock
 from numpy.typing import NDArray
 
-from swath.errors import DamagedError, StoreError
+from swath.errors import DamagedError
 from swath.paths import Storage
 from swath.preprocess.objects import checksums, put
 
@@ -107,7 +107,7 @@ class CachedImages:
         ids: Of all images, in row order.
         shards: What the entry's shards must be.
         arrays: The rows of each, memory-mapped.
-        forget: Makes a damaged shard, by its name, count as not there.
+        forget: Makes a shard that is damaged, and still is on the disk, count as not there.
     """
 
     def __init__(
@@ -115,7 +115,7 @@ class CachedImages:
         ids: Sequence[str],
         shards: Sequence[Shard],
         arrays: Sequence[NDArray[Any]],
-        forget: Callable[[str], DamagedError],
+        forget: Callable[[Shard], DamagedError],
     ) -> None:
         self._row_of = {id_: row for row, id_ in enumerate(ids)}
         self._shards, self._arrays, self._forget = shards, arrays, forget
@@ -151,7 +151,7 @@ class CachedImages:
     def _damage(self) -> DamagedError:
         """Look through the whole entry, so that all that is damaged is made good at once."""
         shards = zip(self._shards, self._arrays, strict=True)
-        found = [self._forget(shard.name) for shard, array in shards if not shard.is_whole(array)]
+        found = [self._forget(shard) for shard, array in shards if not shard.is_whole(array)]
         return found[0] if found else DamagedError("an image of the cache was misread; the file is sound.")
 
 
@@ -189,12 +189,12 @@ def open_entry(cache: Storage, key: str, local: Path | None) -> CachedImages:
         local: Node-local folder that holds copies; None maps the entry where it was built.
 
     Raises:
-        StoreError: The entry has no manifest.
-        DamagedError: What is there is not what was built. It counts as not built from now on.
+        DamagedError: The entry is not finished, or no longer: somebody else has found it damaged. Or what is there is
+            not what was built, and counts as not built from now on.
     """
     raw = cache.read_or_none(f"{key}/manifest.json")
     if raw is None:
-        raise StoreError(f"cache entry {key} is not finished in {cache.root}; start the sweep again to build it.")
+        raise DamagedError(f"cache entry {key} is not finished in {cache.root}; start the sweep again to build it.")
     manifest = json.loads(raw)
     shards = shards_of(manifest)
     if local is None:
@@ -203,19 +203,22 @@ def open_entry(cache: Storage, key: str, local: Path | None) -> CachedImages:
         arrays = _fetched(cache, key, local, raw, shards)
 
     forget = functools.partial(_forgotten, cache, key, local)
-    missing = [forget(s.name) for s, array in zip(shards, arrays, strict=True) if array is None]
+    missing = [forget(s) for s, array in zip(shards, arrays, strict=True) if array is None]
     if missing:
         raise missing[0]
     return CachedImages(manifest["ids"], shards, [array for array in arrays if array is not None], forget)
 
 
-def _forgotten(cache: Storage, key: str, local: Path | None, shard: str) -> DamagedError:
+def _forgotten(cache: Storage, key: str, local: Path | None, shard: Shard) -> DamagedError:
     """Let a damaged shard, or this machine's damaged copy of it, count as not there."""
-    if local is None:
-        _forget(cache, key, shard)
-    else:
-        (local / key / shard).unlink(missing_ok=True)
-    return _damage(cache, key, shard)
+    file = local / key / shard.name if local else cache.file(f"{key}/{shard.name}")
+    now = shard.mapped(file)  # another process may have found the damage before, and made it good
+    if now is None or not shard.is_whole(now):
+        if local:
+            file.unlink(missing_ok=True)
+        else:
+            _forget(cache, key, shard.name)
+    return _damage(cache, key, shard.name)
 
 
 def _fetched(
@@ -240,6 +243,6 @@ def _fetched(
 
 def _damage(cache: Storage, key: str, shard: str) -> DamagedError:
     return DamagedError(
-        f"{shard} of cache entry {key} in {cache.root} is not what was built. It will be built again: start the sweep "
-        "again if it does not do so by itself."
+        f"{shard} of cache entry {key} in {cache.root} is not what was built. It is made good: start the sweep again "
+        "if it does not go on by itself."
     )
