@@ -24,6 +24,7 @@ from swath.paths import Storage
 from swath.places import Places
 from swath.plan import Plan, make_plan
 from swath.preprocess.apply import apply, read_image
+from swath.preprocess.contact import contact_sheet
 from swath.preprocess.reading import open_entry
 from swath.preprocess.sources import Model
 
@@ -130,6 +131,19 @@ def test_all_modes_crop_by_one_look_of_the_detector(make_sweep: Callable[..., Sw
     again, engine = make_plan(replace(sweep, preprocess=(other,)), plan.places), DrawnModels()
     run(again, engine, lambda line: None)
     assert len(engine.finder.looked_at) == 60, "another confidence may find another object"
+
+
+def test_a_contact_sheet_shows_what_was_found_and_two_misses(make_sweep: Callable[..., Sweep], tmp_path: Path) -> None:
+    (tmp_path / "finder.pt").write_text("finder.pt")
+    sweep = make_sweep(preprocess=(ops.DetectCrop("contour", str(tmp_path / "finder.pt"), (0, 0, 0)),), recipe=RECIPE)
+    plan = make_plan(sweep, Places.of(str(tmp_path / "store")))
+    run(plan, DrawnModels(), lambda line: None)
+    (entry,) = (e for e in plan.entries() if e.part == "train")
+    sheet = cv2.imdecode(np.frombuffer(contact_sheet(plan.places.cache, entry), np.uint8), cv2.IMREAD_COLOR)
+    assert sheet is not None
+    side = (sheet.shape[1] - 6) // 8
+    black = [(sheet[-side:, 6 + i * side : (i + 1) * side].max(axis=2) < 16).mean() > 0.3 for i in range(8)]
+    assert sum(black) == 6, "outside of the contour an image is filled; the two others stay as they are"
 
 
 def test_crops_of_enlarged_images_are_made_again_when_those_are_gone(

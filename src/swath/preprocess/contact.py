@@ -1,6 +1,7 @@
 """Contact sheets: some images of an entry before and after its chain, to look at."""
 
 import json
+from collections.abc import Sequence
 from io import BytesIO
 
 import cv2
@@ -10,8 +11,10 @@ from swath.paths import Storage
 from swath.preprocess.apply import Image, UnreadableImageError, read_image
 from swath.preprocess.cache import EntryPlan
 from swath.preprocess.sources import as_rgb
+from swath.preprocess.steps import read_results
 
 IMAGES = 8
+REMARKED = 2
 CELL_PX = 192
 _GAP_PX = 6
 _BACKGROUND = 255
@@ -43,9 +46,25 @@ def contact_sheet(cache: Storage, plan: EntryPlan) -> bytes:
 
 
 def _rows(cache: Storage, plan: EntryPlan) -> list[int]:
-    """Rows spread over the entry; on an object store over its first shard, the only one that is then fetched."""
-    count = len(plan.ids) if cache.folder else len(plan.shards()[0])
-    return sorted({int(row) for row in np.linspace(0, count - 1, IMAGES).round()})
+    """Rows spread over the entry; on an object store over its first shard, the only one that is then fetched.
+
+    Images on which a model remarked that it found nothing look as before: they get `REMARKED` places, if others can
+    have the rest.
+    """
+    rows = range(len(plan.ids) if cache.folder else len(plan.shards()[0]))
+    steps = plan.steps()
+    remarks = read_results(cache, steps[-1].key).notes if steps else {}
+    remarked = [row for row in rows if plan.digests[row] in remarks]
+    others = [row for row in rows if plan.digests[row] not in remarks]
+    few = _spread(remarked, min(len(remarked), max(REMARKED, IMAGES - len(others))))
+    return sorted([*few, *_spread(others, IMAGES - len(few))])
+
+
+def _spread(rows: Sequence[int], count: int) -> list[int]:
+    """At most so many of the rows, at equal distances."""
+    if not rows or not count:
+        return []
+    return [rows[i] for i in sorted({int(i) for i in np.linspace(0, len(rows) - 1, count).round()})]
 
 
 def _entry_images(cache: Storage, plan: EntryPlan, rows: list[int]) -> dict[int, Image]:
