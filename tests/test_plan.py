@@ -14,11 +14,13 @@ import pytest
 
 from swath import Backbone, Recipe, Sweep, grid, holdout, losses, ops, paths, tasks
 from swath.disk_space import size_text
-from swath.engine.drive import run
+from swath.engine.drive import run, write_records
 from swath.engine.inline import InlineEngine
 from swath.errors import InputError
+from swath.paths import task_key
 from swath.places import Places
 from swath.plan import make_plan
+from swath.predictions import write_folds
 
 SweepMaker = Callable[..., Sweep]
 
@@ -61,8 +63,10 @@ def test_problems_are_found_without_ray_or_torch(layout: Path, tmp_path: Path) -
 import sys
 from swath import Sweep, grid, tasks
 from swath.errors import InputError
+from swath.paths import task_key
 from swath.places import Places
 from swath.plan import make_plan
+from swath.predictions import write_folds
 try:
     sweep = Sweep("x", tasks.DaconSatellite({str(layout)!r}), backbone=grid("resnet5O", "resnet50"))
     make_plan(sweep, Places.of({str(tmp_path)!r}))
@@ -213,3 +217,20 @@ def test_fewer_training_images_are_a_fixed_stratified_draw(make_sweep: SweepMake
         ).max()
         < 0.12
     )
+
+
+def test_images_stay_divided_as_the_store_has_them(make_sweep: SweepMaker, tmp_path: Path) -> None:
+    """Another release of the library that divides must not train new trials of a sweep on another split."""
+    plan = make_plan(make_sweep(), Places.of(str(tmp_path)))
+    write_records(plan)
+    task, split = plan.tasks[0], plan.sweep.split.canonical()
+    drawn = task.folds.copy()
+    train = np.flatnonzero(task.record.rows["split"] == "train")
+    other = drawn.copy()
+    other[train] = np.roll(drawn[train], 1)
+    write_folds(plan.places.storage, task.data, split, other)
+    again = make_plan(make_sweep(), plan.places).tasks[0]
+    np.testing.assert_array_equal(again.folds, other)
+    assert again.data == task.data
+    plan.places.storage.write(task_key(task.data, f"splits/{split}.parquet"), b"cut sho")
+    np.testing.assert_array_equal(make_plan(make_sweep(), plan.places).tasks[0].folds, drawn)

@@ -25,6 +25,7 @@ from swath.chains import ops_label
 from swath.description import digest
 from swath.errors import DamagedError
 from swath.ops import Detect, DetectCrop, Hires, Op
+from swath.parquet import read_table
 from swath.paths import Storage
 from swath.preprocess.apply import Image, UnreadableImageError, apply, decode
 from swath.preprocess.objects import Written, put, read_all
@@ -165,7 +166,7 @@ class Reader:
         if data is None or not written.is_in(data):
             self._cache.delete(f"{key}/{name}.json")
             raise DamagedError(f"{written.name} of {key} in {self._cache.root} is not what was written")
-        table = pq.read_table(io.BytesIO(data))
+        table = read_table(data)
         return dict(zip(*(column.to_pylist() for column in table.columns), strict=True))
 
 
