@@ -6,7 +6,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from swath.parquet import read_table
+from swath.parquet import read_frame, read_table
 
 FRAME = pd.DataFrame(
     {"id": ["a", "ü", ""], "score": [0.1, np.nan, np.inf], "epoch": [1, 2, 3], "bad": [True, False, True]}
@@ -21,10 +21,10 @@ def written(frame: pd.DataFrame) -> bytes:
 
 def test_tables_come_back_as_pandas_reads_them() -> None:
     data = written(FRAME)
-    pd.testing.assert_frame_equal(read_table(data).to_pandas(), pd.read_parquet(io.BytesIO(data)))
-    some = read_table(data, ["epoch", "id"]).to_pandas()
+    pd.testing.assert_frame_equal(read_frame(data), pd.read_parquet(io.BytesIO(data)))
+    some = read_frame(data, ["epoch", "id"])
     pd.testing.assert_frame_equal(some[["epoch", "id"]], FRAME[["epoch", "id"]])
-    assert read_table(written(pd.DataFrame())).to_pandas().empty
+    assert read_frame(written(pd.DataFrame())).empty
 
 
 @pytest.mark.parametrize("data", [b"", b"PAR1", written(FRAME)[:-9]])
@@ -42,11 +42,11 @@ def test_reading_starts_no_thread_that_could_outlive_the_interpreter() -> None:
     code = """
 import io, os, sys
 import pandas as pd
-from swath.parquet import read_table
+from swath.parquet import read_frame
 buffer = io.BytesIO()
 pd.DataFrame({str(i): range(1000) for i in range(50)}).to_parquet(buffer)
 before = len(os.listdir("/proc/self/task"))
-read_table(buffer.getvalue()).to_pandas()
+read_frame(buffer.getvalue())
 sys.exit(len(os.listdir("/proc/self/task")) - before)
 """
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0

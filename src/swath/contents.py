@@ -13,7 +13,7 @@ from stat import S_ISREG
 import pandas as pd
 
 from swath.description import digest
-from swath.parquet import read_table
+from swath.parquet import read_frame
 from swath.paths import write_atomic
 
 _THREADS = 16  # hashing releases the GIL and waits for the disk most of the time
@@ -93,7 +93,7 @@ def _load(index: Path) -> dict[str, _Entry]:
     if not index.is_file():
         return {}
     try:
-        frame = read_table(index.read_bytes(), _COLUMNS).to_pandas()
+        frame = read_frame(index.read_bytes(), _COLUMNS)
     except (OSError, ValueError):
         return {}  # a damaged memory costs one more reading of the files
     columns = (frame[c].tolist() for c in _COLUMNS[1:])

@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 
+import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
 
@@ -24,3 +25,8 @@ def read_table(data: bytes, columns: Sequence[str] | None = None) -> pa.Table:
     if missing:
         raise ValueError(f"a parquet file has no column {', '.join(missing)}; it has {file.schema_arrow.names}")
     return file.read(columns=list(columns) if columns is not None else None, use_threads=False)
+
+
+def read_frame(data: bytes, columns: Sequence[str] | None = None) -> pd.DataFrame:
+    """The same as pandas has it."""
+    return read_table(data, columns).to_pandas(use_threads=False)

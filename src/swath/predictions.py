@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 
 from swath.errors import StoreError
 from swath.lease import Lease
-from swath.parquet import read_table
+from swath.parquet import read_frame
 from swath.paths import Storage, sweep_key, task_key, trial_key
 from swath.spec import TrialSpec
 
@@ -130,7 +130,7 @@ class Trial:
     def metrics(self) -> pd.DataFrame:
         """One row per epoch, in order; empty before the first."""
         data = self.storage.read_or_none(self._key("metrics.parquet"))
-        return pd.DataFrame() if data is None else read_table(data).to_pandas()
+        return pd.DataFrame() if data is None else read_frame(data)
 
     def write_metrics(self, rows: pd.DataFrame) -> None:
         """Replace the table of epochs."""
@@ -246,7 +246,7 @@ def read_task(storage: Storage, data: str) -> TaskRecord:
     if raw is None:
         raise StoreError(f"{storage.root} has no {key}: the sweep that wrote it did not get that far. Run it again.")
     fields = _loads(raw, key)
-    table = read_table(storage.read(task_key(data, "table.parquet"))).to_pandas()
+    table = read_frame(storage.read(task_key(data, "table.parquet")))
     columns = _target_columns(fields["labels"])
     return TaskRecord(
         fields["label"],
@@ -264,7 +264,7 @@ def bad_images(storage: Storage, data: str) -> dict[str, str]:
     raw = storage.read_or_none(task_key(data, "table.parquet"))
     if raw is None:
         return {}
-    rows = read_table(raw, ["id", "bad"]).to_pandas()
+    rows = read_frame(raw, ["id", "bad"])
     return dict(rows[rows["bad"] != ""].itertuples(index=False, name=None))
 
 
@@ -280,7 +280,7 @@ def write_folds(storage: Storage, data: str, split: str, folds: NDArray[np.int64
 def read_folds(storage: Storage, data: str, split: str) -> NDArray[np.int64]:
     """A kept split, one fold number per row of the task's table; FileNotFoundError where there is none."""
     raw = storage.read(task_key(data, f"splits/{split}.parquet"))
-    return read_table(raw, ["fold"])["fold"].to_numpy()
+    return read_frame(raw, ["fold"])["fold"].to_numpy(np.int64)
 
 
 def write_sweep(storage: Storage, name: str, content: dict[str, Any]) -> None:
