@@ -132,7 +132,6 @@ def test_a_submitted_job_runs_the_smoke_sweep_and_leaves_its_report(
     assert done.returncode == 0, done.stdout + done.stderr
     told = [state for state in seen if state]
     assert {(s.dashboard, s.nodes, s.total["CPU"]) for s in told} == {(cluster.address, 1, 2)}
-    assert max(s.in_use["CPU"] for s in told) > 0
     assert read_state(store, name) is None  # the driver has taken it back
     table = pd.read_csv(tmp_path / "store/reports/satellite_seed-smoke/leaderboard.csv")
     assert len(table) == table["cell"].nunique() == 4

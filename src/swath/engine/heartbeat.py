@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from swath.cluster_state import ClusterState, forget_state, write_state
 from swath.paths import Storage
 
-BEAT_S = 5.0
+BEAT_S = 2.0
 _COUNTED = ("CPU", "GPU")
 
 
