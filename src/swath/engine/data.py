@@ -84,18 +84,22 @@ class _Builder:
 
 
 def _build(cache: Storage, work: Work, number: int, models: LoadedModels | None) -> dict[str, Any]:
+    return counted(lambda: work.build(cache, int(number), models or LoadedModels()))
+
+
+def counted(build: Callable[[], int]) -> dict[str, Any]:
+    """A row for `collect`: how many images, or the problem, which raised would reach the driver in three wrappers."""
     try:
-        images = work.build(cache, int(number), models or LoadedModels())
-    except SwathError as error:  # as a value: raised, it would reach the driver inside three wrappers
+        return {"images": build(), "problem": "", "damaged": False}
+    except SwathError as error:
         return {"images": 0, "problem": str(error), "damaged": isinstance(error, DamagedError)}
-    return {"images": images, "problem": "", "damaged": False}
 
 
 def collect(results: Iterable[dict[str, Any]], built: Callable[[int], None]) -> None:
     """Count the images of results, and raise the gravest of their problems once all have come.
 
     Args:
-        results: Rows of `images`, `problem` ("" for none) and `damaged`.
+        results: Rows that `counted` made.
         built: Hears the number of images of each.
 
     Raises:

@@ -6,8 +6,7 @@ from typing import Any
 
 import ray.data
 
-from swath.engine.data import collect, settle
-from swath.errors import DamagedError, SwathError
+from swath.engine.data import collect, counted, settle
 from swath.paths import Storage
 from swath.preprocess.features import FeatureShard, build_shard
 
@@ -22,11 +21,8 @@ class _Builder:
         self._extract = Extractor()
 
     def __call__(self, batch: dict[str, Any]) -> dict[str, Any]:
-        try:  # errors as a value: raised, they would reach the driver inside three wrappers
-            done = sum(build_shard(self._cache, self._local, shard, self._extract) for shard in batch["shard"])
-        except SwathError as error:
-            return {"images": [0], "problem": [str(error)], "damaged": [isinstance(error, DamagedError)]}
-        return {"images": [done], "problem": [""], "damaged": [False]}
+        row = counted(lambda: sum(build_shard(self._cache, self._local, s, self._extract) for s in batch["shard"]))
+        return {name: [value] for name, value in row.items()}
 
 
 def build(

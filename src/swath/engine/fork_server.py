@@ -150,7 +150,6 @@ class _Server(socketserver.ForkingMixIn, socketserver.UnixStreamServer):
 
 def import_all() -> None:
     """Import what trials would need seconds for."""
-
     import swath.engine.alone
     import swath.trial  # noqa: F401
 

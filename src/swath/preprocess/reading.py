@@ -226,19 +226,22 @@ def _fetched(
 ) -> list[NDArray[Any] | None]:
     """The shards in this machine's copies, those that lack fetched; one that is damaged at its source is forgotten."""
     copy = Storage(str(local))
+    arrays = []
     local.mkdir(parents=True, exist_ok=True)
     with FileLock(local / f"{key}.lock"):
         for shard in shards:
-            if shard.mapped(local / key / shard.name) is not None:
-                continue
-            data = cache.read_or_none(f"{key}/{shard.name}")
-            if data is None or not shard.is_in(data):
-                _forget(cache, key, shard.name)
-                raise _damage(cache, key, shard.name)
-            put(copy, f"{key}/{shard.name}", data)
+            array = shard.mapped(local / key / shard.name)
+            if array is None:
+                data = cache.read_or_none(f"{key}/{shard.name}")
+                if data is None or not shard.is_in(data):
+                    _forget(cache, key, shard.name)
+                    raise _damage(cache, key, shard.name)
+                put(copy, f"{key}/{shard.name}", data)
+                array = shard.mapped(local / key / shard.name)
+            arrays.append(array)
         if copy.read_or_none(f"{key}/manifest.json") != manifest:
             put(copy, f"{key}/manifest.json", manifest)
-    return [shard.mapped(local / key / shard.name) for shard in shards]
+    return arrays
 
 
 def _damage(cache: Storage, key: str, shard: str) -> DamagedError:
