@@ -23,14 +23,15 @@ import cv2
 import numpy as np
 from processes import Processes, thirds
 
-from swath import chains, ops
-from swath.contents import file_digest
-from swath.engine.cluster import RayEngine
-from swath.paths import Storage
-from swath.preprocess import cache as caches
-from swath.preprocess.cache import EntryPlan, ShardWork
-from swath.sweep import Resources
-from swath.tasks.scenes import draw_scene
+from swath import ops
+from swath.config import chains
+from swath.config.sweep import Resources
+from swath.engine.ray_backend.engine import RayEngine
+from swath.preprocess.cache import entry as caches
+from swath.preprocess.cache.entry import EntryPlan, ShardWork
+from swath.store.file_hashes import file_digest
+from swath.store.storage import Storage
+from swath.tasks.synthetic.scenes import draw_scene
 
 
 def write_images(folder: Path, count: int) -> list[str]:

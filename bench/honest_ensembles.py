@@ -15,13 +15,13 @@ import pandas as pd
 from simulated_sweeps import COMMON, FACTORS, RARE, TWELVE, World, plant
 from threadpoolctl import threadpool_limits
 
-from swath import metrics
-from swath.paths import Storage
-from swath.predictions import TaskRecord
-from swath.report.ensemble import ensembles
-from swath.report.mixing import BEST, GREEDY, RANKS, SINGLE, WEIGHTED, Mix
-from swath.report.pool import Pool
-from swath.report.results import TaskResults, TrialResult
+from swath.analysis.ensembles.cross_fit import ensembles
+from swath.analysis.ensembles.pool import Pool
+from swath.analysis.ensembles.rules import BEST, GREEDY, RANKS, SINGLE, WEIGHTED, Mix
+from swath.analysis.results import TaskResults, TrialResult
+from swath.core import metrics
+from swath.store.storage import Storage
+from swath.store.tasks import TaskRecord
 
 IMAGES, FRESH, SEEDS = 300, 20_000, 2
 NAMES = (SINGLE, BEST, GREEDY, WEIGHTED, RANKS)

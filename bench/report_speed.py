@@ -19,13 +19,18 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from swath import chains, losses, ops, predictions
-from swath.paths import Storage
-from swath.predictions import Outcome, TaskRecord, Trial
-from swath.recipe import Backbone, Recipe
-from swath.report import analysis, write
-from swath.spec import TrialSpec
-from swath.splits import Holdout
+from swath import losses, ops
+from swath.analysis import analyse as analysis
+from swath.config import chains
+from swath.config.recipe import Backbone, Recipe
+from swath.config.splits import Holdout
+from swath.config.trial_spec import TrialSpec
+from swath.report import write
+from swath.store import sweeps as sweeps_
+from swath.store import tasks as tasks_
+from swath.store.storage import Storage
+from swath.store.tasks import TaskRecord
+from swath.store.trials import Outcome, Trial
 
 TARGET_S, TARGET_GB = 60, 2
 SWEEP, DATA, SPLIT, EPOCHS = "large", "data-large", Holdout(0.5), 20
@@ -117,8 +122,8 @@ def write_sweep(root: Path, images: int, labels: int, seeds: int) -> None:
     )
     record = TaskRecord(SWEEP, "multilabel", "map", tuple(f"label {c}" for c in range(labels)), rows, targets, None)
     storage = Storage(str(root))
-    predictions.write_task(storage, DATA, record)
-    predictions.write_folds(storage, DATA, SPLIT.canonical(), np.zeros(images, np.int64))
+    tasks_.write_task(storage, DATA, record)
+    tasks_.write_folds(storage, DATA, SPLIT.canonical(), np.zeros(images, np.int64))
     hard = rng.standard_normal((images, labels), dtype=np.float32)
     listed = [
         _write_trial(storage, dict(zip(LEVELS, cell, strict=True)), seed, at, record, hard)
@@ -126,7 +131,7 @@ def write_sweep(root: Path, images: int, labels: int, seeds: int) -> None:
     ]
     task = {"data": DATA, "label": SWEEP, "labels": record.labels, "metric": "map"}
     about = {"split": SPLIT.canonical(), "rule": "", "seeds": list(range(seeds)), "notes": []}
-    predictions.write_sweep(storage, SWEEP, {"name": SWEEP, "tasks": [task], **about, "trials": listed})
+    sweeps_.write_sweep(storage, SWEEP, {"name": SWEEP, "tasks": [task], **about, "trials": listed})
 
 
 def _write_trial(

@@ -19,13 +19,13 @@ import numpy as np
 from simulated_sweeps import COMMON, FACTORS, ONE_PAIR, RARE, TWELVE, Cell, Planted, World, plant, plant_drawn
 from threadpoolctl import threadpool_limits
 
-from swath import metrics
-from swath.report.evidence import FoldEvidence, gather
-from swath.report.pairs import Member, matched
-from swath.report.uncertainty import Units, contrast, estimate, image_variances
-from swath.report.verdicts import holm
-from swath.report.wider import over_factors
-from swath.stopping import Asha, Rungs
+from swath.analysis.effects.intervals import Units, contrast, estimate, image_variances
+from swath.analysis.effects.matching import Member, matched
+from swath.analysis.effects.random_effects import over_factors
+from swath.analysis.effects.significance import holm
+from swath.analysis.image_variance import FoldEvidence, gather
+from swath.config.stopping import Asha, Rungs
+from swath.core import metrics
 
 IMAGES = 400
 ALPHA = 0.05

@@ -16,14 +16,14 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from swath import Backbone, Recipe, Sweep, grid, holdout, losses, ops, tasks
+from swath.config.sweep import Resources
 from swath.engine.base import Listener
-from swath.engine.cluster import RayEngine
-from swath.engine.drive import run
+from swath.engine.driver import run
 from swath.engine.inline import InlineEngine
-from swath.places import Places
-from swath.plan import make_plan
-from swath.sweep import Resources
-from swath.trial_job import Job, Report
+from swath.engine.ray_backend.engine import RayEngine
+from swath.plan.make import make_plan
+from swath.store.storage import Places
+from swath.training.job import Job, Report
 
 PROCESSES = 2
 
@@ -52,11 +52,11 @@ class Collector(InlineEngine):
 
 
 def load_torch() -> None:
-    import swath.trial  # noqa: F401
+    import swath.training.trial  # noqa: F401
 
 
 def only_train(job: Job) -> float:
-    from swath.trial import run_trial
+    from swath.training.trial import run_trial
 
     last: list[Report] = []
     run_trial(job, last.append)

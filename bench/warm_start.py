@@ -21,7 +21,7 @@ import time
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
-from swath.engine.cluster import SETTINGS
+from swath.engine.ray_backend.engine import SETTINGS
 
 SWEEPS = 3
 CPUS = 2
@@ -33,14 +33,14 @@ STAGES = ("imported", "planned", "connected", "handed to Tune", "trial begins", 
 def sweep_once(root: Path, images: int, seed: int, started: float) -> None:
     """One sweep from its process's start; prints its stages as json, in seconds since then."""
     from swath import Backbone, Recipe, Sweep, asha, grid, holdout, losses, ops, tasks
+    from swath.config.sweep import Resources
     from swath.engine.base import Listener
-    from swath.engine.cluster import RayEngine
-    from swath.engine.drive import run
-    from swath.places import Places
-    from swath.plan import make_plan
-    from swath.predictions import Trial
-    from swath.sweep import Resources
-    from swath.trial_job import Job
+    from swath.engine.driver import run
+    from swath.engine.ray_backend.engine import RayEngine
+    from swath.plan.make import make_plan
+    from swath.store.storage import Places
+    from swath.store.trials import Trial
+    from swath.training.job import Job
 
     at = {"imported": time.time()}
     sweep = Sweep(
@@ -98,7 +98,7 @@ def in_own_process(address: str, *words: str) -> dict[str, float]:
 def import_seconds() -> float:
     """What a process needs to import what trials need."""
     started = time.perf_counter()
-    subprocess.run([sys.executable, "-c", "import swath.trial"], check=True)
+    subprocess.run([sys.executable, "-c", "import swath.training.trial"], check=True)
     return time.perf_counter() - started
 
 

@@ -12,7 +12,9 @@ import pytest
 from swath import Backbone, Recipe, Sweep, grid, holdout, losses, ops, tasks
 from swath.engine.base import Engine
 from swath.engine.inline import InlineEngine
-from swath.paths import Storage
+from swath.store.storage import Storage
+
+pytest_plugins = ["tests.support.studies"]
 
 
 @pytest.fixture(scope="session")
@@ -74,8 +76,8 @@ def make_sweep(layout: Path) -> Callable[..., Sweep]:
 @pytest.fixture(scope="session")
 def ray_engine() -> Iterator[Engine]:
     """One Ray with two CPUs for all tests of a session."""
-    from swath.engine.cluster import SETTINGS, RayEngine
-    from swath.sweep import Resources
+    from swath.config.sweep import Resources
+    from swath.engine.ray_backend.engine import SETTINGS, RayEngine
 
     os.environ.update(SETTINGS)
     import ray

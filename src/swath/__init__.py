@@ -7,22 +7,24 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from swath import augment, losses, mix, ops, recipes, schedules, tasks
-    from swath.chains import chain
-    from swath.cli import main
-    from swath.grids import grid
-    from swath.recipe import Backbone, Recipe
-    from swath.search import choice, integers, loguniform, optuna, random, uniform
-    from swath.sweep import Sweep, asha, holdout, kfold, two_phase, union
+    from swath import tasks
+    from swath.cli.main import main
+    from swath.config import augment, losses, mix, ops, recipes, schedules
+    from swath.config.chains import chain
+    from swath.config.grids import grid
+    from swath.config.recipe import Backbone, Recipe
+    from swath.config.search import choice, integers, loguniform, optuna, random, uniform
+    from swath.config.sweep import Sweep, asha, holdout, kfold, two_phase, union
 
 _HOMES = {
-    "chains": ("chain",),
-    "cli": ("main",),
-    "grids": ("grid",),
-    "recipe": ("Backbone", "Recipe"),
-    "search": ("choice", "integers", "loguniform", "optuna", "random", "uniform"),
-    "sweep": ("Sweep", "asha", "holdout", "kfold", "two_phase", "union"),
+    "cli.main": ("main",),
+    "config.chains": ("chain",),
+    "config.grids": ("grid",),
+    "config.recipe": ("Backbone", "Recipe"),
+    "config.search": ("choice", "integers", "loguniform", "optuna", "random", "uniform"),
+    "config.sweep": ("Sweep", "asha", "holdout", "kfold", "two_phase", "union"),
 }
+_MODULES = {name: f"config.{name}" for name in ("augment", "losses", "mix", "ops", "recipes", "schedules")}
 _HOME_OF = {name: home for home, names in _HOMES.items() for name in names}
 
 __all__ = [
@@ -58,7 +60,7 @@ def __getattr__(name: str) -> Any:
     if name not in __all__:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
     home = _HOME_OF.get(name)
-    module = importlib.import_module(f"{__name__}.{home or name}")
+    module = importlib.import_module(f"{__name__}.{home or _MODULES.get(name, name)}")
     globals()[name] = getattr(module, name) if home else module
     return globals()[name]
 

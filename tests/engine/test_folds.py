@@ -10,16 +10,18 @@ import pytest
 from scipy.special import expit
 from sklearn.metrics import average_precision_score
 
-from swath import Recipe, Sweep, check, grid, kfold, ops
-from swath.engine.drive import run
+from swath import Recipe, Sweep, grid, kfold, ops
+from swath.analysis.load import read_results
+from swath.analysis.submissions.predict import predict
+from swath.cli import check
+from swath.engine.driver import run
 from swath.engine.inline import InlineEngine
-from swath.paths import Storage
-from swath.places import Places
-from swath.plan import Plan, make_plan
-from swath.predictions import Trial, read_folds
-from swath.report.collect import read_results
-from swath.report.submission import predict
+from swath.plan.make import make_plan
+from swath.plan.plan import Plan
 from swath.report.write import write_results
+from swath.store.storage import Places, Storage
+from swath.store.tasks import read_folds
+from swath.store.trials import Trial
 
 
 @pytest.fixture(scope="module")

@@ -17,8 +17,8 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
-from swath.cluster_state import ClusterState, read_state
-from swath.paths import Storage
+from swath.store.cluster_state import ClusterState, read_state
+from swath.store.storage import Storage
 
 REPOSITORY = Path(__file__).resolve().parents[2]
 

@@ -6,13 +6,12 @@ from pathlib import Path
 import pandas as pd
 
 from swath import Recipe, Sweep, grid, ops
-from swath.engine.drive import run
+from swath.analysis.submissions.predict import predict
+from swath.engine.driver import run
 from swath.engine.inline import InlineEngine
-from swath.paths import Storage
-from swath.places import Places
-from swath.plan import make_plan
-from swath.report.submission import predict
+from swath.plan.make import make_plan
 from swath.report.write import write_report
+from swath.store.storage import Places, Storage
 
 
 def test_a_sweep_lives_in_a_bucket(

@@ -6,18 +6,21 @@ from pathlib import Path
 
 import pandas as pd
 import pytest
-from scripted import Score, ScriptedEngine
 
-from swath import Backbone, Recipe, Sweep, asha, chain, check, grid, kfold, ops, tasks, two_phase
-from swath.engine.drive import run
-from swath.errors import InputError
-from swath.places import Places
-from swath.plan import Plan, make_plan
-from swath.predictions import read_sweep
-from swath.report.cells import cell_results
-from swath.report.collect import read_results
-from swath.report.states import is_running, state_sections
-from swath.spec import TrialSpec
+from swath import Backbone, Recipe, Sweep, asha, chain, grid, kfold, ops, tasks, two_phase
+from swath.analysis.cells import cell_results
+from swath.analysis.load import read_results
+from swath.cli import check
+from swath.config.trial_spec import TrialSpec
+from swath.core.errors import InputError
+from swath.engine.driver import run
+from swath.plan.make import make_plan
+from swath.plan.plan import Plan
+from swath.report.markdown.states import state_sections
+from swath.report.sentences import is_running
+from swath.store.storage import Places
+from swath.store.sweeps import read_sweep
+from tests.support.scripted import Score, ScriptedEngine
 
 RATES = (1e-3, 2e-3, 3e-3, 4e-3, 5e-3, 6e-3)
 

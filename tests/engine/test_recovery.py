@@ -20,15 +20,17 @@ import pandas as pd
 import pytest
 
 from swath import Recipe, Sweep, asha, grid, ops, tasks
-from swath.engine import drive
+from swath.core.errors import SwathError
+from swath.engine import driver as drive
 from swath.engine.base import Engine, Listener
-from swath.engine.drive import run
+from swath.engine.driver import run
 from swath.engine.inline import InlineEngine
-from swath.errors import SwathError
-from swath.places import Places
-from swath.plan import Plan, make_plan
-from swath.predictions import read_sweep
-from swath.trial_job import Job, Report
+from swath.plan import records as records_
+from swath.plan.make import make_plan
+from swath.plan.plan import Plan
+from swath.store.storage import Places
+from swath.store.sweeps import read_sweep
+from swath.training.job import Job, Report
 
 SweepMaker = Callable[..., Sweep]
 RATES = Recipe(epochs=4, batch_size=8, optimizer="adamw", lr=grid(3e-3, 1e-3, 1e-7), image_size=32)
@@ -165,7 +167,7 @@ def test_a_sweep_that_finds_everything_done_is_still_listed(make_sweep: SweepMak
     carry_out(one, tmp_path)
     smaller = make_plan(replace(one, preprocess=()), Places.of(str(tmp_path)))
     assert not smaller.lacking()
-    drive.write_records(smaller)
+    records_.write_records(smaller)
     listed = read_sweep(smaller.places.storage, "one")
     assert listed is not None
     assert [t["cell"] for t in listed["trials"]] == [smaller.trials[0].cell.label]

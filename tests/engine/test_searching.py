@@ -5,17 +5,19 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from scripted import ScriptedEngine
 
-from swath import Recipe, Sweep, asha, check, grid, kfold, loguniform, ops, optuna, random, two_phase
+from swath import Recipe, Sweep, asha, grid, kfold, loguniform, ops, optuna, random, two_phase
+from swath.analysis.load import read_results
+from swath.cli import check
+from swath.config.trial_spec import TrialSpec
+from swath.core.errors import InputError
 from swath.engine.base import Engine
-from swath.engine.drive import run
-from swath.errors import InputError
-from swath.places import Places
-from swath.plan import Plan, make_plan
-from swath.report.collect import read_results
+from swath.engine.driver import run
+from swath.plan.make import make_plan
+from swath.plan.plan import Plan
 from swath.report.write import write_results
-from swath.spec import TrialSpec
+from swath.store.storage import Places
+from tests.support.scripted import ScriptedEngine
 
 
 def start(sweep: Sweep, store: Path, engine: Engine) -> Plan:

@@ -12,15 +12,16 @@ from pathlib import Path
 import cv2
 import numpy as np
 import pytest
-from browser import open_page
-from fake_store import FakeTask, FakeTrial, write_study, write_trial
 
-from swath import dashboard
-from swath.cluster_state import ClusterState, forget_state, read_state, write_state
-from swath.dashboard import Board, live, serve
-from swath.errors import InputError
-from swath.paths import Storage, contact_key
-from swath.predictions import read_sweep, write_sweep
+from swath.core.errors import InputError
+from swath.report import dashboard
+from swath.report.dashboard import Board, live, serve
+from swath.store.cluster_state import ClusterState, forget_state, read_state, write_state
+from swath.store.keys import contact_key
+from swath.store.storage import Storage
+from swath.store.sweeps import read_sweep, write_sweep
+from tests.support.browser import open_page
+from tests.support.fake_store import FakeTask, FakeTrial, write_study, write_trial
 
 TASK = FakeTask()
 

@@ -5,17 +5,17 @@ from xml.etree import ElementTree
 import numpy as np
 import pandas as pd
 import pytest
-from fake_store import FakeTask, FakeTrial, Study, write_study
 
-from swath.paths import Storage
-from swath.report.analysis import analyse
-from swath.report.cells import cell_results
-from swath.report.curves import curves
-from swath.report.ensemble import ensembles
-from swath.report.pool import Pool
-from swath.report.trial_scores import TITLES
-from swath.report.trial_table import trial_table
+from swath.analysis.analyse import analyse
+from swath.analysis.cells import cell_results
+from swath.analysis.ensembles.cross_fit import ensembles
+from swath.analysis.ensembles.pool import Pool
+from swath.analysis.scores import TITLES
+from swath.report.plots.curves import curves
+from swath.report.trials_csv import trial_table
 from swath.report.write import summary, write_report
+from swath.store.storage import Storage
+from tests.support.fake_store import FakeTask, FakeTrial, Study, write_study
 
 
 def png_size(data: bytes) -> tuple[int, int]:
@@ -147,7 +147,7 @@ def test_object_stores_are_read_alike(storage: Storage, tmp_path):
 
 @pytest.mark.parametrize("root", ["s3://KEY:SECRET@bucket/x?region=a"])
 def test_keys_in_a_uri_stay_out_of_the_leaderboard(scenes: Study, root, monkeypatch):
-    from swath.report.leaderboard import leaderboard
+    from swath.report.markdown.leaderboard import leaderboard
 
     results = scenes.read()
     monkeypatch.setattr(results.storage, "root", root)

@@ -3,12 +3,12 @@ from pathlib import Path
 import cv2
 import numpy as np
 import pytest
-from test_layouts import check, draw, problems, write_csv
+from tests.tasks.test_layouts import check, draw, problems, write_csv
 
 from swath import Backbone, Recipe, Sweep, holdout, kfold
-from swath.places import Places
-from swath.plan import make_plan
-from swath.task import Task
+from swath.config.task import Task
+from swath.plan.make import make_plan
+from swath.store.storage import Places
 from swath.tasks import ImageFolder, MLRSNet
 
 

@@ -3,7 +3,7 @@ from pathlib import Path
 import pytest
 
 from swath import tasks
-from swath.errors import InputError
+from swath.core.errors import InputError
 
 
 def test_groups_of_the_file_and_of_the_task_join(layout: Path, tmp_path: Path) -> None:

@@ -7,8 +7,8 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from swath.errors import InputError
-from swath.task import Task
+from swath.config.task import Task
+from swath.core.errors import InputError
 from swath.tasks import Csv, DaconBirds, DaconSatellite, UCMerced
 
 Build = Callable[[Path], Task]

@@ -1,1 +1,1 @@
-"""Carrying a plan out: inline in one process, or on Ray. The only folder that imports ray."""
+"""Carrying a plan out: caches first, then the trials that the store lacks. The same for every engine."""

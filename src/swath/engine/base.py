@@ -5,11 +5,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
 
-from swath.paths import Storage
-from swath.preprocess.features import FeatureShard
+from swath.config.recipe import Backbone
+from swath.preprocess.cache.features import FeatureShard
 from swath.preprocess.sources import Models
-from swath.recipe import Backbone
-from swath.trial_job import Job, Report
+from swath.store.storage import Storage
+from swath.training.job import Job, Report
 
 CRASHES_ALLOWED = 2
 """How often a trial whose process or node was lost is started again from its last epoch."""

@@ -3,13 +3,13 @@
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
-from swath.engine import alone
+from swath.engine import in_process as alone
 from swath.engine.base import Listener, Probe, Work
-from swath.engine.models import LoadedModels
-from swath.paths import Storage
-from swath.preprocess import features
-from swath.preprocess.features import FeatureShard
-from swath.trial_job import Job, Report
+from swath.models.image_models.loader import LoadedModels
+from swath.preprocess.cache import features
+from swath.preprocess.cache.features import FeatureShard
+from swath.store.storage import Storage
+from swath.training.job import Job, Report
 
 
 class _Stopped(BaseException):
@@ -30,7 +30,7 @@ class InlineEngine:
     def build_features(
         self, cache: Storage, local: Path | None, shards: Sequence[FeatureShard], built: Callable[[int], None]
     ) -> None:
-        from swath.features import Extractor
+        from swath.models.feature_extractor import Extractor
 
         extract = Extractor()
         for shard in shards:
@@ -40,7 +40,7 @@ class InlineEngine:
         return [problem for p in probes if (problem := alone.probe(p))]
 
     def train(self, jobs: Sequence[Job], listener: Listener) -> None:
-        from swath.trial import run_trial
+        from swath.training.trial import run_trial
 
         def report(said: Report) -> None:
             if not listener.decide(said):

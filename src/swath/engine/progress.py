@@ -7,17 +7,10 @@ from collections import Counter
 from dataclasses import dataclass, field
 from typing import TextIO
 
-from swath.metrics import METRIC_TITLES
+from swath.core.metrics import METRIC_TITLES
+from swath.core.text import duration
 
 _EVERY_S = 15.0  # between status lines where they cannot be overwritten, as in the log of a Ray job
-
-
-def duration(seconds: float) -> str:
-    """`45 s`, `12 min`, `3 h 20 min`."""
-    if seconds < 90:
-        return f"{seconds:.0f} s"
-    minutes = round(seconds / 60)
-    return f"{minutes} min" if minutes < 90 else f"{minutes // 60} h {minutes % 60:02d} min"
 
 
 @dataclass

@@ -1,1 +1,1 @@
-"""What the ops do to pixels, and the cache of their results."""
+"""What preprocessing ops do to pixels, and the cache of their results."""

@@ -8,15 +8,15 @@ from typing import Any
 
 import numpy as np
 
-from swath.contents import bytes_digest
-from swath.description import changed
-from swath.errors import StoreError
-from swath.ops import Op
-from swath.preprocess.apply import Image, UnreadableImageError
+from swath.config.ops import Op
+from swath.core.description import changed
+from swath.core.errors import StoreError
+from swath.preprocess.transforms import Image, UnreadableImageError
+from swath.store.file_hashes import bytes_digest
 
 Model = Callable[..., list[Any]]
-"""What an expensive op does: images of any sizes to as many images (`swath.image_models`). `Detect` makes of them as
-many objects as JSON, and `DetectCrop` takes those beside the images."""
+"""What an expensive op does: images of any sizes to as many images (`swath.models.image_models`). `Detect` makes of
+them as many objects as JSON, and `DetectCrop` takes those beside the images."""
 Models = Callable[[Op, str], Model]
 """Loads the model of an op from its weight file, or from the official release for ""; handed in by an engine."""
 

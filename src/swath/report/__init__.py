@@ -1,1 +1,1 @@
-"""The report of a sweep, from its store alone: leaderboard, ensembles, pictures, submission."""
+"""Words and pictures of what `swath.analysis` computed: Markdown, page, plots, JSON, dashboard."""

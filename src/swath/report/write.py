@@ -6,24 +6,26 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from swath.metrics import METRIC_TITLES
-from swath.paths import Storage, write_atomic
-from swath.report import cell_plots, effect_plots, ensemble_plots
-from swath.report.analysis import Analysis, analyse
-from swath.report.cells import cell_results
-from swath.report.collect import read_results
-from swath.report.contacts import write_contacts
-from swath.report.curves import curves
-from swath.report.leaderboard import leaderboard
-from swath.report.markdown import file_part
-from swath.report.numbers import numbers
+from swath.analysis.analyse import Analysis, analyse
+from swath.analysis.cells import cell_results
+from swath.analysis.load import read_results
+from swath.analysis.results import Results
+from swath.core.metrics import METRIC_TITLES
+from swath.report.format import file_part
+from swath.report.markdown.contact_sheets import write_contacts
+from swath.report.markdown.leaderboard import leaderboard
 from swath.report.page import page
-from swath.report.page_pictures import with_pictures
-from swath.report.plots import write_picture
-from swath.report.results import Results
-from swath.report.states import states_sentence
-from swath.report.submissions import PICTURE, submissions_plot
-from swath.report.trial_table import trial_table
+from swath.report.page.pictures import with_pictures
+from swath.report.plots import cells as cell_plots
+from swath.report.plots import effects as effect_plots
+from swath.report.plots import ensembles as ensemble_plots
+from swath.report.plots.curves import curves
+from swath.report.plots.style import write_picture
+from swath.report.plots.submissions import PICTURE, submissions_plot
+from swath.report.report_json import numbers
+from swath.report.sentences import states_sentence
+from swath.report.trials_csv import trial_table
+from swath.store.storage import Storage, write_atomic
 
 _TOP = 5
 

@@ -1,13 +1,13 @@
 """Data sources, one file each. Every task reads its own layout into the same table."""
 
-from swath.registry import missing_attribute
-from swath.task import Task
+from swath.config.task import Task
+from swath.core.registry import missing_attribute
+from swath.tasks.csv_table import Csv
 from swath.tasks.dacon import DaconBirds, DaconSatellite
-from swath.tasks.folder import ImageFolder
 from swath.tasks.grouped import Grouped
+from swath.tasks.image_folder import ImageFolder
 from swath.tasks.mlrsnet import MLRSNet
-from swath.tasks.synthetic import SyntheticBirds, SyntheticSatellite
-from swath.tasks.table import Csv
+from swath.tasks.synthetic.tasks import SyntheticBirds, SyntheticSatellite
 from swath.tasks.ucmerced import UCMerced
 
 TASKS: dict[str, type[Task]] = {

@@ -6,9 +6,9 @@ from typing import ClassVar
 import numpy as np
 import pandas as pd
 
-from swath.errors import raise_if_any
-from swath.task import Images, Kind, Submission, Task, one_hot
-from swath.tasks.reading import Reader, labels_outside
+from swath.config.task import Images, Kind, Submission, Task, one_hot
+from swath.core.errors import raise_if_any
+from swath.tasks.csv_reader import Reader, labels_outside
 
 
 @dataclass(frozen=True)

@@ -5,11 +5,11 @@ from typing import ClassVar
 
 import pandas as pd
 
-from swath.errors import raise_if_any
-from swath.groups import joined
-from swath.paths import absolute
-from swath.task import Images, Kind, Task
-from swath.tasks.reading import Reader
+from swath.config.task import Images, Kind, Task
+from swath.core.errors import raise_if_any
+from swath.store.paths import absolute
+from swath.tasks.csv_reader import Reader
+from swath.tasks.groups import joined
 
 
 @dataclass(frozen=True)

@@ -6,9 +6,9 @@ from typing import ClassVar
 
 import pandas as pd
 
-from swath.errors import raise_if_any
-from swath.task import Images, Task
-from swath.tasks.reading import Reader
+from swath.config.task import Images, Task
+from swath.core.errors import raise_if_any
+from swath.tasks.csv_reader import Reader
 
 _FOLDERS = {"images": ("Images", "images"), "labels": ("labels", "Labels")}  # copies differ
 

@@ -12,7 +12,7 @@ def page(numbers: dict[str, Any]) -> str:
     """The page, with its numbers, style and script inside; it asks the network for nothing.
 
     Args:
-        numbers: From `swath.report.numbers.numbers`; with a `live` entry the page keeps asking for `report.json`
+        numbers: From `swath.report.report_json.numbers`; with a `live` entry the page keeps asking for `report.json`
             beside it.
     """
     files = resources.files("swath.report.page")

@@ -1,0 +1,1 @@
+"""Every number of a report, computed from the store: scores, effects, ensembles, submissions. Writes no words."""

@@ -1,0 +1,283 @@
+"""Two sweeps, or one sweep at two dates: what moved in each cell, and whether that is more than noise.
+
+Both sides become one task whose trials have one factor more, the side. So matching, intervals and verdicts are those
+of any factor (pairs.py, evidence.py, uncertainty.py, verdicts.py).
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from functools import partial
+
+import numpy as np
+from numpy.typing import NDArray
+
+from swath.analysis.effects import significance as verdicts
+from swath.analysis.effects.comparable import final_members
+from swath.analysis.effects.confounds import differences
+from swath.analysis.effects.intervals import Estimate, Units, estimate, image_variances
+from swath.analysis.effects.matching import Corners, Member, matched
+from swath.analysis.effects.paired_effects import evidence, scores
+from swath.analysis.effects.significance import Power, Verdict
+from swath.analysis.results import Results, TaskResults, TrialResult
+
+Floats = NDArray[np.float64]
+SIDE, BEFORE, AFTER = "side", "A", "B"
+_CORNERS: Corners = {(AFTER,): 1.0, (BEFORE,): -1.0}
+
+
+@dataclass(frozen=True)
+class Moved:
+    """One cell on both sides. Scores and differences are 0 to 1; not points.
+
+    Attributes:
+        cell: Its label in A.
+        before: Mean score of its matched trials in A.
+        after: In B.
+        estimate: Of B less A.
+        adjusted_p: Holm's p-value over the cells of the task that are not the same trials.
+        verdict: What may be said of B.
+        same: True when both sides hold exactly the same predictions.
+    """
+
+    cell: str
+    before: float
+    after: float
+    estimate: Estimate
+    adjusted_p: float
+    verdict: Verdict
+    same: bool
+
+
+@dataclass(frozen=True)
+class TaskComparison:
+    """One task on both sides.
+
+    Attributes:
+        label: The task.
+        metric: Its metric.
+        refused: Why nothing can be compared, or "".
+        images: Validation images that both sides have.
+        cells: Cells with matched trials, the largest move first.
+        overall: Mean move over these cells, without those that are the same on both sides if others are not; None
+            without any.
+        power: What `overall` could have shown, or None without an interval.
+        unmatched: Cells without a finished match, and why, by label; "A" or "B" is part of the reason.
+        changed: What the matched trials differ in beside the side: name to values in A and B.
+        notes: What a reader should know of the matching.
+    """
+
+    label: str
+    metric: str
+    refused: str
+    images: int = 0
+    cells: tuple[Moved, ...] = ()
+    overall: Estimate | None = None
+    power: Power | None = None
+    unmatched: tuple[tuple[str, str], ...] = ()
+    changed: tuple[tuple[str, str, str], ...] = ()
+    notes: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class _Candidate:
+    """A finished trial of one side with the cell of A it is matched with."""
+
+    trial: TrialResult
+    member: Member
+    cell: str
+
+
+def compare(a: Results, b: Results) -> list[TaskComparison]:
+    """Every task that either side has, in A's order."""
+    before, after = ({t.label.removesuffix(f" {t.data[:8]}"): t for t in r.tasks} for r in (a, b))
+    found = []
+    for label in dict.fromkeys([*before, *after]):
+        if label not in before or label not in after:
+            side = BEFORE if label in before else AFTER
+            metric = (before.get(label) or after[label]).record.metric
+            found.append(TaskComparison(label, metric, f"only {side} has this task"))
+            continue
+        refused = _refusal(before[label], after[label], a.sweep["split"], b.sweep["split"])
+        if refused:
+            found.append(TaskComparison(label, before[label].record.metric, refused))
+        else:
+            found.append(_compared(label, before[label], after[label]))
+    return found
+
+
+def _refusal(a: TaskResults, b: TaskResults, split_a: str, split_b: str) -> str:
+    """Why trials of two tasks cannot be paired on the same validation images, or ""."""
+    if a.record.metric != b.record.metric:
+        return f"A is scored by {a.record.metric}, B by {b.record.metric}"
+    if a.data != b.data:
+        return (
+            f"the data differ (fingerprint {a.data[:8]} in A, {b.data[:8]} in B: labels, ids, groups or the content of "
+            "images), so no two trials were scored on the same images"
+        )
+    if split_a != split_b:
+        return f"the splits differ ({split_a} in A, {split_b} in B), so other images validated"
+    if not np.array_equal(a.record.rows["id"], b.record.rows["id"]) or not np.array_equal(a.folds, b.folds):
+        return f"both sides call their split {split_a}, but other images validated"
+    return ""
+
+
+def _compared(label: str, a: TaskResults, b: TaskResults) -> TaskComparison:
+    names = _partners(a, b)
+    notes: list[str] = []
+    own = {t.cell: t.cell for t in a.trials}
+    sides = _numbered(_candidates(a, BEFORE, own, a), _candidates(b, AFTER, names, a), notes)
+    merged = _merged(a, b, sides)
+    members = [c.member for c in sides]
+    images = sum(len(rows) for rows in merged.validation.values())
+    of_cell = {cell: _units(members, [c.cell == cell for c in sides]) for cell in dict.fromkeys(c.cell for c in sides)}
+    compared = {cell: units for cell, units in of_cell.items() if units is not None}
+    if not compared:
+        return TaskComparison(
+            label, a.record.metric, "no cell has finished on both sides with the same seeds and folds"
+        )
+    found = evidence(merged, members, [])
+    values, variances = scores(members, found), partial(image_variances, evidence=found)
+    moved = [_moved(cell, units, values, variances, merged) for cell, units in compared.items()]
+    # Cells that are the same trials know nothing of noise; where others moved they would only lend degrees of freedom.
+    counted = {m.cell for m in moved if not m.same} or set(compared)
+    together = _units(members, [c.cell in counted for c in sides])
+    assert together is not None
+    overall = estimate(together, values, variances)
+    return TaskComparison(
+        label,
+        a.record.metric,
+        "",
+        images,
+        tuple(sorted(_corrected(moved), key=lambda m: -abs(m.estimate.difference))),
+        overall,
+        verdicts.power(overall, len(np.unique(together.blocks)), images),
+        tuple(_unmatched(a, b, names, compared)),
+        tuple(_changes(together, merged.trials)),
+        (*notes, *_counts(merged, a, b)),
+    )
+
+
+def _partners(a: TaskResults, b: TaskResults) -> dict[str, str]:
+    """The cell of A that each cell of B is matched with: of the same label, or else of the same levels throughout."""
+    labels = {t.cell: t.factors for t in a.trials}
+    by_factors: dict[tuple[tuple[str, str], ...], list[str]] = {}
+    for cell, factors in labels.items():
+        by_factors.setdefault(tuple(sorted(factors.items())), []).append(cell)
+    found = {}
+    for cell, factors in {t.cell: t.factors for t in b.trials}.items():
+        same = by_factors.get(tuple(sorted(factors.items())), [])
+        if cell in labels:
+            found[cell] = cell
+        elif factors and len(same) == 1 and same[0] not in {t.cell for t in b.trials}:
+            found[cell] = same[0]
+    return found
+
+
+def _candidates(task: TaskResults, side: str, names: Mapping[str, str], a: TaskResults) -> list[_Candidate]:
+    """The trials of a side that luck has not chosen, with the levels of their cell in A.
+
+    Epochs are no part of the match: that one side trained longer may be what moved.
+    """
+    factors = {t.cell: t.factors for t in a.trials}
+    distinct = len({tuple(sorted(f.items())) for f in factors.values()}) == len(factors)
+    found = []
+    for trial, member in zip(task.trials, final_members(task).members, strict=True):
+        if member is not None and trial.cell in names and np.isfinite(trial.probabilities).all():
+            cell = names[trial.cell]
+            levels = factors[cell] if distinct else {"cell": cell}
+            found.append(_Candidate(trial, Member({**levels, SIDE: side}, trial.seed, trial.fold, 0), cell))
+    return found
+
+
+def _numbered(a: list[_Candidate], b: list[_Candidate], notes: list[str]) -> list[_Candidate]:
+    """Both sides; the seeds of a cell that share none are numbered alike, in their order."""
+    found = list(a)
+    odd = []
+    for cell in dict.fromkeys(c.cell for c in b):
+        seeds, own = (sorted({c.member.seed for c in side if c.cell == cell}) for side in (a, b))
+        renamed = dict(zip(own, seeds, strict=False)) if not set(seeds) & set(own) else {seed: seed for seed in own}
+        odd += [cell] * (renamed != {seed: seed for seed in own} and bool(seeds))
+        found += [
+            replace(c, member=replace(c.member, seed=renamed[c.member.seed]))
+            for c in b
+            if c.cell == cell and c.member.seed in renamed
+        ]
+    if odd:
+        notes.append(f"The sides have no seed in common in {len(odd)} cells; there seeds are paired in their order.")
+    return found
+
+
+def _merged(a: TaskResults, b: TaskResults, sides: Sequence[_Candidate]) -> TaskResults:
+    """One task of the candidates, on the validation images that both sides have."""
+    common = {f: np.intersect1d(a.validation[f], b.validation[f]) for f in a.validation.keys() & b.validation.keys()}
+    rows = {BEFORE: a.validation, AFTER: b.validation}
+    trials = []
+    for c in sides:
+        trial, own = c.trial, rows[c.member.factors[SIDE]]
+        if trial.fold in common and trial.val_logits is not None:
+            at = np.searchsorted(own[trial.fold], common[trial.fold])
+            trial = replace(trial, val_logits=trial.val_logits[at], factors=dict(c.member.factors))
+        trials.append(trial)
+    return replace(a, trials=tuple(trials), validation=common)
+
+
+def _units(members: Sequence[Member], chosen: Sequence[bool]) -> Units | None:
+    return matched([m if here else None for m, here in zip(members, chosen, strict=True)], [SIDE], _CORNERS)
+
+
+def _moved(cell: str, units: Units, values: Floats, variances: partial[Floats], merged: TaskResults) -> Moved:
+    found = estimate(units, values, variances)
+    pairs = [(merged.trials[int(row.argmin())], merged.trials[int(row.argmax())]) for row in units.weights]
+    same = all(np.array_equal(x.probabilities, y.probabilities) for x, y in pairs)
+    before = float(units.shares @ (np.minimum(units.weights, 0) @ -values))
+    return Moved(cell, before, before + found.difference, found, float("nan"), "no interval", same)
+
+
+def _corrected(moved: Sequence[Moved]) -> list[Moved]:
+    adjusted = verdicts.holm([float("nan") if m.same else m.estimate.p for m in moved])
+    return [
+        replace(m, adjusted_p=float(p), verdict=verdicts.verdict(m.estimate, float(p)))
+        for m, p in zip(moved, adjusted, strict=True)
+    ]
+
+
+def _unmatched(
+    a: TaskResults, b: TaskResults, names: Mapping[str, str], compared: Mapping[str, Units]
+) -> list[tuple[str, str]]:
+    partners = set(names.values())
+    found = [
+        (cell, "not finished on both sides" if cell in partners else "only in A")
+        for cell in dict.fromkeys(t.cell for t in a.trials)
+        if cell not in compared
+    ]
+    return [*found, *((cell, "only in B") for cell in dict.fromkeys(t.cell for t in b.trials) if cell not in names)]
+
+
+def _changes(units: Units, trials: Sequence[TrialResult]) -> list[tuple[str, str, str]]:
+    """What the two trials of some pair differ in: parts of their specs, package versions, devices, swath's commit."""
+    found: dict[tuple[str, str, str], None] = {}
+    for row in units.weights:
+        one, other = trials[int(row.argmin())], trials[int(row.argmax())]
+        for name, (x, y) in differences(one.spec, other.spec).items():
+            found[name, x, y] = None
+        for name, x, y in _surroundings(one, other):
+            found[name, x, y] = None
+    return list(found)
+
+
+def _surroundings(one: TrialResult, other: TrialResult) -> list[tuple[str, str, str]]:
+    x, y = one.outcome, other.outcome
+    if x is None or y is None:
+        return []
+    old, new = x.versions or {}, y.versions or {}
+    pairs = {name: (old.get(name, ""), new.get(name, "")) for name in dict.fromkeys([*old, *new])}
+    pairs |= {"device": (x.device, y.device), "commit of swath": (x.commit[:8], y.commit[:8])}
+    return [(name, was, now) for name, (was, now) in pairs.items() if was != now and was and now]
+
+
+def _counts(merged: TaskResults, a: TaskResults, b: TaskResults) -> list[str]:
+    images = sum(map(len, merged.validation.values()))
+    most = max(sum(map(len, t.validation.values())) for t in (a, b))
+    if images == most:
+        return []
+    return [f"{most - images} of {most} validation images are left out: only one side has predictions of them."]

@@ -1,1 +1,0 @@
-"""The audit of a task's data: duplicates, labels, images, and whether train and test are of one kind."""

@@ -1,0 +1,1 @@
+"""The `swath` command and the options of a sweep script."""

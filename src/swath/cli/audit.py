@@ -1,0 +1,64 @@
+"""`swath audit`: the audit of every task of a sweep, written beside its report and kept in the store."""
+
+import re
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+from swath.config.sweep import Sweep
+from swath.config.task import Task
+from swath.core.errors import InputError, raise_if_any
+from swath.plan.cells import expand
+from swath.plan.problems import grid_problems
+from swath.store.storage import Storage
+from swath.tasks.audit.findings import Audit, kept_place
+from swath.tasks.audit.run import audit, subject_of
+from swath.tasks.audit.write import draw, write_audit
+from swath.tasks.prepare import TaskPlan, plan_task
+
+
+def audit_sweep(
+    sweep: Sweep, storage: Storage, memory: Path, out: Path | None, say: Callable[[str], None]
+) -> Iterator[tuple[Audit, str]]:
+    """Audit the tasks of a sweep, as the sweep divides them.
+
+    Args:
+        sweep: The sweep.
+        storage: The store, which keeps each audit under its task's data fingerprint.
+        memory: Folder that remembers content hashes.
+        out: Folder of the report; None writes to the store only.
+        say: Hears the progress.
+
+    Yields:
+        Each task's audit, and the folder or URI that holds its files.
+
+    Raises:
+        InputError: Lists what is wrong with sweep or data.
+    """
+    plans = _plans(sweep, storage, memory, say)
+    for plan in plans:
+        subject = subject_of(plan, say)
+        found, pictures = draw(audit(plan, subject, say), subject)
+        part = "" if len(plans) == 1 else re.sub(r"[^A-Za-z0-9._-]+", "-", plan.record.label)
+        places = [kept_place(storage, plan.data), *([Storage(str(out / "audit" / part))] if out else [])]
+        for place in places:
+            write_audit(place, found, pictures)
+        yield found, places[-1].root
+
+
+def _plans(sweep: Sweep, storage: Storage, memory: Path, say: Callable[[str], None]) -> list[TaskPlan]:
+    raise_if_any([*grid_problems(sweep), *sweep.split.problems()])
+    tasks = [task for task in dict.fromkeys(cell.sweep.task for cell in expand(sweep)) if isinstance(task, Task)]
+    problems = [problem for task in tasks for problem in task.problems()]
+    if not tasks:
+        problems.append(f"task={sweep.task!r}: give a value of swath.tasks, e.g. tasks.DaconSatellite(DIR).")
+    raise_if_any(problems)
+    plans, notes = [], []
+    for task in tasks:
+        try:
+            plans.append(plan_task(task, sweep, memory, notes, storage))
+        except InputError as error:
+            problems += error.problems
+    raise_if_any(problems)
+    for note in notes:
+        say(f"note: {note}")
+    return plans

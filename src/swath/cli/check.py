@@ -1,0 +1,108 @@
+"""What `swath check` prints: cells, caches, disk, cost. Reads the plan, starts nothing."""
+
+from collections import Counter
+
+from swath.core.text import size_text
+from swath.plan.plan import Plan
+from swath.plan.trials import PlannedTrial
+from swath.preprocess.cache.entry import is_built
+from swath.store.trials import Trial
+
+_CELLS_SHOWN = 60
+
+
+def describe(plan: Plan) -> str:
+    """Everything a person wants to know before GPU time is spent."""
+    return "\n".join([*_headline(plan), *_tasks(plan), *_cells(plan), *_caches(plan), *_cost(plan), *_notes(plan)])
+
+
+def headline(plan: Plan) -> str:
+    """`sweep x: 36 cells, 108 trials: 12 done, 3 stopped, 0 failed, 93 to run`."""
+    return _headline(plan)[0]
+
+
+def _headline(plan: Plan) -> list[str]:
+    cells = len({t.cell.label for t in plan.trials})
+    states = Counter(o.state for o in plan.outcomes.values())
+    more = plan.at_most_later()
+    later = f", and at most {more} later" if more else ""
+    return [
+        f"sweep {plan.sweep.name}: {cells} cells, {len(plan.listed())} trials: {states['COMPLETE']} done, "
+        f"{states['STOPPED']} stopped, {states['FAILED']} failed, {len(plan.lacking())} to run{later}"
+    ]
+
+
+def _tasks(plan: Plan) -> list[str]:
+    lines = []
+    for task in plan.tasks:
+        rows = task.record.rows
+        train = int((rows["split"] == "train").sum())
+        folds = plan.sweep.split.folds
+        val = round(int((task.folds >= 0).sum()) / folds)
+        each = f" in each of {folds} folds" if folds > 1 else ""
+        how = f"validate{each} by {plan.sweep.split.canonical()}"
+        lines.append(
+            f"task {task.record.label}: {task.record.kind}, {len(task.record.labels)} labels, "
+            f"{train:,} training images ({train - val:,} train, {val:,} {how}), "
+            f"{int((rows['split'] == 'test').sum()):,} test images"
+        )
+    return lines
+
+
+def _cells(plan: Plan) -> list[str]:
+    cells = list(dict.fromkeys((t.cell.label, t.cell.baseline) for t in plan.trials))
+    lines = [f"  {label}{'  (baseline)' if baseline else ''}" for label, baseline in cells[:_CELLS_SHOWN]]
+    more = len(cells) - _CELLS_SHOWN
+    return ["cells:", *lines, *([f"  and {more} more"] if more > 0 else [])]
+
+
+def _caches(plan: Plan) -> list[str]:
+    lines = []
+    to_build = {e.key for e in plan.entries_to_build()}
+    for entry in plan.entries():
+        ready = is_built(plan.places.cache, entry.key)
+        state = "ready" if ready else "to build" if entry.key in to_build else "not needed"
+        lines.append(f"  {state:<10}  {size_text(entry.bytes):>9}  {entry.describe()}")
+    computed = {f.key for f in plan.features_to_build()}
+    for entry in plan.features():
+        ready = is_built(plan.places.cache, entry.key)
+        state = "ready" if ready else "to build" if entry.key in computed else "not needed"
+        lines.append(f"  {state:<10}  {size_text(entry.bytes):>9}  {entry.describe()}")
+    needed = plan.bytes_to_build()
+    free = plan.places.cache.free_bytes()
+    room = "an object store" if free is None else f"{size_text(free)} free"
+    return ["caches:", *lines, f"disk: {size_text(needed)} to write in {plan.places.cache.root} ({room})"]
+
+
+def _cost(plan: Plan) -> list[str]:
+    """Epochs and images, and hours where the store has measured this backbone at this size."""
+    lacking = plan.lacking()
+    if not lacking:
+        return []
+    rows = {t.data: (t.record.rows["split"] == "train").to_numpy() for t in plan.tasks}
+    folds = {t.data: t.folds for t in plan.tasks}
+    train = {(d, f): int((rows[d] & (folds[d] != f)).sum()) for d in rows for f in range(plan.sweep.split.folds)}
+    images = sum(t.spec.recipe.epochs * train[t.spec.data, t.spec.fold] for t in lacking)
+    epochs = sum(t.spec.recipe.epochs for t in lacking)
+    lines = [f"cost: at most {epochs:,} epochs, {images:,} training images through a model"]
+    seconds = _measured(plan, lacking)
+    if seconds:
+        lines.append(
+            f"cost: about {sum(seconds.values()) / 3600:.1f} device-hours for {len(seconds)} of {len(lacking)} trials, "
+            "by the speed of finished trials of the same backbone and size"
+        )
+    return lines
+
+
+def _measured(plan: Plan, lacking: list[PlannedTrial]) -> dict[str, float]:
+    def kind(t: PlannedTrial) -> tuple[str, str, int, int]:
+        return (t.spec.data, t.spec.backbone.model, t.spec.recipe.side_px, t.spec.recipe.batch_size)
+
+    done = {kind(t): t for t in plan.trials if t.spec.fingerprint in plan.outcomes}
+    tables = dict(zip(done, plan.read(list(done.values()), Trial.metrics), strict=True))
+    per_epoch = {k: float(table["seconds"].median()) for k, table in tables.items() if not table.empty}
+    return {t.spec.fingerprint: per_epoch[kind(t)] * t.spec.recipe.epochs for t in lacking if kind(t) in per_epoch}
+
+
+def _notes(plan: Plan) -> list[str]:
+    return [f"note: {note}" for note in plan.notes]

@@ -1,0 +1,208 @@
+"""The `swath` commands that need a store, or submission files, but no sweep script."""
+
+import math
+from collections.abc import Callable
+from pathlib import Path
+
+from jsonargparse import ArgumentParser, Namespace
+
+from swath.cli.output import report_folder, write
+from swath.core.errors import InputError
+from swath.store.paths import absolute
+from swath.store.storage import Storage
+
+
+def _reader(prog: str, description: str) -> ArgumentParser:
+    parser = ArgumentParser(prog=f"swath {prog}", description=description)
+    parser.add_argument("--storage", default="./store", help="folder or URI of the store")
+    return parser
+
+
+def _opened(values: Namespace) -> Storage:
+    return Storage(absolute(values.storage, "--storage"))
+
+
+def _add_bound(parser: ArgumentParser) -> None:
+    parser.add_argument(
+        "--max-ms-per-image",
+        type=float,
+        default=math.inf,
+        help="choose only ensembles whose members take at most so many milliseconds for an image all together, fold "
+        "models and test-time augmentation counted, as measured in training",
+    )
+
+
+def _bound(values: Namespace) -> float:
+    if not values.max_ms_per_image > 0:
+        raise InputError(f"--max-ms-per-image {values.max_ms_per_image}: give milliseconds above 0, e.g. 20.")
+    return values.max_ms_per_image
+
+
+def _report(argv: list[str]) -> None:
+    parser = _reader("report", "Leaderboard, ensembles and pictures of a sweep, from the store alone.")
+    parser.add_argument("name", help="name of the sweep")
+    parser.add_argument("--out", default="", help="folder for the report; default ./reports/NAME")
+    _add_bound(parser)
+    values = parser.parse_args(argv)
+    storage = _opened(values)
+    write(storage, values.name, report_folder(values.out, values.name, storage), _bound(values))
+
+
+def _predict(argv: list[str]) -> None:
+    parser = _reader("predict", "A submission in exactly the sample's columns and row order.")
+    parser.add_argument("name", help="name of the sweep")
+    parser.add_argument(
+        "--ensemble",
+        default="best",
+        help="best, single, top3, greedy, ...; the label of a cell; `refit ` and a label for the cell as `swath refit` "
+        "trained it; or FILE:NAME for one of an ensembles.json",
+    )
+    parser.add_argument("--out", default="submission.csv", help="the file to write")
+    parser.add_argument("--task", default="", help="which task, where the sweep has several")
+    _add_bound(parser)
+    values = parser.parse_args(argv)
+    from swath.analysis.submissions.predict import predict
+
+    out = absolute(values.out, "--out")
+    path = predict(_opened(values), values.name, values.ensemble, out, values.task, _bound(values))
+    print(f"submission: {path}")
+
+
+def _import(argv: list[str]) -> None:
+    parser = _reader("import", "Predictions of a model trained elsewhere, as a member of a sweep's ensembles.")
+    parser.add_argument("name", help="name of the sweep")
+    parser.add_argument("model", help="what reports call the model")
+    parser.add_argument("--oof", required=True, help="csv: id and a probability per label, for every validation image")
+    parser.add_argument("--test", default="", help="the same for every test image")
+    parser.add_argument("--task", default="", help="which task, where the sweep has several")
+    values = parser.parse_args(argv)
+    from swath.analysis.imported import import_model
+
+    test = values.test and absolute(values.test, "--test")
+    oof = absolute(values.oof, "--oof")
+    import_model(_opened(values), values.name, values.model, oof, test or None, values.task)
+    print(f"imported {values.model!r} into {values.name}; `swath report {values.name}` ranks and averages it")
+
+
+def _blend(argv: list[str]) -> None:
+    parser = ArgumentParser(prog="swath blend", description="Mix submission files, in the form of the first.")
+    parser.add_argument("files", nargs="+", help="two or more submissions of one competition")
+    parser.add_argument("--weights", type=float, nargs="*", default=[], help="one per file; only their ratios matter")
+    parser.add_argument("--rank", action="store_true", help="average ranks instead of numbers")
+    parser.add_argument("--out", default="blend.csv", help="the file to write")
+    values = parser.parse_args(argv)
+    from swath.analysis.submissions.blend import blend
+
+    files = [absolute(file, "a file") for file in values.files]
+    print(f"submission: {blend(files, absolute(values.out, '--out'), values.weights, values.rank)}")
+
+
+def _submissions(argv: list[str]) -> None:
+    parser = _reader("submissions", "Scores that the competition gave, beside what validation had said.")
+    parser.add_argument("action", choices=["add", "list"], help="add a score, or list what is on record")
+    parser.add_argument(
+        "words",
+        nargs="+",
+        help="add: the submitted file, after its sweep's name where swath did not write it; list: name of the sweep",
+    )
+    parser.add_argument("--public", type=float, default=None, help="public score")
+    parser.add_argument("--private", type=float, default=None, help="private score")
+    values = parser.parse_args(argv)
+    from swath.analysis.submissions.history import add_score, submissions, sweep_of
+    from swath.report.format import score_text
+
+    storage, (*names, last) = _opened(values), values.words
+    if len(names) > (values.action == "add"):
+        raise InputError("usage: swath submissions add [NAME] FILE --public SCORE, or swath submissions list NAME")
+    name = last
+    if values.action == "add":
+        file = Path(absolute(last, "the file"))
+        name = names[0] if names else sweep_of(storage, file)
+        add_score(storage, name, file, values.public, values.private)
+    for s in submissions(storage, name):
+        print(
+            f"{s.written}  {s.name}: validation {score_text(s.score)}, public {score_text(s.public)}, "
+            f"private {score_text(s.private)}"
+        )
+
+
+def _compare(argv: list[str]) -> None:
+    parser = _reader(
+        "compare", "What moved between two sweeps, or two dates of one, and whether it is more than noise."
+    )
+    parser.add_argument("a", help="name of the sweep before")
+    parser.add_argument("b", nargs="?", default="", help="name of the sweep after; left out, the same name")
+    parser.add_argument("--other-storage", default="", help="folder or URI of B's store, where it is another one")
+    parser.add_argument("--out", default="", help="the file to write; default ./reports/A--B.md")
+    values = parser.parse_args(argv)
+    from swath.report.markdown.compare import compare_sweeps, write_comparison
+
+    storage, name = _opened(values), values.b or values.a
+    other = Storage(absolute(values.other_storage, "--other-storage")) if values.other_storage else storage
+    text = compare_sweeps((storage, values.a), (other, name))
+    print(text)
+    out = values.out or f"reports/{values.a}--{name}.md"
+    print(f"comparison: {write_comparison(text, Path(absolute(out, '--out')))}")
+
+
+def _dashboard(argv: list[str]) -> None:
+    parser = _reader("dashboard", "The report as a page that follows a running sweep.")
+    parser.add_argument("name", help="name of the sweep")
+    parser.add_argument("--host", default="127.0.0.1", help="address to listen on; the default is this machine only")
+    parser.add_argument("--port", type=int, default=8277, help="port to listen on; 0 takes a free one")
+    values = parser.parse_args(argv)
+    from swath.report.dashboard import Board, serve
+
+    serve(Board(_opened(values), values.name), values.host, values.port, print)
+
+
+def _list(argv: list[str]) -> None:
+    values = _reader("list", "The sweeps in a store.").parse_args(argv)
+    from swath.store.sweeps import sweep_names
+
+    for name in sweep_names(_opened(values)):
+        print(name)
+
+
+def _cache(argv: list[str]) -> None:
+    parser = _reader("cache", "What is kept of preprocessed images: ls lists it, rm frees it.")
+    parser.add_argument("what", choices=["ls", "rm"])
+    parser.add_argument("entries", nargs="*", help="rm: keys of entries, or their first digits")
+    parser.add_argument("--chain", default="", help="rm: all entries of the chain with this label")
+    parser.add_argument("--unused", action="store_true", help="rm: all entries that no sweep in the store uses")
+    parser.add_argument("--dry-run", action="store_true", help="rm: say what would be removed, and remove nothing")
+    parser.add_argument("--cache", default="", help="node-local folder of copies: listed, and freed, too")
+    values = parser.parse_args(argv)
+    from swath.core.text import size_text
+    from swath.preprocess.cache import usage as cached
+    from swath.store.storage import Places
+
+    storage = _opened(values)
+    local = Places.of(storage.root, absolute(values.cache, "--cache") if values.cache else "").local_cache
+    found = cached.list_cached(storage)
+    if values.what == "rm":
+        found = cached.chosen(found, values.entries or [], values.chain, values.unused)
+    for entry in found:
+        print(entry.line())
+    total = size_text(sum(entry.size_bytes for entry in found))
+    if values.what == "ls":
+        print(f"{total} in {storage.child('cache').root}")
+        for line in cached.list_copies(local) if local and local.is_dir() else []:
+            print(f"copy in {local}: {line}")
+        return
+    if not values.dry_run:
+        cached.remove(storage, found, local)
+    print(f"{total} {'would be freed' if values.dry_run else 'freed'}")
+
+
+READERS: dict[str, Callable[[list[str]], None]] = {
+    "report": _report,
+    "predict": _predict,
+    "import": _import,
+    "blend": _blend,
+    "submissions": _submissions,
+    "compare": _compare,
+    "dashboard": _dashboard,
+    "list": _list,
+    "cache": _cache,
+}

@@ -1,0 +1,1 @@
+"""Everything a user writes, as frozen values: sweep, grids, ops, losses, recipe, splits, search. Loads no torch."""

@@ -1,0 +1,110 @@
+"""Grids: several values in one place of a sweep, and every way to choose among them."""
+
+import dataclasses
+import itertools
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from typing import Any, TypeVar, cast
+
+from swath.config import chains
+from swath.config.chains import Chain
+from swath.config.task import Task
+from swath.core.description import Description
+
+T = TypeVar("T")
+
+
+@dataclass(frozen=True)
+class Grid:
+    """Values to try in one place."""
+
+    values: tuple[Any, ...]
+
+
+def grid(*values: T) -> T:
+    """Try each value in this place; several grids multiply. The first value is the baseline of its factor.
+
+    Typed as one of its values, so type checkers accept a grid on any field.
+    """
+    return cast(T, Grid(values))
+
+
+Level = tuple[tuple[str, ...], Any, bool]
+"""Where an outermost grid stands, the value chosen there, and whether that is its first."""
+
+
+def expanded(value: Any, path: tuple[str, ...] = (), star: bool = False) -> Iterator[tuple[Any, list[Level]]]:
+    """Every way to resolve the grids below `value`, with the level chosen at each outermost grid."""
+    if isinstance(value, Grid):
+        first = True
+        for option in value.values:
+            for resolved, _ in expanded(option, path, star=False):
+                yield resolved, [(path, resolved, first)]
+                first = False
+    elif dataclasses.is_dataclass(value) and not isinstance(value, type):
+        names = [f.name for f in dataclasses.fields(value)]
+        parts = [list(expanded(getattr(value, n), (*path, n), star)) for n in names]
+        for combination in _combinations(parts, star):
+            changes = {n: v for n, (v, levels) in zip(names, combination, strict=True) if levels}
+            levels = [level for _, below in combination for level in below]
+            yield (replace(value, **changes) if changes else value), levels
+    elif isinstance(value, tuple):
+        parts = [list(expanded(v, path, star)) for v in value]
+        for combination in _combinations(parts, star):
+            yield tuple(v for v, _ in combination), [level for _, below in combination for level in below]
+    else:
+        yield value, []
+
+
+def _combinations(parts: list[list[T]], star: bool) -> Iterator[tuple[T, ...]]:
+    """The product of the parts, or for a star the first of each, then one change at a time."""
+    if not star:
+        yield from itertools.product(*parts)
+        return
+    first = tuple(part[0] for part in parts)
+    yield first
+    for at, part in enumerate(parts):
+        for other in part[1:]:
+            yield (*first[:at], other, *first[at + 1 :])
+
+
+def factors(levels: list[Level]) -> dict[str, str]:
+    """Factor name to level label; two grids in one chain are `preprocess` and `preprocess 2`."""
+    found: dict[str, str] = {}
+    for path, level, _ in levels:
+        name = factor_name(path)
+        again = sum(key.partition(" ")[0] == name for key in found)
+        found[f"{name} {again + 1}" if again else name] = level_label(path, level)
+    return found
+
+
+def factor_name(path: tuple[str, ...]) -> str:
+    """`preprocess`, `backbone`, `loss`, or the last field's name (`lr` for `recipe.lr`)."""
+    return path[-1] if path[0] == "recipe" else ".".join(path)
+
+
+def level_label(path: tuple[str, ...], level: Any) -> str:
+    """What reports call a value that stands at this path."""
+    if path[0] == "preprocess" and isinstance(level, tuple | Chain):
+        return chains.label(level)
+    if isinstance(level, Task):
+        return level.label
+    if isinstance(level, Description):
+        return level.canonical()
+    if isinstance(level, tuple):
+        return "+".join(level_label(path, item) for item in level) or "none"
+    return f"{level:g}" if isinstance(level, float) else str(level)
+
+
+def grids_in(value: Any, path: tuple[str, ...]) -> Iterator[tuple[tuple[str, ...], tuple[Any, ...]]]:
+    """Where grids stand below a value, and their values."""
+    if isinstance(value, Grid):
+        yield path, value.values
+        for option in value.values:
+            yield from grids_in(option, path)
+    elif dataclasses.is_dataclass(value) and not isinstance(value, type):
+        for field in dataclasses.fields(value):
+            yield from grids_in(getattr(value, field.name), (*path, field.name))
+    elif isinstance(value, tuple):
+        for option in value:
+            yield from grids_in(option, path)

@@ -1,0 +1,1 @@
+"""The Ray engine. The only folder that imports ray."""

@@ -1,0 +1,116 @@
+"""The cache built by Ray Data: a row of its input is a shard or a pack, written by the worker that builds it."""
+
+import logging
+from collections.abc import Callable, Iterable, Sequence
+from typing import Any, cast
+
+import pyarrow as pa
+import ray.data
+
+from swath.core.errors import DamagedError, StoreError, SwathError
+from swath.engine.base import Work
+from swath.models.image_models.loader import LoadedModels
+from swath.store.storage import Storage
+
+MOST_IN_BLOCK = 16
+"""Shards in one block at most: some seconds of work. A block is a task, and between two tasks a CPU is idle."""
+
+
+def settle() -> None:
+    """Settings of Ray Data for work of one operator, whose results are counts, and whose progress swath shows itself.
+
+    Ray Data reserves part of the resources for each operator; with one there is nobody to reserve for, and on two CPUs
+    it left the second idle for a second at the start and each for 0.2 s after every task (measured with 2.60).
+    """
+    context = ray.data.DataContext.get_current()
+    context.enable_progress_bars = False
+    context.op_resource_reservation_enabled = False
+    logging.getLogger("ray.data").setLevel(logging.ERROR)
+
+
+def build(cache: Storage, work: Work, numbers: Sequence[int], built: Callable[[int], None]) -> None:
+    """Build pieces on the whole cluster; only counts come back to the driver.
+
+    Shards are tasks, one for each CPU. Work that needs a model runs on a pool of actors that load it once: one for each
+    GPU where there are any, else one for each CPU.
+
+    Raises:
+        StoreError: A piece could not be built; the other pieces are built all the same.
+    """
+    settle()
+    rows = [{"number": number} for number in numbers]
+    resources = ray.cluster_resources()
+    if work.needs_model:
+        gpus = int(resources.get("GPU", 0))
+        workers = max(1, min(gpus or int(resources.get("CPU", 1)), len(rows)))
+        results = ray.data.from_items(rows, override_num_blocks=len(rows)).map(
+            cast(Any, _Builder),
+            fn_constructor_args=(cache.root, work),
+            compute=ray.data.ActorPoolStrategy(size=workers),
+            num_cpus=1,
+            num_gpus=1 if gpus else 0,
+        )
+    else:
+        root = cache.root
+
+        def build_one(row: dict[str, Any]) -> dict[str, Any]:
+            return _build(Storage(root), work, row["number"], None)
+
+        blocks = [pa.table({"number": block}) for block in _blocks(numbers, int(resources.get("CPU", 1)))]
+        results = ray.data.from_arrow(blocks).map(build_one)
+    collect(results.iter_rows(), built)
+
+
+def _blocks(numbers: Sequence[int], cpus: int) -> list[Sequence[int]]:
+    """Large blocks first, for few tasks; then ever smaller ones, so that all CPUs end at about the same time."""
+    blocks, start = [], 0
+    while start < len(numbers):
+        size = min(MOST_IN_BLOCK, max(1, (len(numbers) - start) // (2 * max(1, cpus))))
+        blocks.append(numbers[start : start + size])
+        start += size
+    return blocks
+
+
+class _Builder:
+    """An actor that keeps its model from piece to piece."""
+
+    def __init__(self, root: str, work: Work) -> None:
+        self._cache = Storage(root)
+        self._work = work
+        self._models = LoadedModels()
+
+    def __call__(self, row: dict[str, Any]) -> dict[str, Any]:
+        return _build(self._cache, self._work, row["number"], self._models)
+
+
+def _build(cache: Storage, work: Work, number: int, models: LoadedModels | None) -> dict[str, Any]:
+    return counted(lambda: work.build(cache, int(number), models or LoadedModels()))
+
+
+def counted(build: Callable[[], int]) -> dict[str, Any]:
+    """A row for `collect`: how many images, or the problem, which raised would reach the driver in three wrappers."""
+    try:
+        return {"images": build(), "problem": "", "damaged": False}
+    except SwathError as error:
+        return {"images": 0, "problem": str(error), "damaged": isinstance(error, DamagedError)}
+
+
+def collect(results: Iterable[dict[str, Any]], built: Callable[[int], None]) -> None:
+    """Count the images of results, and raise the gravest of their problems once all have come.
+
+    Args:
+        results: Rows that `counted` made.
+        built: Hears the number of images of each.
+
+    Raises:
+        StoreError: Something could not be built.
+        DamagedError: Nothing else was the matter than that something it starts from is damaged.
+    """
+    problems: list[StoreError] = []
+    for row in results:
+        if row["problem"]:
+            problems.append((DamagedError if row["damaged"] else StoreError)(str(row["problem"])))
+        else:
+            built(int(row["images"]))
+    if problems:
+        raise next((p for p in problems if not isinstance(p, DamagedError)), problems[0])

@@ -1,0 +1,154 @@
+"""A Ray cluster to work on: the one named by RAY_ADDRESS, or one started for this sweep and ended with it."""
+
+import contextlib
+import itertools
+import logging
+import os
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from types import TracebackType
+from typing import Any
+
+from swath.config.sweep import Resources
+from swath.core.errors import InputError
+from swath.engine import in_process as alone
+from swath.engine.base import Listener, PerTrial, Probe, Work
+from swath.engine.ray_backend.trackers import NOBODY, Tracking
+from swath.preprocess.cache.features import FeatureShard
+from swath.store.storage import Storage
+from swath.training.job import Job
+
+# Read by Ray when it is imported or started. Nothing phones home; Tune's own loggers and output are not used; trials
+# keep the working directory, on which relative PYTHONPATH entries depend; Ctrl-C ends the sweep, not just Tune.
+SETTINGS = {
+    "RAY_USAGE_STATS_ENABLED": "0",
+    "TUNE_DISABLE_AUTO_CALLBACK_LOGGERS": "1",
+    "RAY_AIR_NEW_OUTPUT": "0",
+    "RAY_CHDIR_TO_TRIAL_DIR": "0",
+    "TUNE_DISABLE_SIGINT_HANDLER": "1",
+}
+
+
+class RayEngine:
+    """The engine on Ray; a context manager that connects on entry and leaves what it did not start alone.
+
+    Args:
+        resources: Of one trial.
+        tracking: Who hears of the trials beside the driver; by default nobody.
+    """
+
+    def __init__(self, resources: Resources, tracking: Tracking = NOBODY) -> None:
+        self._resources = resources
+        self._tracking = tracking
+        self.dashboard = ""
+        """URL of Ray's own dashboard; "" for none, and for a cluster that was connected to before."""
+
+    def __enter__(self) -> "RayEngine":
+        for name, value in SETTINGS.items():
+            os.environ.setdefault(name, value)
+        import ray
+        import ray.tune  # a third of a second, which trials would wait for once there is a connection
+
+        from swath.engine.ray_backend import warm_processes as warm
+
+        self._ours = not ray.is_initialized()
+        if self._ours:
+            address = os.environ.get("RAY_ADDRESS") or "local"
+            # A dashboard belongs to a cluster; one that lives as long as a sweep only costs start-up time.
+            dashboard = False if address == "local" else None
+            found = ray.init(address, include_dashboard=dashboard, logging_level=logging.ERROR, log_to_driver=False)
+            self.dashboard = _url(found.dashboard_url or "")
+        nodes = {node["NodeID"]: node["Resources"] for node in ray.nodes() if node["Alive"]}
+        self._per_trial = self.fit(list(nodes.values()))
+        self._key = warm.code_key(ray.get_runtime_context().get_runtime_env_string())
+        self._room = {name: _room(resources, self._wanted(self._per_trial.gpus)) for name, resources in nodes.items()}
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        if self._ours:
+            import ray
+
+            ray.shutdown()
+
+    def fit(self, nodes: Sequence[Mapping[str, float]]) -> PerTrial:
+        """What a trial takes of this cluster: a whole GPU each where there are any and none was asked for."""
+        asked = self._resources
+        gpus = asked.gpus if asked.gpus is not None else float(any(n.get("GPU", 0) >= 1 for n in nodes))
+        room = sum(_room(node, self._wanted(gpus)) for node in nodes)
+        if room < asked.workers:
+            found = "; ".join(f"{n.get('CPU', 0):g} CPUs and {n.get('GPU', 0):g} GPUs" for n in nodes)
+            if asked.workers == 1:
+                raise InputError(
+                    f"a trial asks for {asked.cpus} CPUs and {gpus:g} GPUs, and no node has as many: there are "
+                    f"{found}. Lower --cpus or --gpus, or use larger nodes."
+                )
+            raise InputError(
+                f"a trial asks for {asked.workers} workers with {asked.cpus} CPUs and {gpus:g} GPUs each, and there is "
+                f"room for {room}: there are {found}. Lower --workers, --cpus or --gpus, or use more nodes."
+            )
+        at_once = room // asked.workers if asked.workers > 1 else 0
+        return PerTrial(float(asked.cpus), float(gpus), asked.workers, at_once)
+
+    @property
+    def per_trial(self) -> dict[str, float]:
+        """`cpu` and `gpu` of one trial on this cluster."""
+        return {"cpu": self._per_trial.cpus, "gpu": self._per_trial.gpus}
+
+    def build(self, cache: Storage, work: Work, numbers: Sequence[int], built: Callable[[int], None]) -> None:
+        from swath.engine.ray_backend import data
+
+        data.build(cache, work, numbers, built)
+
+    def build_features(
+        self, cache: Storage, local: Path | None, shards: Sequence[FeatureShard], built: Callable[[int], None]
+    ) -> None:
+        from swath.engine.ray_backend import features
+
+        features.build(cache, local, shards, built, self.per_trial)
+
+    def _wanted(self, gpus: float) -> dict[str, float]:
+        return {"CPU": self._resources.cpus, "GPU": gpus}
+
+    def get_ready(self, trials: int) -> None:
+        if self._per_trial.workers == 1:  # several have processes of Ray Train
+            self._hosts(trials)
+
+    def _hosts(self, trials: int) -> list[Any]:
+        """Actors that start processes quickly, on as many nodes as these trials will take; where there can be any."""
+        from swath.engine.ray_backend import warm_processes as warm
+
+        hosts = []
+        for node, room in self._room.items() if warm.AVAILABLE else ():
+            if room and trials > 0:
+                hosts.append(warm.host_on(node, self._key))
+                trials -= room
+        return hosts
+
+    def probe(self, probes: Sequence[Probe]) -> list[str]:
+        import ray
+        from ray.exceptions import RayError
+
+        hosts = self._hosts(len(probes))
+        if hosts:
+            asked = zip(itertools.cycle(hosts), probes, strict=False)
+            with contextlib.suppress(RayError):  # a lost process or host: whatever it was, tasks find out
+                return [p for p in ray.get([host.call.remote(alone.probe, p) for host, p in asked]) if p]
+        task = ray.remote(num_cpus=1, max_retries=1)(alone.probe)
+        return [p for p in ray.get([task.remote(p) for p in probes]) if p]
+
+    def train(self, jobs: Sequence[Job], listener: Listener) -> None:
+        from swath.engine.ray_backend import tune
+
+        tune.train(jobs, listener, self._per_trial, self._tracking, self._key)
+
+
+def _room(node: Mapping[str, float], wanted: Mapping[str, float]) -> int:
+    """How many trials that want so much a node has room for."""
+    return int(min(node.get(name, 0) / count for name, count in wanted.items() if count))
+
+
+def _url(address: str) -> str:
+    """`http://HOST:PORT` of `HOST:PORT`, which is all that Ray says; as it is where it says more."""
+    return address if not address or "://" in address else f"http://{address}"

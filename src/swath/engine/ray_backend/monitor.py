@@ -1,0 +1,59 @@
+"""Ray's resources and nodes, told to the store while a driver works, for `swath dashboard`."""
+
+import contextlib
+import threading
+from collections.abc import Iterator
+
+from swath.store.cluster_state import ClusterState, forget_state, write_state
+from swath.store.storage import Storage
+
+BEAT_S = 2.0
+_COUNTED = ("CPU", "GPU")
+
+
+def look(dashboard: str = "") -> ClusterState:
+    """The cluster that this process is connected to, now.
+
+    Args:
+        dashboard: URL of Ray's own dashboard; "" for none.
+    """
+    import ray
+
+    total, free = ray.cluster_resources(), ray.available_resources()  # resources of which none is free are not listed
+    alive = [bool(node["Alive"]) for node in ray.nodes()]
+    return ClusterState(
+        in_use={name: round(total[name] - free.get(name, 0.0), 2) for name in _COUNTED if name in total},
+        total={name: total[name] for name in _COUNTED if name in total},
+        nodes=sum(alive),
+        nodes_lost=len(alive) - sum(alive),
+        dashboard=dashboard,
+    )
+
+
+@contextlib.contextmanager
+def beating(storage: Storage, sweep: str, dashboard: str = "") -> Iterator[None]:
+    """Keep the state of the cluster in the store while the block runs, and take it back after.
+
+    Args:
+        storage: The store.
+        sweep: Name of the sweep that works on the cluster.
+        dashboard: URL of Ray's own dashboard; "" for none.
+    """
+    ended = threading.Event()
+
+    def beat() -> None:
+        while True:
+            with contextlib.suppress(Exception):  # whatever is the matter, it must not end the work
+                write_state(storage, sweep, look(dashboard))
+            if ended.wait(BEAT_S):
+                return
+
+    thread = threading.Thread(target=beat, daemon=True)
+    thread.start()
+    try:
+        yield
+    finally:
+        ended.set()
+        thread.join()
+        with contextlib.suppress(OSError):
+            forget_state(storage, sweep)

@@ -1,0 +1,192 @@
+"""A trial of several workers: Ray Train starts them, inside the trial, and they train as a team.
+
+The trial's own process keeps the lease and speaks with Tune; it takes each report from the first worker and hands
+back Tune's word. Ray's TuneReportCallback would report, too, but a trial that Tune stops would then wait in `fit()`
+for workers that were never told.
+"""
+
+import contextlib
+import tempfile
+import threading
+import traceback
+from collections.abc import Generator, Iterator
+from dataclasses import dataclass
+from typing import Any
+
+import ray
+from ray import train
+from ray.exceptions import RayError
+from ray.train.torch import TorchTrainer, get_device
+from ray.util.placement_group import PlacementGroup, get_current_placement_group, remove_placement_group
+from ray.util.queue import Empty, Queue
+
+from swath.core.errors import SwathError
+from swath.engine.base import CRASHES_ALLOWED, PerTrial
+from swath.training.job import Job, Report
+
+TRIAL_CPUS = 0.1
+"""Of the trial's own process, which only listens; each worker gives up as much, so that all fit a machine."""
+_POLL_S = 1.0
+
+
+@dataclass(frozen=True)
+class _Failure:
+    """What a worker says before it ends in an error.
+
+    Attributes:
+        rank: Of the worker.
+        error: As it can travel.
+    """
+
+    rank: int
+    error: Exception
+
+
+class _LostWorkerError(SwathError):
+    """A worker's process or node went away without a word."""
+
+
+class Taken:
+    """The placement groups of workers by their trial. An actor of the driver, which outlives the trials' processes.
+
+    Ray Train gives a group back when its `fit()` ends. Where a trial's process ends before, stopped at the end of a
+    wave or killed, the group would keep its CPUs until the driver ends: Ray Train's own cleaner asks Ray's dashboard,
+    which a Ray started for one sweep does not have.
+    """
+
+    def __init__(self) -> None:
+        self._groups: dict[str, PlacementGroup] = {}
+
+    def take(self, trial: str, group: PlacementGroup) -> None:
+        """Remember a group."""
+        self._groups[trial] = group
+
+    def give_back(self, *trials: str) -> None:
+        """Remove the groups of these trials, by default of all, and with them the workers that are still there."""
+        for trial in trials or list(self._groups):
+            if group := self._groups.pop(trial, None):
+                remove_placement_group(group)  # quiet where it is gone
+
+
+@contextlib.contextmanager
+def taken() -> Iterator[Any]:
+    """A `Taken` for the trials that run in the block."""
+    actor: Any = ray.remote(num_cpus=0)(Taken).remote()
+    try:
+        yield actor
+    finally:
+        with contextlib.suppress(RayError):  # where Ray itself went away there is nothing to give back
+            ray.get(actor.give_back.remote())
+            ray.kill(actor)
+
+
+def epochs(job: Job, per_trial: PerTrial, groups: Any) -> Generator[Report]:
+    """Train with several workers, yielding after each epoch; closing the generator stops them.
+
+    Workers that are lost are started again, from the last epoch.
+
+    Args:
+        job: The trial.
+        per_trial: What it takes.
+        groups: The driver's `Taken`.
+    """
+    for left in reversed(range(CRASHES_ALLOWED + 1)):
+        ray.get(groups.give_back.remote(job.spec.fingerprint))  # what a process of this trial held that was killed
+        try:
+            yield from _epochs(job, per_trial, groups)
+            return
+        except _LostWorkerError:
+            if not left:
+                raise
+
+
+def _epochs(job: Job, per_trial: PerTrial, groups: Any) -> Generator[Report]:
+    reports, words = (Queue(actor_options={"num_cpus": 0}) for _ in range(2))
+    failures: list[Exception] = []
+    config = {"job": job, "reports": reports, "words": words, "groups": groups}
+    fitting = threading.Thread(target=_fit, args=(config, per_trial, failures), daemon=True)
+    fitting.start()
+    told: list[_Failure] = []
+    stopped = True
+    try:
+        while (heard := _next(reports, fitting)) is not None:
+            if isinstance(heard, _Failure):
+                told.append(heard)
+                continue
+            yield heard
+            words.put(True)
+        stopped = False
+    finally:
+        words.put(False)
+        if stopped:  # Tune may end this process before `fit()` ends
+            ray.get(groups.give_back.remote(job.spec.fingerprint))
+        fitting.join()
+        reports.shutdown()
+        words.shutdown()
+    # When a process is lost, its peers see their connections break, and say so: that is no fault of the trial's.
+    silent = {rank for error in failures for rank in getattr(error, "worker_failures", {})} - {f.rank for f in told}
+    if failures and (silent or not told):
+        raise _LostWorkerError(f"its workers were lost {CRASHES_ALLOWED + 1} times: {failures[0]}") from failures[0]
+    if told:
+        raise told[0].error  # the others fail because the first one did
+
+
+def _next(reports: Queue, fitting: threading.Thread) -> Report | _Failure | None:
+    """What a worker says next; None when all have ended and everything was heard."""
+    while True:
+        ended = not fitting.is_alive()
+        try:
+            return reports.get(timeout=_POLL_S)
+        except Empty:
+            if ended:
+                return None
+
+
+def _fit(config: dict[str, Any], per_trial: PerTrial, failures: list[Exception]) -> None:
+    try:
+        with tempfile.TemporaryDirectory(prefix="swath-train-", ignore_cleanup_errors=True) as scratch:
+            TorchTrainer(
+                _work,
+                train_loop_config=config,
+                scaling_config=train.ScalingConfig(
+                    num_workers=per_trial.workers,
+                    use_gpu=per_trial.gpus > 0,
+                    resources_per_worker={"CPU": per_trial.cpus - TRIAL_CPUS, "GPU": per_trial.gpus},
+                ),
+                run_config=train.RunConfig(name=config["job"].spec.fingerprint, storage_path=scratch),
+            ).fit()
+    except Exception as error:
+        failures.append(error)
+
+
+def _work(config: dict[str, Any]) -> None:
+    """One worker."""
+    import torch
+
+    from swath.training.distributed import Team
+    from swath.training.trial import train_in_team
+
+    reports, words = config["reports"], config["words"]
+    if torch.cuda.is_available():
+        torch.cuda.set_device(get_device())
+    context = train.get_context()
+    team = Team(context.get_world_rank(), context.get_world_size())
+    if team.rank == 0:
+        ray.get(config["groups"].take.remote(config["job"].spec.fingerprint, get_current_placement_group()))
+
+    def tell(report: Report) -> bool:
+        reports.put(report)
+        return words.get()
+
+    try:
+        train_in_team(config["job"], team, tell)
+    except Exception as error:
+        reports.put(_Failure(team.rank, _portable(error)))
+        raise
+
+
+def _portable(error: Exception) -> Exception:
+    """The error as it can travel: those of other packages may hold what cannot be pickled."""
+    if isinstance(error, SwathError):
+        return error
+    return SwathError(f"{type(error).__name__}: {error}\n{''.join(traceback.format_exception(error))}")

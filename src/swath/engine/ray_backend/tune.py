@@ -1,0 +1,139 @@
+"""Trials on Ray Tune: reused actors, one thin scheduler around the driver's decision. No Tune checkpoints.
+
+A trial's state is in swath's own store, so Tune keeps nothing that grows with the number of trials.
+"""
+
+import dataclasses
+import functools
+import os
+import tempfile
+from collections.abc import Sequence
+from contextlib import AbstractContextManager, nullcontext
+from pathlib import Path
+from typing import Any
+
+from ray import tune
+from ray.tune.experiment import Trial as TuneTrial
+from ray.tune.schedulers import FIFOScheduler, TrialScheduler
+
+from swath.engine.base import CRASHES_ALLOWED, Listener, PerTrial
+from swath.engine.in_process import train_alone
+from swath.engine.ray_backend import warm_processes as warm
+from swath.engine.ray_backend.trackers import Tracking, folder_name
+from swath.training.job import Job, Report
+
+
+class _Unpickled:
+    """Tune pickles its scheduler and callbacks into snapshots; swath resumes from its own store and needs none."""
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {}
+
+
+class _Scheduler(_Unpickled, FIFOScheduler):
+    """Hands every report to the driver and stops what it says."""
+
+    def __init__(self, listener: Listener) -> None:
+        super().__init__()
+        self._listener = listener
+
+    def on_trial_result(self, tune_controller: Any, trial: TuneTrial, result: dict[str, Any]) -> str:
+        # Tune has spread `numbers` over the result; they are for trackers alone.
+        report = Report(**{f.name: result[f.name] for f in dataclasses.fields(Report) if f.name in result})
+        return TrialScheduler.CONTINUE if self._listener.decide(report) else TrialScheduler.STOP
+
+
+class _Events(_Unpickled, tune.Callback):
+    """Tells the driver what runs, and what was lost for good; a scheduler hears of losses that are made good, too."""
+
+    def __init__(self, listener: Listener) -> None:
+        self._listener = listener
+
+    def on_trial_start(self, iteration: int, trials: list[TuneTrial], trial: TuneTrial, **info: Any) -> None:
+        self._listener.started(trial.config["trial"]["fingerprint"])
+
+    def on_trial_error(self, iteration: int, trials: list[TuneTrial], trial: TuneTrial, **info: Any) -> None:
+        said = Path(trial.error_file).read_text() if trial.error_file else ""
+        fingerprint = trial.config["trial"]["fingerprint"]
+        self._listener.crashed(fingerprint, f"{said}its process was lost {CRASHES_ALLOWED + 1} times")
+
+
+def _run(config: dict[str, Any], jobs: dict[str, Job], per_trial: PerTrial, groups: Any, key: str) -> None:
+    # A stopped trial may be slow to let go of its lease on an object store; by default Ray would give up on it after
+    # two seconds and take the next trial of this actor with it.
+    os.environ.setdefault("TUNE_FUNCTION_THREAD_TIMEOUT_S", "600")
+    job = jobs[config["trial"]["fingerprint"]]
+    if per_trial.workers > 1:
+        from swath.engine.ray_backend import train as workers
+        from swath.training.trial import run_trial
+
+        run_trial(job, _report, functools.partial(workers.epochs, per_trial=per_trial, groups=groups))
+    elif process := warm.own_process(key, per_trial.gpus):
+        try:
+            process.call(train_alone, job, per_trial.gpus, hear=_report)
+        except warm.LostProcessError:
+            warm.own_process.cache_clear()
+            raise
+    else:
+        train_alone(job, per_trial.gpus, _report)
+
+
+def _report(said: Report) -> None:
+    # Trackers take `timesteps_total` for the step; Tune's own count starts at 1 again after a restart.
+    tune.report({**dataclasses.asdict(said), "timesteps_total": said.epoch})
+
+
+def train(jobs: Sequence[Job], listener: Listener, per_trial: PerTrial, tracking: Tracking, key: str) -> None:
+    """Run all jobs, as many at once as the resources of the cluster allow.
+
+    Args:
+        jobs: In the order they should start.
+        listener: Hears of a crash only after a trial's process was lost more than `CRASHES_ALLOWED` times.
+        per_trial: What each takes.
+        tracking: Who else hears of the trials.
+        key: The driver's `warm.code_key`.
+    """
+    by_fingerprint = {job.spec.fingerprint: job for job in jobs}
+    told = [{"fingerprint": fingerprint, **job.described} for fingerprint, job in by_fingerprint.items()]
+    with (
+        tempfile.TemporaryDirectory(prefix="swath-tune-", ignore_cleanup_errors=True) as scratch,
+        _groups(per_trial) as groups,
+    ):
+        trainable = tune.with_parameters(_run, jobs=by_fingerprint, per_trial=per_trial, groups=groups, key=key)
+        tuner = tune.Tuner(
+            tune.with_resources(trainable, _resources(per_trial)),
+            param_space={"trial": tune.grid_search(told)},
+            tune_config=tune.TuneConfig(
+                reuse_actors=True,
+                scheduler=_Scheduler(listener),
+                max_concurrent_trials=per_trial.at_once or None,
+                trial_name_creator=lambda trial: folder_name(trial.config["trial"]),
+                trial_dirname_creator=lambda trial: trial.trial_id,
+            ),
+            run_config=tune.RunConfig(
+                name="sweep",
+                storage_path=scratch,
+                verbose=0,
+                callbacks=[_Events(listener), *tracking.callbacks()],
+                failure_config=tune.FailureConfig(max_failures=CRASHES_ALLOWED),
+            ),
+        )
+        tuner.fit()
+
+
+def _groups(per_trial: PerTrial) -> AbstractContextManager[Any]:
+    """Who remembers the placement groups of workers; nobody where trials train in their own processes."""
+    if per_trial.workers > 1:
+        from swath.engine.ray_backend.train import taken
+
+        return taken()
+    return nullcontext()
+
+
+def _resources(per_trial: PerTrial) -> dict[str, float]:
+    """Of the trial's own process; workers take theirs when it starts them."""
+    if per_trial.workers > 1:
+        from swath.engine.ray_backend.train import TRIAL_CPUS
+
+        return {"cpu": TRIAL_CPUS}
+    return {"cpu": per_trial.cpus, "gpu": per_trial.gpus}

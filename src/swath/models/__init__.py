@@ -1,0 +1,1 @@
+"""Networks: backbones of timm and transformers, models that ops use, object detectors."""

@@ -1,0 +1,1 @@
+"""Detectors, their training, boxes and crops. The only folder that touches ultralytics."""

@@ -1,0 +1,1 @@
+"""Models that preprocessing ops use: super-resolution and detectors of what to crop."""

@@ -1,0 +1,29 @@
+"""What a model of an expensive op is, and the table of them."""
+
+from collections.abc import Callable, Sequence
+from typing import Any, Protocol
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from swath.core.registry import Registry
+
+Image = NDArray[np.uint8]
+
+
+class ImageModel(Protocol):
+    """A loaded model. It lives in the process that loaded it; what travels is the op and the path of its file."""
+
+    def __call__(self, images: Sequence[Image]) -> list[Any]:
+        """Images uint8 [H, W, 3] (or [H, W, 1]) of any sizes to as many results, in order: images, or what is kept."""
+        ...
+
+
+MODELS: Registry[Callable[[Any, str, str], ImageModel]] = Registry("image model")
+"""Op name to the function that loads its model: (op, weight file or "", device)."""
+
+
+def chosen_device(device: str) -> torch.device:
+    """The device of a name such as `cpu` or `cuda:1`; "" is a GPU where there is one."""
+    return torch.device(device or ("cuda" if torch.cuda.is_available() else "cpu"))

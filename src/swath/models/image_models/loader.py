@@ -1,0 +1,47 @@
+"""Loading the model of an expensive op, whichever it is."""
+
+import torch
+
+from swath.config.ops import DetectCrop, Op
+from swath.models.detection.crops import Cropper
+from swath.models.image_models import detector, superres
+from swath.models.image_models.base import MODELS, ImageModel
+from swath.preprocess.sources import Model
+
+LOADERS = (
+    superres.load,
+    detector.load,
+)  # importing a module enters its loader in MODELS; the names keep those imports in sight
+
+
+def load(op: Op, weight_file: str = "", device: str = "", threads: int = 1) -> ImageModel:
+    """The model that carries out `op`, ready to be called.
+
+    Args:
+        op: An op with `expensive = True`.
+        weight_file: The op's `weight_file(fold)` as an absolute path on this machine; "" takes the official release.
+        device: `cpu`, `cuda`, `cuda:1`; "" is a GPU where there is one.
+        threads: CPU threads of torch in this process from now on. A worker per core with one thread each uses a
+            machine best, and another number may change the last bits.
+
+    Raises:
+        InputError: The file is not there, is no model for this op, or cannot be downloaded. Says what to do.
+    """
+    torch.set_num_threads(threads)
+    return MODELS[op.name](op, weight_file, device)
+
+
+class LoadedModels:
+    """Loads the model of an op from its weight file, and keeps it."""
+
+    def __init__(self) -> None:
+        self._loaded: dict[tuple[Op, str], Model] = {}
+
+    def __call__(self, op: Op, weight_file: str) -> Model:
+        if isinstance(op, DetectCrop):
+            return Cropper(op)
+        from swath.models.image_models.loader import load  # loads torch
+
+        if (op, weight_file) not in self._loaded:
+            self._loaded[op, weight_file] = load(op, weight_file)
+        return self._loaded[op, weight_file]

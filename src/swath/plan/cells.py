@@ -1,0 +1,155 @@
+"""The cells of a sweep: its grids multiplied, its search points put in, its members joined."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, fields, replace
+from typing import cast
+
+from swath.config.grids import Level, expanded, factors, level_label
+from swath.config.recipe import Backbone, Recipe
+from swath.config.search import Point, Range, described, names, ranges, resolved
+from swath.config.sweep import SEARCH, SHARED, Sweep
+from swath.plan.image_size import sized
+
+
+@dataclass(frozen=True)
+class Cell:
+    """One combination of the grid's values, before seeds and folds.
+
+    Attributes:
+        factors: Factor name to the label of its level, in the sweep's order; only what a grid stands on.
+        baseline: True for the cell made of each grid's first value.
+        sweep: The sweep with this cell's values in place of the grids.
+        name: What to call it instead of its levels, "" for nothing.
+        point: What a search chose for it, by name.
+        origin: Label of the grid's cell that the search was in.
+    """
+
+    factors: dict[str, str]
+    baseline: bool
+    sweep: Sweep
+    name: str = ""
+    point: Point = field(default_factory=dict)
+    origin: str = ""
+
+    @property
+    def backbone(self) -> Backbone:
+        """The backbone as a value."""
+        given = self.sweep.backbone
+        return given if isinstance(given, Backbone) else Backbone(cast(str, given))
+
+    def sized(self) -> "Cell":
+        """The same with a number of pixels in place of "native": only its label still says so."""
+        recipe = self.sweep.recipe
+        if not isinstance(recipe, Recipe) or not isinstance(self.sweep.backbone, Backbone | str):
+            return self
+        return replace(self, sweep=replace(self.sweep, recipe=sized(recipe, self.backbone)))
+
+    @property
+    def label(self) -> str:
+        """Its name, or the levels joined: `sharpen / resnet50 / bce`; the settings where there is no grid at all."""
+        if self.name:
+            return self.name
+        if self.factors:
+            return " / ".join(self.factors.values())
+        levels = (self.sweep.preprocess, self.backbone, self.sweep.loss)
+        return " / ".join(
+            level_label((name,), v) for name, v in zip(("preprocess", "backbone", "loss"), levels, strict=True)
+        )
+
+
+def expand(sweep: Sweep, points: Mapping[str, Sequence[Point]] | None = None) -> list[Cell]:
+    """All cells of a sweep, the baseline first.
+
+    Args:
+        sweep: The sweep.
+        points: What its search has asked for so far, by the label of the grid's cell; its first batch where not given.
+    """
+    if sweep.members:
+        return _joined(sweep)
+    if sweep.search is None:
+        return grid_cells(sweep)
+    found = []
+    for cell in grid_cells(sweep):
+        asked = (points or {}).get(cell.label) or sweep.search.ask(space_of(cell), [])
+        found += [_at(cell, point, first=number == 0) for number, point in enumerate(asked)]
+    return found
+
+
+def space_of(cell: Cell) -> dict[str, Range]:
+    """The ranges of a grid's cell by name."""
+    found = ranges(cell.sweep)
+    return {name: found[place] for name, place in names(found).items()}
+
+
+def edge_cells(sweep: Sweep) -> list[Cell]:
+    """For each end and option of each range a cell with it: what can be checked before the points are known."""
+    found = []
+    for cell in grid_cells(sweep) if sweep.search and not sweep.members else []:
+        space = space_of(cell)
+        middle = {name: one.edges()[0] for name, one in space.items()}
+        found += [_at(cell, {**middle, n: edge}, first=False) for n, one in space.items() for edge in one.edges()]
+    return found
+
+
+def _at(cell: Cell, point: Point, first: bool) -> Cell:
+    """The grid's cell at a point of its search."""
+    places, space = names(ranges(cell.sweep)), space_of(cell)
+    values = {places[name]: space[name].value(plain) for name, plain in point.items()}
+    text = described(point, space)
+    return replace(
+        cell,
+        factors={**cell.factors, SEARCH: text},
+        baseline=cell.baseline and first,
+        sweep=resolved(cell.sweep, values),
+        name=f"{cell.name} / {text}" if cell.name else "",
+        point=point,
+        origin=cell.label,
+    )
+
+
+def grid_cells(sweep: Sweep) -> list[Cell]:
+    """The cells of the grids, or of the star; ranges still stand in them."""
+    found = []
+    for one, levels in expanded(sweep, (), sweep.design == "star"):
+        changed = [level for level in levels if not level[2]]
+        name = factors(levels).values() if sweep.design == "grid" else _star_name(changed)
+        named = bool(sweep.label) or sweep.design == "star"
+        found.append(
+            Cell(factors(levels), not changed, one, " / ".join(filter(None, [sweep.label, *name])) if named else "")
+        )
+    return found
+
+
+def _star_name(changed: Sequence[Level]) -> list[str]:
+    return [f"{factor} {level}" for factor, level in factors(list(changed)).items()] or ["baseline"]
+
+
+def _joined(sweep: Sweep) -> list[Cell]:
+    """The cells of a union's members, each once, with the settings they differ in as factors."""
+    found: dict[str, tuple[Cell, dict[str, str]]] = {}
+    for member in sweep.members:
+        own = replace(member, **{name: getattr(sweep, name) for name in ("name", *SHARED)})
+        for cell in expand(own):
+            settings = _settings(cell)
+            name = cell.name if own.label or own.members else ""
+            values = [cell.backbone if f == "backbone" else getattr(cell.sweep, f) for f in _SETTINGS]
+            found.setdefault(repr((name, values)), (replace(cell, name=name), settings))
+    names = dict.fromkeys(name for _, settings in found.values() for name in settings)
+    varied = [n for n in names if len({settings.get(n, "") for _, settings in found.values()}) > 1]
+    return [
+        replace(cell, factors={n: settings.get(n, "-") for n in varied}, baseline=at == 0)
+        for at, (cell, settings) in enumerate(found.values())
+    ]
+
+
+_SETTINGS = ("task", "preprocess", "backbone", "loss", "recipe")
+
+
+def _settings(cell: Cell) -> dict[str, str]:
+    """The level of everything in which cells of a union may differ: the recipe by its fields."""
+    levels = {"backbone": cell.backbone, **{n: getattr(cell.sweep, n) for n in ("task", "preprocess", "loss")}}
+    found = {name: level_label((name,), levels[name]) for name in _SETTINGS if name in levels}
+    recipe = cell.sweep.recipe
+    if isinstance(recipe, Recipe):
+        found |= {f.name: level_label(("recipe", f.name), getattr(recipe, f.name)) for f in fields(recipe)}
+    return found

@@ -1,0 +1,58 @@
+"""What the results of expensive ops will need on disk: an estimate from a few images."""
+
+from collections.abc import Iterable
+
+import numpy as np
+
+from swath.core.text import size_text
+from swath.preprocess.cache.entry import EntryPlan
+from swath.preprocess.cache.intermediates import Step, read_results
+from swath.preprocess.transforms import UnreadableImageError, read_image
+from swath.store.storage import Places, Storage
+
+SAMPLES = 8
+PNG_SHARE = 0.7
+"""Size of a photograph as PNG over its size in memory: 0.5 to 0.7 for photographs, 1 for noise."""
+
+
+def steps_bytes(cache: Storage, entries: Iterable[EntryPlan]) -> int:
+    """About the size of the results that these entries start from and that are not there yet."""
+    steps: dict[str, Step] = {}
+    images: dict[str, dict[str, str]] = {}
+    for entry in entries:
+        for step in entry.steps():
+            steps[step.key] = step
+            images.setdefault(step.key, {}).update(zip(entry.digests, entry.paths, strict=True))
+    total = 0.0
+    for key, step in steps.items():
+        there = read_results(cache, key)
+        lacking = [path for image, path in images[key].items() if image and image not in there]
+        total += len(lacking) * _image_bytes(lacking) * step.growth() * PNG_SHARE
+    return round(total)
+
+
+def _image_bytes(paths: list[str]) -> float:
+    """Mean size in memory of some of the images."""
+    sizes = []
+    for position in np.unique(np.linspace(0, len(paths) - 1, SAMPLES).round().astype(int)) if paths else []:
+        try:
+            sizes.append(read_image(paths[position]).size)
+        except UnreadableImageError:
+            continue
+    return float(np.mean(sizes)) if sizes else 0.0
+
+
+def disk_problems(places: Places, needed: int) -> list[str]:
+    """A sentence for each disk that cannot hold caches of `needed` bytes."""
+    disks = [("--storage", places.cache)]
+    if places.local_cache:
+        disks.append(("--cache", Storage(str(places.local_cache))))
+    found = []
+    for option, disk in disks:
+        free = disk.free_bytes()
+        if free is not None and needed > free:
+            found.append(
+                f"the caches need {size_text(needed)} in {disk.root}, where {size_text(free)} are free. "
+                f"Free some, give {option} on a larger disk, or use a smaller image_size or fewer chains."
+            )
+    return found

@@ -1,0 +1,162 @@
+"""A trial before it runs: what decides its result, and where its images lie."""
+
+import functools
+import math
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from statistics import fmean
+
+from swath.config.chains import Preprocess, finished, for_train
+from swath.config.ops import Both
+from swath.config.stopping import Asha, Stratum, TwoPhase
+from swath.config.sweep import Sweep
+from swath.config.task import Task
+from swath.config.trial_spec import TrialSpec
+from swath.models import names as model_names
+from swath.models.names import Start
+from swath.plan.cells import Cell
+from swath.plan.preprocessing import ChainPlan, plan_chain
+from swath.preprocess.cache.entry import EntryPlan
+from swath.preprocess.cache.features import FeaturePlan
+from swath.store.trials import Outcome
+from swath.tasks.prepare import TaskPlan
+
+
+@dataclass(frozen=True)
+class PlannedTrial:
+    """One trial of the sweep: a cell, a fold and a seed.
+
+    Attributes:
+        cell: The cell.
+        spec: Everything that decides the result.
+        entries: Its cache entries by part.
+        features: Entries of the features of its images by part, where a frozen backbone makes them shareable.
+        weights_file: File or folder the backbone starts from, or "".
+        phase: 1, or 2 for one that runs, or not, by what phase 1 found.
+        exempt: True when the stopping rule cannot end it.
+    """
+
+    cell: Cell
+    spec: TrialSpec
+    entries: dict[str, EntryPlan]
+    features: dict[str, FeaturePlan]
+    weights_file: str
+    phase: int = 1
+    exempt: bool = True
+
+    @property
+    def passes(self) -> int:
+        """How often an epoch sees each training image: 2 with `Both()`."""
+        return 1 + any(isinstance(op, Both) for op in for_train(self.spec.preprocess))
+
+    @property
+    def final(self) -> bool:
+        """True when it ran to the end, if it ran, for no score of its own: what final estimates may rest on."""
+        return self.exempt and (self.phase == 2 or not isinstance(self.cell.sweep.stop, TwoPhase))
+
+    def rungs(self) -> dict[int, int]:
+        """Rungs of the sweep's rule by the epoch at which this trial meets them."""
+        stop = self.cell.sweep.stop
+        return stop.rungs(self.spec.recipe.epochs, self.passes) if stop else {}
+
+    @property
+    def label(self) -> str:
+        """The cell's label with the seed and the fold, if there are several: `sharpen / resnet50 / bce / seed 0`."""
+        fold = f" / fold {self.spec.fold}" if self.spec.split.folds > 1 else ""
+        return f"{self.cell.label} / seed {self.spec.seed}{fold}"
+
+    @property
+    def stratum(self) -> Stratum:
+        """Trials that ASHA compares: one task, one backbone, one fold."""
+        return (self.spec.data, self.cell.backbone.canonical(), self.spec.fold)
+
+
+def cell_chain(cell: Cell) -> Preprocess:
+    """The preprocessing of a sized cell, with its resize."""
+    return finished(cell.sweep.preprocess, cell.sweep.recipe.side_px)
+
+
+def planned_trial(
+    cell: Cell, spec: TrialSpec, entries: dict[str, EntryPlan], start: Start, phase: int, exempt: bool
+) -> PlannedTrial:
+    """A trial, with the features of its images where a frozen backbone makes them shareable."""
+    features = {}
+    if spec.recipe.shares_features:
+        features = {
+            part: FeaturePlan(entry, spec.backbone, spec.weights, start.path, spec.threads, spec.seed)
+            for part, entry in entries.items()
+        }
+    return PlannedTrial(cell, spec, entries, features, start.path, phase, exempt)
+
+
+def trial_spec(
+    cell: Cell, task: TaskPlan, prepared: ChainPlan, fold: int, seed: int, threads: int, start: Start
+) -> TrialSpec:
+    """Everything that decides the result of one seed on one fold of a sized cell."""
+    return TrialSpec(
+        task=task.record.label,
+        kind=task.record.kind,
+        metric=task.record.metric,
+        data=task.data,
+        split=cell.sweep.split,
+        fold=fold,
+        preprocess=prepared.preprocess,
+        backbone=start.backbone,
+        weights=start.weights,
+        loss=cell.sweep.loss,
+        recipe=cell.sweep.recipe,
+        threads=threads,
+        seed=seed,
+        op_weights=prepared.op_weights,
+        hires=prepared.hires,
+    )
+
+
+def trial_maker(
+    sweep: Sweep, tasks: Mapping[Task, TaskPlan], threads: int
+) -> Callable[[Sequence[Cell]], list[PlannedTrial]]:
+    """What makes the trials of sound cells, and hashes each weight file and plans each chain once."""
+    start = functools.cache(model_names.start)
+    planned = functools.cache(lambda task, chain, fold: plan_chain(tasks[task], chain, fold))
+    stop = sweep.stop
+
+    def trials_of(cells: Sequence[Cell]) -> list[PlannedTrial]:
+        return [
+            planned_trial(
+                cell,
+                trial_spec(cell, tasks[cell.sweep.task], prepared, fold, seed, threads, start(cell.backbone)),
+                prepared.entries,
+                start(cell.backbone),
+                *(stop.role(seed, sweep.seeds[0], cell.baseline) if stop else (1, True)),
+            )
+            for seed in (*sweep.seeds, *(stop.later_seeds if stop else ()))
+            for cell in cells
+            for fold in range(sweep.split.folds)
+            for prepared in (planned(cell.sweep.task, cell_chain(cell), fold),)
+        ]
+
+    return trials_of
+
+
+def rule_of(stop: Asha | None) -> str:
+    """The stopping rule as stored with a stopped trial; "" for none."""
+    return stop.rule if stop else ""
+
+
+def second_phase(first: Sequence[PlannedTrial], outcomes: Mapping[str, Outcome], top: int) -> set[str]:
+    """Labels of the best cells of each stratum, over all folds and seeds of the first phase, and of the baseline.
+
+    Cells that got further come first, then those that scored higher where they got; failed ones are out.
+    """
+    cells: dict[tuple[str, str], dict[str, list[tuple[float, float]]]] = {}
+    for trial in first:
+        outcome = outcomes[trial.spec.fingerprint]
+        failed = outcome.state == "FAILED" or outcome.score is None or math.isnan(outcome.score)
+        reached = (-1.0, 0.0) if failed else (outcome.epochs / trial.spec.recipe.epochs, outcome.score or 0.0)
+        cells.setdefault(trial.stratum[:2], {}).setdefault(trial.cell.label, []).append(reached)
+    chosen = {t.cell.label for t in first if t.cell.baseline}
+    for stratum in cells.values():
+        means = {label: tuple(map(fmean, zip(*reached, strict=True))) for label, reached in stratum.items()}
+        sound = [label for label, reached in stratum.items() if min(reached)[0] >= 0]
+        chosen |= set(sorted(sound, key=lambda label: means[label], reverse=True)[:top])
+    return chosen

@@ -1,0 +1,190 @@
+"""What the cache holds and who uses it; freeing it. What `swath cache ls` and `swath cache rm` do."""
+
+import json
+import time
+from collections.abc import Iterable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+
+from swath.core.errors import InputError
+from swath.core.text import size_text
+from swath.store import sweeps as sweeps_
+from swath.store.lease import Lease
+from swath.store.storage import Storage
+from swath.store.trials import Trial
+
+_READERS = 16
+_AGES = (("d", 86400), ("h", 3600), ("min", 60))
+
+
+@dataclass(frozen=True)
+class Cached:
+    """One folder of the cache.
+
+    Attributes:
+        key: Its name.
+        state: `ready`, `building` (by a process that lives), `unfinished` (begun, and left), or `results` (of an
+            expensive op, which chains start from).
+        chain: Label of its chain; "" while it is unfinished and no sweep lists it.
+        part: `train` or `test`; "" for results.
+        images: Number of images.
+        size_bytes: Of its objects.
+        changed: When it was last written, in seconds since 1970.
+        sweeps: Names of the sweeps in the store that use it.
+        trials: Trials of those sweeps that use it.
+        open_trials: Those of them without a final state.
+    """
+
+    key: str
+    state: str
+    chain: str
+    part: str
+    images: int
+    size_bytes: int
+    changed: float
+    sweeps: tuple[str, ...]
+    trials: int
+    open_trials: int
+
+    def line(self) -> str:
+        """A row of `swath cache ls`."""
+        users = ", ".join(self.sweeps) or "no sweep"
+        trials = f" ({self.trials} trials, {self.open_trials} to run)" if self.trials else ""
+        return (
+            f"{self.key}  {self.state:<10}  {self.images:>9,} images  {size_text(self.size_bytes):>9}  "
+            f"{_age(time.time() - self.changed):>7}  {' '.join(filter(None, (self.chain or '?', self.part)))}  "
+            f"used by {users}{trials}"
+        )
+
+
+def _age(seconds: float) -> str:
+    for unit, length in _AGES:
+        if seconds >= length:
+            return f"{seconds / length:.0f} {unit}"
+    return f"{max(0, seconds):.0f} s"
+
+
+def list_cached(storage: Storage) -> list[Cached]:
+    """All folders of the store's cache, the largest first."""
+    cache, uses = storage.child("cache"), _uses(storage)
+    with ThreadPoolExecutor(_READERS) as pool:
+        found = pool.map(lambda key: _look(cache, key, uses.get(key, [])), cache.names())
+    return sorted(found, key=lambda c: -c.size_bytes)
+
+
+def _look(cache: Storage, key: str, uses: Sequence["_Use"]) -> Cached:
+    sizes = cache.sizes(key)
+    manifest = cache.read_or_none(f"{key}/manifest.json") if "manifest.json" in sizes else None
+    known = json.loads(manifest) if manifest else {}
+    steps = [name for name in sizes if name.startswith("pack-") and name.endswith(".json")]
+    state = "ready" if manifest else "results" if steps else "unfinished"
+    if "lease.json" in sizes and Lease(cache, f"{key}/lease.json").elsewhere():
+        state = "building"
+    images = len(known["ids"]) if known else sum(len(json.loads(cache.read(f"{key}/{s}"))["images"]) for s in steps)
+    chain = known.get("chain") or next((use.chain for use in uses), "")
+    return Cached(
+        key=key,
+        state=state,
+        chain=chain,
+        part=known.get("part") or next((use.part for use in uses), ""),
+        images=images,
+        size_bytes=sum(size for size, _ in sizes.values()),
+        changed=max((changed for _, changed in sizes.values()), default=0.0),
+        sweeps=tuple(dict.fromkeys(use.sweep for use in uses)),
+        trials=sum(use.trials for use in uses),
+        open_trials=sum(use.open_trials for use in uses),
+    )
+
+
+@dataclass(frozen=True)
+class _Use:
+    """What one sweep does with one folder of the cache."""
+
+    sweep: str
+    chain: str
+    part: str
+    trials: int
+    open_trials: int
+
+
+def _uses(storage: Storage) -> dict[str, list[_Use]]:
+    """Who uses each folder, by the lists that sweeps leave in the store."""
+    found: dict[str, list[_Use]] = {}
+    for name in sweeps_.sweep_names(storage):
+        sweep = sweeps_.read_sweep(storage, name) or {}
+        with ThreadPoolExecutor(_READERS) as pool:
+            trials = sweep.get("trials", [])
+            outcomes = list(pool.map(lambda t: Trial(storage, t["fingerprint"]).outcome(), trials))
+        for entry in sweep.get("entries", []):
+            own = [o for t, o in zip(trials, outcomes, strict=True) if entry["key"] in t.get("entries", ())]
+            left = sum(outcome is None for outcome in own)
+            found.setdefault(entry["key"], []).append(_Use(name, entry["chain"], entry["part"], len(own), left))
+            for step in entry["steps"]:
+                found.setdefault(step["key"], []).append(_Use(name, step["chain"], "", len(own), left))
+    return found
+
+
+def chosen(found: Iterable[Cached], keys: Sequence[str], chain: str, unused: bool) -> list[Cached]:
+    """The folders to remove.
+
+    Args:
+        found: What there is.
+        keys: Keys, or the first digits of keys.
+        chain: Label of a chain, "" for none.
+        unused: Those that no sweep in the store uses.
+
+    Raises:
+        InputError: Nothing is asked for, a key is unknown, or a folder is being built.
+    """
+    found = list(found)
+    if not keys and not chain and not unused:
+        raise InputError("say what to remove: keys (see `swath cache ls`), --chain LABEL, or --unused.")
+    problems = [
+        f"the cache has no entry {key!r}; `swath cache ls` lists them."
+        for key in keys
+        if not any(c.key.startswith(key) for c in found)
+    ]
+    if chain and not any(c.chain == chain for c in found):
+        labels = ", ".join(sorted({c.chain for c in found if c.chain})) or "none"
+        problems.append(f"the cache has no chain {chain!r}. It has: {labels}.")
+    wanted = [
+        c
+        for c in found
+        if any(c.key.startswith(key) for key in keys) or (chain and c.chain == chain) or (unused and not c.sweeps)
+    ]
+    problems += [
+        f"{c.key} ({c.chain or 'unknown chain'}) is being built; wait for it, or end the sweep that builds it."
+        for c in wanted
+        if c.state == "building" and (not unused or keys or chain)
+    ]
+    if problems:
+        raise InputError(problems)
+    return [c for c in wanted if c.state != "building"]
+
+
+def remove(storage: Storage, wanted: Iterable[Cached], local: Path | None) -> None:
+    """Remove folders from the cache, and their copies from a node-local folder.
+
+    The manifest goes first: whatever remains of a folder when this is interrupted does not count as built.
+    """
+    cache = storage.child("cache")
+    copies = Storage(str(local)) if local else None
+    for entry in wanted:
+        for place in filter(None, (cache, copies)):
+            place.delete(f"{entry.key}/manifest.json")
+            place.delete(entry.key)
+        if copies:
+            copies.delete(f"{entry.key}.lock")
+
+
+def list_copies(local: Path) -> list[str]:
+    """Lines about the copies in a node-local folder."""
+    copies = Storage(str(local))
+    lines = []
+    for key in copies.names():
+        sizes = copies.sizes(key)
+        if sizes:
+            state = "whole" if "manifest.json" in sizes else "partial"
+            lines.append(f"{key}  {state:<10}  {size_text(sum(size for size, _ in sizes.values())):>9}")
+    return lines

@@ -1,0 +1,1 @@
+"""The pictures of a report, each as PNG and SVG."""

@@ -1,0 +1,265 @@
+"""report.json: every number of a report, for programs and for the page. Plain JSON; what is not known is null."""
+
+import math
+from collections.abc import Sequence
+from dataclasses import fields, is_dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from sklearn.metrics import precision_recall_curve
+
+from swath.analysis.analyse import Analysis, other_metrics
+from swath.analysis.cells import CellResult, Floats, confusion_shares, label_scores, positives
+from swath.analysis.effects import significance as verdicts
+from swath.analysis.effects.paired_effects import Effect
+from swath.analysis.effects.summary import TaskEffects, interaction_tables
+from swath.analysis.ensembles.cross_fit import Ensemble
+from swath.analysis.results import Results, TaskResults, TrialResult
+from swath.analysis.scores import MEANING, TITLES
+from swath.core.metrics import METRIC_TITLES
+from swath.core.text import count
+from swath.report.format import plain_text
+from swath.report.sentences import commands, headline, last_line, remarks, verdict_sentences
+from swath.tasks.audit.findings import Audit
+
+_CURVE_POINTS = 80
+_MISTAKES = 24
+
+
+def numbers(results: Results, analyses: Sequence[Analysis]) -> dict[str, Any]:
+    """The content of report.json.
+
+    Args:
+        results: The sweep.
+        analyses: One per task.
+    """
+    sweep = results.sweep
+    return json_value(
+        {
+            "sweep": results.name,
+            "split": sweep["split"],
+            "rule": sweep["rule"],
+            "seeds": sweep["seeds"],
+            "notes": [*sweep["notes"], *(note for a in analyses for note in a.task.notes)],
+            "counts": {state: n for state, n in results.counts().items() if n},
+            "commands": commands(results),
+            "made_by": "made by swath from the store of the sweep",
+            "tasks": [{**_task(a), "audit": _audit(a.task.audit)} for a in analyses],
+        }
+    )
+
+
+def _audit(audit: Audit | None) -> list[dict[str, Any]]:
+    """Findings of the data audit that the store keeps, most serious first; [] for none and for no audit."""
+    names = ("severity", "kind", "text", "count", "unit", "advice", "examples")
+    return [{n: getattr(finding, n) for n in names} for finding in (audit.findings if audit else ())]
+
+
+def json_value(value: Any) -> Any:
+    """A tree of dataclasses, arrays and numbers as JSON values; NaN and infinities are null."""
+    if is_dataclass(value) and not isinstance(value, type):
+        return {f.name: json_value(getattr(value, f.name)) for f in fields(value)}
+    if isinstance(value, dict):
+        return {str(k): json_value(v) for k, v in value.items()}
+    if isinstance(value, np.ndarray):
+        return json_value(value.tolist())
+    if isinstance(value, list | tuple | frozenset):
+        return [json_value(v) for v in value]
+    if isinstance(value, np.generic):
+        return json_value(value.item())
+    if isinstance(value, float) and not math.isfinite(value):
+        return None
+    return value
+
+
+def _task(analysis: Analysis) -> dict[str, Any]:
+    task = analysis.task
+    record = task.record
+    return {
+        "label": task.label,
+        "kind": record.kind,
+        "metric": record.metric,
+        "metric_title": METRIC_TITLES[record.metric],
+        "labels": record.labels,
+        "data": task.data,
+        "validation_images": sum(len(rows) for rows in task.validation.values()),
+        "headline": [
+            plain_text(line) for line in f"{verdict_sentences(analysis)}\n{headline(analysis)}".strip().splitlines()
+        ],
+        "factors": task.factors,
+        "other_metrics": [{"name": n, "title": TITLES[n], "note": MEANING.get(n, "")} for n in other_metrics(analysis)],
+        "cells": [_cell(cell) for cell in analysis.cells],
+        "trials": [_trial(analysis, trial) for trial in task.trials],
+        "ensembles": [_ensemble(e) for e in analysis.ensembles],
+        **effects_json(task, analysis.effects),
+        "diversity": analysis.diversity,
+        "calibration": analysis.calibration,
+        "thresholds": _f1(analysis),
+        **(_of_best_cell(analysis) if analysis.cells else {"per_label": [], "mistakes": []}),
+    }
+
+
+def _cell(cell: CellResult) -> dict[str, Any]:
+    trials = cell.trials
+    return {
+        **{f.name: getattr(cell, f.name) for f in fields(cell) if f.name not in ("runs", "seeds_planned")},
+        "seeds": len(cell.runs),
+        "seeds_planned": cell.seeds_planned,
+        "parameters": trials[0].last("parameters"),
+        "ms_per_image": float(np.mean([t.last("ms_per_image") for t in trials])),
+        "trials": [t.fingerprint for t in trials],
+    }
+
+
+def _trial(analysis: Analysis, trial: TrialResult) -> dict[str, Any]:
+    rows = trial.metrics
+    outcome = trial.outcome
+    score = analysis.task.score(trial)
+    names = ("epoch", "score", "train_loss", "val_loss", "lr")
+    per_epoch = float(rows["seconds"].median()) if len(rows) else float("nan")
+    why = trial.problem or last_line(outcome)
+    if trial.state == "STOPPED" and outcome:
+        why = f"not among the best at its rung after {outcome.epochs} epochs; {outcome.rule}"
+    return {
+        **{n: getattr(trial, n) for n in ("fingerprint", "cell", "factors", "baseline", "seed", "fold", "state")},
+        **{n: getattr(trial, n) for n in ("epochs", "epochs_planned", "rungs", "device_s", "at_work")},
+        "score": score if math.isfinite(score) else trial.last("score"),
+        "scores": trial.scores,
+        "why": why,
+        "device": outcome.device if outcome else "",
+        "host": outcome.host if outcome else "",
+        "images_per_s": trial.last("images_per_s"),
+        "left_s": per_epoch * (trial.epochs_planned - trial.epochs),
+        "curve": {n: rows[n].to_numpy(np.float64) if n in rows else [] for n in names},
+    }
+
+
+def _ensemble(e: Ensemble) -> dict[str, Any]:
+    gain, low, high = (100 * x for x in e.gain)
+    return {
+        **{n: getattr(e, n) for n in ("name", "size", "average", "score", "low", "high", "naive", "part_sizes")},
+        "gain": gain,
+        "gain_low": low,
+        "gain_high": high,
+        "members": [
+            {"cell": run.cell, "seed": run.seed, "weight": weight, "trials": run.fingerprints}
+            for run, weight in zip(e.members, e.weights, strict=True)
+        ],
+    }
+
+
+def _f1(analysis: Analysis) -> dict[str, Any] | None:
+    found = analysis.thresholds
+    if found is None:
+        return None
+    return {n: getattr(found, n) for n in ("before", "after", "naive", "pooled")}
+
+
+def _of_best_cell(analysis: Analysis) -> dict[str, Any]:
+    """Labels, curves, confusion and mistakes of the best cell: the mean of its seeds on each fold."""
+    task, best = analysis.task, analysis.cells[0]
+    p = np.mean([run.probabilities for run in best.runs], axis=0)
+    rows = np.concatenate([task.validation[f] for f in sorted(task.validation)])
+    targets = task.record.targets[rows]
+    found: dict[str, Any] = {
+        "per_label": _labels(analysis),
+        "precision_recall": [
+            {"label": label, **_precision_recall(targets[:, c], p[:, c])}
+            for c, label in enumerate(task.record.labels)
+            if targets[:, c].any()
+        ],
+        "mistakes": _mistakes(task.record.labels, task.record.rows["id"].to_numpy()[rows], targets, p),
+    }
+    shares = confusion_shares(task, best)
+    return found if shares is None else {**found, "confusion": shares}
+
+
+def _labels(analysis: Analysis) -> list[dict[str, Any]]:
+    task, found = analysis.task, analysis.thresholds
+    missing = np.full(len(task.record.labels), np.nan)
+    best = label_scores(task, analysis.cells[0])
+    base = label_scores(task, analysis.baseline) if analysis.baseline else missing
+    columns = (positives(task), best, base, found.values if found else missing, found.moved if found else missing)
+    names = ("positives", "best", "baseline", "threshold", "moved")
+    table = [
+        {"label": label, **dict(zip(names, values, strict=True))}
+        for label, *values in zip(task.record.labels, *columns, strict=True)
+    ]
+    for row in table:
+        row["moved"] = 100 * row["moved"]
+    return table
+
+
+def _precision_recall(y: NDArray[np.uint8], p: Floats) -> dict[str, Any]:
+    """The curve at about `_CURVE_POINTS` of its points, evenly along it."""
+    precision, recall, _ = precision_recall_curve(y, p)
+    keep = np.unique(np.linspace(0, len(recall) - 1, _CURVE_POINTS).astype(int))
+    return {"recall": np.round(recall[keep][::-1], 4), "precision": np.round(precision[keep][::-1], 4)}
+
+
+def _mistakes(
+    labels: tuple[str, ...], ids: NDArray[np.str_], targets: NDArray[np.uint8], p: Floats
+) -> list[dict[str, Any]]:
+    """The images with the largest negative log-likelihood summed over labels, and where it comes from."""
+    q = np.clip(p, 1e-7, 1 - 1e-7)
+    loss = -np.where(targets > 0, np.log(q), np.log1p(-q)).sum(axis=1)
+    found = []
+    for row in np.argsort(-loss, kind="stable")[:_MISTAKES]:
+        missed = [c for c in np.flatnonzero(targets[row]) if p[row, c] < 0.5]
+        wrong = [c for c in np.flatnonzero(targets[row] == 0) if p[row, c] > 0.5]
+        found.append(
+            {
+                "id": str(ids[row]),
+                "loss": loss[row],
+                "truth": [labels[c] for c in np.flatnonzero(targets[row])],
+                "missed": [{"label": labels[c], "p": p[row, c]} for c in missed],
+                "wrong": [{"label": labels[c], "p": p[row, c]} for c in wrong],
+            }
+        )
+    return found
+
+
+def effects_json(task: TaskResults, found: TaskEffects) -> dict[str, Any]:
+    """The entries of a task about its effects.
+
+    Returns:
+        `effects`, a table for each factor, and `interactions`, a table for each two factors, both in points (score x
+        100); `matched_trials`, all that the matched trials say, in scores from 0 to 1.
+    """
+    factors = dict.fromkeys(e.factor for e in found.effects)
+    return {
+        "effects": [_factor([e for e in found.effects if e.factor == factor]) for factor in factors],
+        "interactions": interaction_tables(task, found),
+        "matched_trials": found,
+    }
+
+
+def _factor(effects: list[Effect]) -> dict[str, Any]:
+    family = f"p is Holm's over {effects[0].family} of {count(len(effects), 'comparison')}"
+    return {
+        "factor": effects[0].factor,
+        "baseline": effects[0].baseline,
+        "note": "Mean paired difference with its 95 % interval over validation images and seeds; "
+        f"{family if effects[0].family else 'no interval can be stated here, so no p'}.",
+        "levels": [_level(e) for e in effects],
+    }
+
+
+def _level(e: Effect) -> dict[str, Any]:
+    said = verdicts.wording(e.verdict, e.estimate)
+    found = e.estimate
+    why = f" ({e.refused})" if e.refused else ""
+    return {
+        "level": e.level,
+        "verdict": plain_text("; ".join([f"{e.level}: {said}{why}", *e.confounds])),
+        "remarks": [f"{e.level}{plain_text(text)}" for text in remarks(e)],
+        "difference": 100 * found.difference if found else None,
+        "low": 100 * found.low if found else None,
+        "high": 100 * found.high if found else None,
+        "clear": e.verdict in ("better", "worse"),
+        "p": e.adjusted_p,
+        "pairs": len(e.pairs),
+        "won": found.won if found else None,
+        "detectable": 100 * e.power.smallest if e.power else None,
+    }

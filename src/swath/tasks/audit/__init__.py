@@ -1,0 +1,1 @@
+"""Is the data sound? Duplicates, leaks, labels and image files that cannot be right."""

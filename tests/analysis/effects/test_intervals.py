@@ -1,0 +1,129 @@
+"""Means of paired differences against scipy and against formulas written out."""
+
+import itertools
+
+import numpy as np
+import pytest
+from scipy import stats
+
+from swath.analysis.effects.intervals import Units, contrast, estimate, half_width, p_value
+from swath.analysis.effects.matching import Member, matched
+
+rng = np.random.default_rng(0)
+
+
+def none(contrasts: np.ndarray) -> np.ndarray:
+    """No image variance at all."""
+    return np.zeros(len(contrasts))
+
+
+def grid(cells: list[dict[str, str]], seeds: int, levels=("a", "b")) -> tuple[list[Member], Units]:
+    members = [Member({"f": f, **cell}, s, 0, 5) for s in range(seeds) for cell in cells for f in levels]
+    units = matched(members, ["f"], {("b",): 1.0, ("a",): -1.0})
+    assert units is not None
+    return members, units
+
+
+def test_one_cell_is_the_paired_t_test():
+    members, units = grid([{}], 6)
+    values = rng.normal(0.8, 0.1, len(members))
+    a, b = (values[[m.factors["f"] == f for m in members]] for f in "ab")
+    found = estimate(units, values, none)
+    t = stats.ttest_rel(b, a)
+    low, high = t.confidence_interval(0.95)
+    assert found.p == pytest.approx(t.pvalue, rel=1e-6)
+    assert (found.low, found.high) == pytest.approx((low, high), abs=1e-12)
+    assert (found.df, found.units, found.source) == (5, 6, "seeds")
+    assert found.won == (b > a).mean()
+
+
+def test_without_training_noise_it_is_the_normal_interval():
+    _, units = grid([{}], 2)
+    found = estimate(units, np.array([0.5, 0.6, 0.5, 0.6]), lambda contrasts: np.full(len(contrasts), 0.04**2))
+    # The seeds' own image noise is counted with the seeds, so all of it is taken off here but what is left at 0.
+    assert found.difference == pytest.approx(0.1)
+    assert p_value(0.1, 0.04**2, 0.0, 1) == pytest.approx(2 * stats.norm.sf(2.5), rel=1e-6)
+    assert half_width(0.04**2, 0.0, 1) == pytest.approx(stats.norm.ppf(0.975) * 0.04)
+
+
+def test_seed_variance_is_the_mean_over_cells_over_the_number_of_pairs():
+    cells = [{"g": g, "backbone": b} for g, b in itertools.product("xyz", "mn")]
+    members, units = grid(cells, 3)
+    values = rng.normal(0.8, 0.1, len(members))
+    difference = {
+        (tuple(cell.values()), s): values[members.index(Member({"f": "b", **cell}, s, 0, 5))]
+        - values[members.index(Member({"f": "a", **cell}, s, 0, 5))]
+        for cell in cells
+        for s in range(3)
+    }
+    by_cell = np.array([[difference[tuple(c.values()), s] for s in range(3)] for c in cells])
+    found = estimate(units, values, none)
+    assert found.difference == pytest.approx(by_cell.mean())
+    assert found.seed_variance == pytest.approx(by_cell.var(axis=1, ddof=1).mean() / 18)
+    assert found.df == 6 * 2
+    half = stats.t.ppf(0.975, 12) * np.sqrt(found.seed_variance)
+    assert found.high - found.difference == pytest.approx(half)
+
+
+def test_cells_count_alike_and_backbones_are_never_pooled():
+    members, units = grid([{"backbone": "m"}, {"backbone": "n"}], 3)
+    values = rng.normal(0.8, 0.1, len(members))
+    # One cell of backbone n has lost two of its seeds: its variance is unknown, and that of m must not stand in.
+    lost = [None if m.factors["backbone"] == "n" and m.seed > 0 else m for m in members]
+    units = matched(lost, ["f"], {("b",): 1.0, ("a",): -1.0})
+    assert units is not None
+    found = estimate(units, values, none)
+    assert (found.source, found.df) == ("none", 0)
+    assert np.isnan([found.low, found.high, found.p]).all()
+    d = units.weights @ values
+    own = units.strata == units.strata[0]
+    assert found.difference == pytest.approx((d[own].mean() + d[~own].mean()) / 2)
+    assert contrast(units) @ values == pytest.approx(found.difference)
+
+
+def test_one_seed_takes_the_residual_of_main_effects():
+    cells = [{"g": g, "h": h} for g, h in itertools.product("xyz", "uvw")]
+    members, units = grid(cells, 1)
+    values = rng.normal(0.8, 0.1, len(members))
+    d = (units.weights @ values).reshape(3, 3)
+    residual = d - d.mean(axis=0) - d.mean(axis=1, keepdims=True) + d.mean()
+    found = estimate(units, values, none)
+    assert (found.source, found.df) == ("residual", 4)
+    assert found.seed_variance == pytest.approx((residual**2).sum() / 4 / 9)
+
+
+@pytest.mark.parametrize("cells", [[{}], [{"g": "x"}, {"g": "y"}], [{"g": g, "h": "u"} for g in "xyz"]])
+def test_one_seed_and_fewer_than_two_other_factors_state_no_interval(cells):
+    members, units = grid(cells, 1)
+    found = estimate(units, rng.normal(size=len(members)), none)
+    assert found.source == "none"
+    assert np.isnan(found.low)
+    assert np.isfinite(found.difference)
+
+
+def test_noise_that_seeds_have_on_these_images_counts_once():
+    """Trials whose scores are means over images: image variances can be written down."""
+    images, seeds = 500, 4
+    members, units = grid([{}], seeds)
+    level = np.array([m.factors["f"] == "b" for m in members])
+    hard = rng.normal(size=(2, images))  # what a level finds hard, with every seed
+    own = rng.normal(size=(len(members), images))
+    marks = hard[level.astype(int)] + own
+    moved = (marks - marks.mean(axis=1, keepdims=True)) / images
+
+    def variances(contrasts: np.ndarray) -> np.ndarray:
+        return ((contrasts @ moved) ** 2).sum(axis=1)
+
+    found = estimate(units, marks.mean(axis=1), variances)
+    assert found.image_variance == pytest.approx(2 / images, rel=0.25)  # of the two levels, not of their seeds
+    assert variances(contrast(units)[None])[0] == pytest.approx((2 + 2 / seeds) / images, rel=0.25)
+
+
+@pytest.mark.parametrize("df", [1, 2, 30])
+def test_the_p_value_inverts_the_interval(df):
+    for difference in (0.001, 0.01, 0.05):
+        p = p_value(difference, 0.01**2, 0.012**2, df)
+        assert half_width(0.01**2, 0.012**2, df, level=1 - p) == pytest.approx(difference, rel=1e-6)
+        assert p_value(-difference, 0.01**2, 0.012**2, df) == pytest.approx(p)
+    assert p_value(0.0, 0.01, 0.01, df) == 1
+    assert p_value(1e6, 1e-12, 0.0, df) == 0
