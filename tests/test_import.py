@@ -13,7 +13,12 @@ def test_import_swath_loads_neither_ray_nor_torch() -> None:
 
 
 def test_planning_and_reporting_load_neither_ray_nor_torch() -> None:
-    assert not loaded("import swath.plan.make, swath.cli.check, swath.report.write") & {"ray", "torch", "torchvision", "timm"}
+    assert not loaded("import swath.plan.make, swath.cli.check, swath.report.write") & {
+        "ray",
+        "torch",
+        "torchvision",
+        "timm",
+    }
 
 
 def test_public_names_are_there() -> None:

@@ -39,7 +39,7 @@ def test_every_op_of_the_table_is_named_once_and_has_an_implementation() -> None
 
     models = {op.name for op in ops.OPS.values() if op.expensive}
     names = [op.name for op in ops.OPS.values()]
-    # Both becomes two plain chains when a sweep is planned; ops with a model are carried out by swath.models.image_models.
+    # Both becomes two plain chains when a sweep is planned; swath.models.image_models carries out ops with a model.
     assert sorted(set(names) - models - {"both"}) == IMPLEMENTATIONS.names()
     assert len(set(names)) == len(names)
     assert all(getattr(ops, name) is op for name, op in ops.OPS.items())

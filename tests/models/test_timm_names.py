@@ -93,7 +93,8 @@ def test_problems_say_what_is_near_and_what_is_allowed() -> None:
 
 def test_names_are_answered_without_importing_timm() -> None:
     code = (
-        "import sys; from swath.models import timm_names as t; t.problems('resnet50.x'); t.resolved('vit_base_patch16_224')\n"
+        "import sys; from swath.models import timm_names as t\n"
+        "t.problems('resnet50.x'); t.resolved('vit_base_patch16_224')\n"
         "[t.takes_one_size(m) for m in ('resnet50', 'convnext_tiny', 'coatnet_0_rw_224', 'vit_base_patch16_224')]\n"
         "print(*{'timm', 'torch'} & set(sys.modules))"
     )

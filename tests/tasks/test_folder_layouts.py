@@ -3,13 +3,13 @@ from pathlib import Path
 import cv2
 import numpy as np
 import pytest
-from tests.tasks.test_layouts import check, draw, problems, write_csv
 
 from swath import Backbone, Recipe, Sweep, holdout, kfold
 from swath.config.task import Task
 from swath.plan.make import make_plan
 from swath.store.storage import Places
 from swath.tasks import ImageFolder, MLRSNet
+from tests.tasks.test_layouts import check, draw, problems, write_csv
 
 
 def mlrsnet(root: Path, labels: str = "labels", per_category: int = 2) -> MLRSNet:

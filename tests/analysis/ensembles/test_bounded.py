@@ -8,7 +8,6 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
-from tests.analysis.ensembles.test_rules import macro_ap, make_view
 
 from swath.analysis.ensembles.cross_fit import ensembles, named_ensemble
 from swath.analysis.ensembles.pool import Pool
@@ -29,6 +28,7 @@ from swath.core.errors import InputError
 from swath.report.write import write_results
 from swath.store.storage import Storage
 from swath.store.trials import Trial
+from tests.analysis.ensembles.test_rules import macro_ap, make_view
 from tests.support.fake_store import FakeTask, FakeTrial, write_study
 
 COSTS = (1.0, 5.0, 2.0, 8.0, 3.0, 9.0)  # by quality, the worst first
