@@ -1,19 +1,34 @@
-"""`swath audit`: the audit of every task of a sweep, written beside its report and kept in the store."""
+"""`swath audit`: is the data of a sweep's tasks sound? Written beside its report and kept in the store."""
 
 import re
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
+from swath.cli.output import report_folder, say
+from swath.cli.script import load_script, parse_options, script_argument
 from swath.config.sweep import Sweep
 from swath.config.task import Task
 from swath.core.errors import InputError, raise_if_any
 from swath.plan.cells import expand
 from swath.plan.problems import grid_problems
-from swath.store.storage import Storage
+from swath.store.paths import absolute
+from swath.store.storage import Places, Storage
+from swath.tasks.audit import run as audit_run
 from swath.tasks.audit.findings import Audit, kept_place
-from swath.tasks.audit.run import audit, subject_of
-from swath.tasks.audit.write import draw, write_audit
+from swath.tasks.audit.write import draw, terminal, write_audit
 from swath.tasks.prepare import TaskPlan, plan_task
+
+
+def audit(argv: list[str]) -> None:
+    """Carry out `swath audit SCRIPT [options of the script]`."""
+    script = script_argument(argv, "swath audit SCRIPT", "Look at every image and label of a sweep's tasks.")
+    sweep, options = parse_options(load_script(script), argv[1:])
+    places = Places.of(absolute(options.storage, "--storage"))
+    raise_if_any([*grid_problems(sweep), *places.storage.problems()])
+    out = report_folder(options.out, sweep.name, places.storage)
+    for task_audit, folder in audit_sweep(sweep, places.storage, places.memory, out, say):
+        print(terminal(task_audit))
+        print(f"audit: {folder}/audit.md")
 
 
 def audit_sweep(
@@ -26,7 +41,7 @@ def audit_sweep(
         storage: The store, which keeps each audit under its task's data fingerprint.
         memory: Folder that remembers content hashes.
         out: Folder of the report; None writes to the store only.
-        say: Hears the progress.
+        say: Gets lines of progress.
 
     Yields:
         Each task's audit, and the folder or URI that holds its files.
@@ -36,13 +51,13 @@ def audit_sweep(
     """
     plans = _plans(sweep, storage, memory, say)
     for plan in plans:
-        subject = subject_of(plan, say)
-        found, pictures = draw(audit(plan, subject, say), subject)
+        subject = audit_run.subject_of(plan, say)
+        task_audit, pictures = draw(audit_run.audit(plan, subject, say), subject)
         part = "" if len(plans) == 1 else re.sub(r"[^A-Za-z0-9._-]+", "-", plan.record.label)
         places = [kept_place(storage, plan.data), *([Storage(str(out / "audit" / part))] if out else [])]
         for place in places:
-            write_audit(place, found, pictures)
-        yield found, places[-1].root
+            write_audit(place, task_audit, pictures)
+        yield task_audit, places[-1].root
 
 
 def _plans(sweep: Sweep, storage: Storage, memory: Path, say: Callable[[str], None]) -> list[TaskPlan]:

@@ -1,16 +1,22 @@
 """`swath detect label` and `swath detect finetune`: from a large detector's boxes to small ones fitted on each fold."""
 
+import inspect
 import sys
 from argparse import ArgumentParser, Namespace, RawDescriptionHelpFormatter
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass, fields
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING
 
+from swath.cli.output import say
+from swath.cli.script import RunOptions, SweepFunction, load_script, parse_options
 from swath.config.sweep import Resources, Sweep
 from swath.config.task import Task
 from swath.core.errors import InputError
 from swath.store.paths import absolute
+
+if TYPE_CHECKING:  # imported below where they are used
+    from swath.models.detection.transfer import TrainingRow
+    from swath.tasks.prepare import TaskPlan
 
 USAGE = """swath detect: crops for ops.DetectCrop.
 
@@ -21,33 +27,11 @@ SCRIPT_OR_TASK is a sweep script with its own options (sweeps/bird_ablation.py -
 fields (DaconBirds --root DIR). A script's option that is also one of this command goes after ` -- `."""
 
 
-@dataclass(frozen=True)
-class Source:
-    """What was named on the command line.
-
-    Attributes:
-        sweep: Gives the task and the split.
-        storage: Where hashes of images are remembered.
-        inline: No Ray.
-        resources: Of one fitting.
-    """
-
-    sweep: Sweep
-    storage: str
-    inline: bool
-    resources: Resources
-
-
-Load = Callable[[list[str]], tuple[Sweep, Any]]
-"""From a script's path and options to its sweep and the options that every sweep has."""
-
-
-def command(argv: Sequence[str], load: Load) -> None:
+def command(argv: Sequence[str]) -> None:
     """Carry out `swath detect ...`.
 
     Args:
         argv: The words after `detect`.
-        load: Reads a sweep script.
 
     Raises:
         InputError: Lists what is wrong with the words, the data or the files.
@@ -57,7 +41,7 @@ def command(argv: Sequence[str], load: Load) -> None:
         asked = not argv or argv[0] in ("-h", "--help", "help")
         print(USAGE, file=sys.stdout if asked else sys.stderr)
         sys.exit(0 if asked else 2)
-    commands[argv[0]](list(argv[1:]), load)
+    commands[argv[0]](list(argv[1:]))
 
 
 def _parser(name: str, description: str) -> ArgumentParser:
@@ -70,69 +54,63 @@ def _parser(name: str, description: str) -> ArgumentParser:
     )
 
 
-def _parsed(parser: ArgumentParser, argv: list[str], load: Load) -> tuple[Namespace, Source]:
-    """Divide the words between this command and the script or task."""
+def _parsed(parser: ArgumentParser, argv: list[str]) -> tuple[Namespace, Sweep, RunOptions]:
+    """The options of this command, and the sweep of the script or task with the options that every sweep has."""
     if not argv or argv[0].startswith("-"):
         parser.parse_args(argv or ["--help"])
         raise InputError(
             "give a sweep script or a task first, e.g. swath detect label sweeps/bird_ablation.py --data DIR"
         )
-    split = argv.index("--") if "--" in argv else len(argv)
-    values, rest = parser.parse_known_args(argv[1:split])
-    return values, _source(argv[0], rest + argv[split + 1 :], load)
+    end = argv.index("--") if "--" in argv else len(argv)
+    values, rest = parser.parse_known_args(argv[1:end])
+    return values, *_sweep(argv[0], rest + argv[end + 1 :])
 
 
-def _source(name: str, words: list[str], load: Load) -> Source:
+def _sweep(name: str, words: list[str]) -> tuple[Sweep, RunOptions]:
     from swath.plan.problems import grid_problems
     from swath.plan.smoke import smoke
     from swath.tasks import TASKS
 
-    if name in TASKS:
-        return _task_source(TASKS[name], words)
-    sweep, options = load([name, *words])
+    sweep, options = parse_options(_task_sweep(TASKS[name]) if name in TASKS else load_script(name), words)
     problems = grid_problems(sweep)
-    if not isinstance(sweep.task, Task):
+    if isinstance(sweep.task, Task):
+        problems += sweep.task.problems()
+    else:
         problems.append(
             f"sweep {sweep.name!r} has a grid of tasks; a detector is of one. Name a task instead of the script."
         )
     if problems:
         raise InputError(problems)
-    resources = Resources(options.cpus, options.gpus)
-    return Source(smoke(sweep) if options.smoke else sweep, options.storage, options.inline, resources)
+    return smoke(sweep) if options.smoke else sweep, options
 
 
-def _task_source(kind: type[Task], words: list[str]) -> Source:
-    """A task with its fields as options; the split is the default of a sweep."""
-    parser = ArgumentParser(prog=kind.__name__, allow_abbrev=False)
-    for field in fields(kind):
-        of_text = field.type is not int
-        parser.add_argument(f"--{field.name.replace('_', '-')}", type=str if of_text else int, default=field.default)
-    parser.add_argument("--storage", default="./store", help="folder that remembers the hashes of images")
-    parser.add_argument("--inline", action="store_true", help="no Ray")
-    parser.add_argument("--cpus", type=int, default=1, help="CPUs, and threads, of one fitting")
-    parser.add_argument("--gpus", type=float, default=None, help="GPUs of one fitting")
-    values = parser.parse_args(words)
-    task = kind(**{field.name: getattr(values, field.name) for field in fields(kind)})
-    if task.problems():
-        raise InputError(task.problems())
-    return Source(Sweep("detect", task), values.storage, values.inline, Resources(values.cpus, values.gpus))
+def _task_sweep(kind: type[Task]) -> SweepFunction:
+    """A sweep function with the task's fields as its parameters; its split is the default of a sweep."""
+
+    def sweep(**task_fields: object) -> Sweep:
+        return Sweep("detect", kind(**task_fields))
+
+    sweep.__name__, sweep.__doc__ = kind.__name__, kind.__doc__
+    sweep.__signature__ = inspect.signature(kind)
+    sweep.__annotations__ = inspect.get_annotations(kind)
+    return sweep
 
 
-def _files(source: Source) -> Any:
-    """The task as a sweep would use it, its notes said, with the files of its training rows."""
+def _training_rows(sweep: Sweep, options: RunOptions) -> "tuple[TaskPlan, list[TrainingRow]]":
+    """The task as a sweep would use it, and the files of its training rows; prints the task's notes."""
     from swath.models.detection.transfer import training_rows
     from swath.store.storage import Places
     from swath.tasks.prepare import plan_task
 
     notes: list[str] = []
-    places = Places.of(absolute(source.storage, "--storage"))
-    planned = plan_task(source.sweep.task, source.sweep, places.memory, notes, places.storage)
+    places = Places.of(absolute(options.storage, "--storage"))
+    planned = plan_task(sweep.task, sweep, places.memory, notes, places.storage)
     for note in notes:
-        _say(f"note: {note}")
-    return planned, training_rows(source.sweep.task.images.rows, planned.record.rows, planned.folds)
+        say(f"note: {note}")
+    return planned, training_rows(sweep.task.images.rows, planned.record.rows, planned.folds)
 
 
-def _label(argv: list[str], load: Load) -> None:
+def _label(argv: list[str]) -> None:
     parser = _parser(
         "label", "Find objects in the (high-resolution) training images; write COCO json and a contact sheet."
     )
@@ -146,22 +124,22 @@ def _label(argv: list[str], load: Load) -> None:
     )
     parser.add_argument("--device", default="", help="cpu, cuda:0, ...; default: a GPU where there is one")
     parser.add_argument("--out", default="", help="default: detectors/TASK.json; the contact sheet lies beside it")
-    values, source = _parsed(parser, argv, load)
+    values, sweep, options = _parsed(parser, argv)
     from swath.engine.progress import BuildProgress
     from swath.models.detection import coco
     from swath.models.detection.label import CLASSES_OF_TASKS, label_images, write_sheet
     from swath.models.detection.yolo import Detector
 
-    task = source.sweep.task
-    wanted = values.classes or list(CLASSES_OF_TASKS.get(task.name, ()))
-    if not wanted:
+    task = sweep.task
+    classes = values.classes or list(CLASSES_OF_TASKS.get(task.name, ()))
+    if not classes:
         raise InputError(f"say what to look for in {task.label}: --class airplane, or several, by name or number.")
     if not 0 < values.confidence <= 1:
         raise InputError(f"--confidence {values.confidence}: allowed is above 0 and at most 1.")
     out = Path(absolute(values.out or f"detectors/{task.label}.json", "--out"))
     detector = Detector(_weights(values.weights), values.device)
-    numbers = detector.numbers(wanted)
-    _, rows = _files(source)
+    numbers = detector.numbers(classes)
+    _, rows = _training_rows(sweep, options)
     progress = BuildProgress(f"objects in {task.label}", len(rows), what="detecting")
     paths = [row.high for row in rows]
     labelled, unreadable = label_images(
@@ -170,7 +148,7 @@ def _label(argv: list[str], load: Load) -> None:
     coco.write(out, labelled, [detector.classes[n] for n in dict.fromkeys(numbers)])
     write_sheet(out.with_suffix(".png"), labelled, paths)
     for path, reason in unreadable.items():
-        _say(f"note: {path} {reason}; it is left out.")
+        say(f"note: {path} {reason}; it is left out.")
     with_objects = sum(bool(image.found) for image in labelled)
     objects = sum(len(image.found) for image in labelled)
     print(
@@ -183,7 +161,7 @@ def _weights(given: str) -> str:
     return absolute(given, "--weights") if Path(given).is_file() else given
 
 
-def _finetune(argv: list[str], load: Load) -> None:
+def _finetune(argv: list[str]) -> None:
     from swath.models.detection.yolo_training import Training
 
     default = Training()
@@ -205,20 +183,18 @@ def _finetune(argv: list[str], load: Load) -> None:
         "--background", action="store_true", help="train on images in which nothing was found, too, as empty ones"
     )
     parser.add_argument("--out", default="", help="folder for the detectors; default: detectors/TASK[-segment]")
-    values, source = _parsed(parser, argv, load)
+    values, sweep, options = _parsed(parser, argv)
     contours = values.task == "segment"
     weights = _weights(values.weights or ("yolov8n-seg.pt" if contours else default.weights))
     training = Training(weights, values.epochs, values.size_px, values.batch, values.lr, values.mosaic, values.seed)
-    label = source.sweep.task.label
+    label = sweep.task.label
     annotations = Path(absolute(values.annotations or f"detectors/{label}.json", "--annotations"))
     out = Path(absolute(values.out or f"detectors/{label}{'-segment' if contours else ''}", "--out"))
     from swath.engine.detectors import Request, finetune
 
-    planned, rows = _files(source)
-    request = Request(annotations, out, training, contours, values.background, source.inline, source.resources)
-    record = finetune(planned, source.sweep.split, rows, request, _say)
+    planned, rows = _training_rows(sweep, options)
+    request = Request(
+        annotations, out, training, contours, values.background, options.inline, Resources(options.cpus, options.gpus)
+    )
+    record = finetune(planned, sweep.split, rows, request, say)
     print(f"{len(record.folds)} detector(s): {out}. Use it as ops.DetectCrop(detector={str(out)!r}).")
-
-
-def _say(line: str) -> None:
-    print(line, file=sys.stderr, flush=True)

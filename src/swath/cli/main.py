@@ -1,35 +1,14 @@
-"""The command line: a sweep script's own options, and the `swath` command."""
+"""The `swath` command, and the entry point of sweep scripts."""
 
 import sys
 from collections.abc import Callable, Sequence
-from dataclasses import replace
+from dataclasses import dataclass
 
-from swath.cli.output import report_folder, say
-from swath.cli.run import _carry_out, _looked_at, _run_function
-from swath.cli.script import SweepFunction, _load, _parsed, _script
-from swath.cli.store_commands import READERS
-from swath.core.errors import InputError, SwathError, raise_if_any
-from swath.plan.problems import grid_problems
-from swath.store.paths import absolute
-
-USAGE = """swath: ablation and hyperparameter sweeps for image classification.
-
-  swath check  SCRIPT [its options]   everything that can go wrong, before any GPU time is spent; cost estimate
-  swath run    SCRIPT [its options]   the same as `python SCRIPT`
-  swath audit  SCRIPT [its options]   duplicates, labels, images, train against test: what is wrong with the data
-  swath refit  SCRIPT CELL --full     train a cell (its label, or best) on all training images
-  swath report NAME                   leaderboard, ensembles and pictures of a sweep, from the store
-  swath predict NAME --out FILE       a submission file from an ensemble of the sweep's trials
-  swath import NAME MODEL --oof FILE  predictions of a model trained elsewhere, as a member of the ensembles
-  swath blend FILE FILE ...           mix submission files
-  swath submissions add FILE          keep the competition's score of a submission, beside what validation said
-  swath compare A [B]                 what moved between two sweeps, or two dates of one, beyond noise
-  swath dashboard NAME                the report as a live page of a running or finished sweep
-  swath list                          the sweeps in a store
-  swath detect label|finetune         boxes, and detectors fitted on them, for crops
-  swath cache ls | rm                 what is kept of preprocessed images, and who uses it; freeing it
-
-Every command explains itself with --help."""
+import swath
+from swath.cli import detect, refit, store_commands
+from swath.cli.run import run_script
+from swath.cli.script import SweepFunction, load_script, script_argument
+from swath.core.errors import InputError, SwathError
 
 
 def main(sweep_function: SweepFunction, argv: Sequence[str] | None = None) -> None:
@@ -39,18 +18,24 @@ def main(sweep_function: SweepFunction, argv: Sequence[str] | None = None) -> No
         sweep_function: Returns the sweep; its parameters become options, its docstring the help.
         argv: Arguments instead of the command line's.
     """
-    _exit_with(lambda: _run_function(sweep_function, sys.argv[1:] if argv is None else argv))
+    _exit_with(lambda: run_script(sweep_function, sys.argv[1:] if argv is None else argv))
 
 
 def command(argv: Sequence[str] | None = None) -> None:
-    """The `swath` command."""
+    """The `swath` command.
+
+    Args:
+        argv: Arguments instead of the command line's.
+    """
     words = list(sys.argv[1:] if argv is None else argv)
-    commands = {"check": _check, "run": _run, "audit": _audit, "detect": _detect, "refit": _refit, **READERS}
-    if not words or words[0] not in commands:
+    if words and words[0] in COMMANDS:
+        _exit_with(lambda: COMMANDS[words[0]].run(words[1:]))
+    elif words == ["--version"]:
+        print(f"swath {swath.__version__}")
+    else:
         asked_for_help = not words or words[0] in ("-h", "--help", "help")
-        print(USAGE, file=sys.stdout if asked_for_help else sys.stderr)
+        print(_usage(), file=sys.stdout if asked_for_help else sys.stderr)
         sys.exit(0 if asked_for_help else 2)
-    _exit_with(lambda: commands[words[0]](words[1:]))
 
 
 def _exit_with(work: Callable[[], None]) -> None:
@@ -72,59 +57,82 @@ def _exit_with(work: Callable[[], None]) -> None:
 
 
 def _check(argv: list[str]) -> None:
-    _run_function(_load(_script(argv)), argv[1:], check_only=True)
+    script = script_argument(argv, "swath check SCRIPT", "Print what a sweep would do, and everything that is wrong.")
+    run_script(load_script(script), argv[1:], check_only=True)
 
 
 def _run(argv: list[str]) -> None:
-    _run_function(_load(_script(argv)), argv[1:])
+    script = script_argument(argv, "swath run SCRIPT", "Run a sweep: the same as `python SCRIPT`.")
+    run_script(load_script(script), argv[1:])
 
 
 def _audit(argv: list[str]) -> None:
-    sweep, options = _parsed(_load(_script(argv)), argv[1:])
-    from swath.cli.audit import audit_sweep
-    from swath.store.storage import Places
-    from swath.tasks.audit.write import terminal
+    from swath.cli.audit import audit  # it loads what looks at images, which no other command needs
 
-    places = Places.of(absolute(options.storage, "--storage"))
-    raise_if_any([*grid_problems(sweep), *places.storage.problems()])
-    out = report_folder(options.out, sweep.name, places.storage)
-    for found, folder in audit_sweep(sweep, places.storage, places.memory, out, say):
-        print(terminal(found))
-        print(f"audit: {folder}/audit.md")
+    audit(argv)
 
 
-def _refit(argv: list[str]) -> None:
-    words = [word for word in argv if word != "--full"]
-    script = _script(words)
-    if len(words) < 2 or words[1].startswith("-") or len(words) == len(argv):
-        raise InputError(
-            'give the script, the cell and --full: swath refit SCRIPT "LABEL OR best" --full [options of the script]'
-        )
-    start = _looked_at(_load(script), words[2:])
-    from swath.analysis.load import read_results
-    from swath.analysis.submissions.predict import best_cell
-    from swath.plan.records import list_refits
-    from swath.plan.refit import plan_refit
+@dataclass(frozen=True)
+class Command:
+    """A word after `swath`.
 
-    label, sweep = words[1], start.plan.sweep
-    if label == "best":
-        known = {trial.cell.label for trial in start.plan.trials}
-        label = best_cell(read_results(start.plan.places.storage, sweep.name), known)
-    plan = plan_refit(start.plan, label)
-    if start.options.dry_run:
-        print(f"would train {label!r} on all training images, {len(plan.lacking())} of {len(plan.trials)} seeds")
-        return
-    list_refits(plan)
-    _carry_out(replace(start, plan=plan))
-    plan.refresh()
-    failed = [t.label for t in plan.trials if plan.outcomes[t.spec.fingerprint].state != "COMPLETE"]
-    if failed:
-        raise SwathError(f"{', '.join(failed)} failed; start it again with --retry-failed.")
-    storage = start.plan.places.storage.root
-    print(f'refitted: swath predict {sweep.name} --ensemble "refit {label}" --storage {storage}')
+    Attributes:
+        usage: What follows it, for the list of commands.
+        summary: What it does, in one line.
+        run: Carries it out; takes the words after it.
+    """
+
+    usage: str
+    summary: str
+    run: Callable[[list[str]], None]
 
 
-def _detect(argv: list[str]) -> None:
-    from swath.cli import detect as detect_cli
+COMMANDS = {
+    "check": Command(
+        "SCRIPT [its options]", "everything that can go wrong, before any GPU time is spent; cost estimate", _check
+    ),
+    "run": Command("SCRIPT [its options]", "the same as `python SCRIPT`", _run),
+    "audit": Command(
+        "SCRIPT [its options]", "duplicates, labels, images, train against test: what is wrong with the data", _audit
+    ),
+    "refit": Command("SCRIPT CELL --full", "train a cell (its label, or best) on all training images", refit.refit),
+    "report": Command("NAME", "leaderboard, ensembles and pictures of a sweep, from the store", store_commands.report),
+    "predict": Command(
+        "NAME --out FILE", "a submission file from an ensemble of the sweep's trials", store_commands.predict
+    ),
+    "import": Command(
+        "NAME MODEL --oof FILE",
+        "predictions of a model trained elsewhere, as a member of the ensembles",
+        store_commands.import_model,
+    ),
+    "blend": Command("FILE FILE ...", "mix submission files", store_commands.blend),
+    "submissions": Command(
+        "add FILE",
+        "keep the competition's score of a submission, beside what validation said",
+        store_commands.submissions,
+    ),
+    "compare": Command(
+        "A [B]", "what moved between two sweeps, or two dates of one, beyond noise", store_commands.compare
+    ),
+    "dashboard": Command("NAME", "the report as a live page of a running or finished sweep", store_commands.dashboard),
+    "list": Command("", "the sweeps in a store", store_commands.list_sweeps),
+    "detect": Command("label|finetune", "boxes, and detectors fitted on them, for crops", detect.command),
+    "cache": Command(
+        "ls | rm", "what is kept of preprocessed images, and who uses it; freeing it", store_commands.cache
+    ),
+}
 
-    detect_cli.command(argv, lambda words: _parsed(_load(words[0]), words[1:]))
+
+def _usage() -> str:
+    lines = [
+        f"  {f'swath {name:<6} {command.usage}':<35} {command.summary}".rstrip() for name, command in COMMANDS.items()
+    ]
+    return "\n".join(
+        [
+            "swath: ablation and hyperparameter sweeps for image classification.",
+            "",
+            *lines,
+            "",
+            "Every command explains itself with --help; swath --version prints the version.",
+        ]
+    )

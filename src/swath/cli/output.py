@@ -1,4 +1,4 @@
-"""Where a command's results go."""
+"""Where a command's lines and its report go."""
 
 import math
 import os
@@ -24,13 +24,13 @@ def report_folder(given: str, name: str, storage: Storage) -> Path | None:
 
 def _writable(folder: Path) -> Path:
     """The folder, if it can be written or made: found before the sweep, not after it."""
-    there = next(p for p in (folder, *folder.parents) if p.exists())
-    if not there.is_dir() or not os.access(there, os.W_OK):
-        raise InputError(f"--out: {folder} cannot be written, because {there} is no folder that you may write to.")
+    existing = next(p for p in (folder, *folder.parents) if p.exists())
+    if not existing.is_dir() or not os.access(existing, os.W_OK):
+        raise InputError(f"--out: {folder} cannot be written, because {existing} is no folder that you may write to.")
     return folder
 
 
-def write(storage: Storage, name: str, out: Path | None, max_ms: float = math.inf) -> None:
+def write_report(storage: Storage, name: str, out: Path | None, max_ms: float = math.inf) -> None:
     """Write a sweep's report where there is a folder for it, and print its summary."""
     from swath.analysis.load import read_results
     from swath.report.write import summary, write_results

@@ -1,4 +1,4 @@
-"""Looking at a sweep and carrying it out."""
+"""A sweep script's run: looking at the sweep, then carrying out what the store lacks."""
 
 import shlex
 import sys
@@ -6,80 +6,60 @@ import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING
 
-from swath.cli.output import report_folder, say, write
-from swath.cli.script import RunOptions, SweepFunction, _parsed
+from swath.cli.output import report_folder, say, write_report
+from swath.cli.script import RunOptions, SweepFunction, parse_options
 from swath.config.sweep import Resources
 from swath.core.errors import InputError, SwathError, raise_if_any
 from swath.plan.problems import grid_problems
 from swath.store.paths import absolute, is_uri
+from swath.store.storage import Places
+
+if TYPE_CHECKING:  # imported below where they are used: `swath --help` and refused options need neither
+    from swath.engine.ray_backend.trackers import Tracking
+    from swath.plan.plan import Plan
 
 
 @dataclass(frozen=True)
-class _Start:
-    """A sweep that was looked at, and where it is to run."""
+class PreparedRun:
+    """A sweep without problems, and where and how it is to run.
 
-    plan: Any
+    Attributes:
+        plan: Its trials and what the store has of them.
+        options: The command line's.
+        resources: Of one trial.
+        tracking: Experiment trackers that get its trials as well.
+        out: Folder of the report; None where there is none that would last.
+    """
+
+    plan: "Plan"
     options: RunOptions
     resources: Resources
-    tracking: Any
+    tracking: "Tracking"
     out: Path | None
 
 
-def _looked_at(sweep_function: SweepFunction, argv: Sequence[str]) -> _Start:
-    sweep, options = _parsed(sweep_function, argv)
+def prepare_run(sweep_function: SweepFunction, argv: Sequence[str]) -> PreparedRun:
+    """Parse the options of a sweep script and plan its sweep.
+
+    Raises:
+        InputError: Lists everything that is wrong with options, sweep, data and storage.
+    """
+    sweep, options = parse_options(sweep_function, argv)
     from swath.plan.make import make_plan
     from swath.plan.smoke import smoke
-    from swath.store.storage import Places
 
     resources = Resources(options.cpus, options.gpus, options.workers)
     raise_if_any([*resources.problems(), *_inline_problems(options)])
-    storage = absolute(options.storage, "--storage")
-    cache = options.cache and absolute(options.cache, "--cache")
-    if is_uri(cache):
-        raise InputError(f"--cache is {cache!r}: give a folder on each node; what it copies from is --storage.")
-    places = Places.of(storage, cache)
+    places = _places(options)
     raise_if_any(grid_problems(sweep))
     sweep = smoke(sweep) if options.smoke else sweep
     out = report_folder(options.out, sweep.name, places.storage)
     tracking = _tracking(options, sweep.name, out)
     plan = make_plan(sweep, places, threads=options.cpus)
-    plan.command = _command(sweep_function, argv)
-    return _Start(plan, options, resources, tracking, out)
-
-
-def _command(sweep_function: SweepFunction, argv: Sequence[str]) -> str:
-    """What starts this sweep again: the script as seen from here, and its arguments as given."""
-    code = getattr(sweep_function, "__code__", None)
-    script = Path(code.co_filename if code else sys.argv[0]).absolute()
-    here = Path.cwd()
-    shown = script.relative_to(here) if script.is_relative_to(here) else Path(script.name)
-    return shlex.join(["python", shown.as_posix(), *argv])
-
-
-def _run_function(sweep_function: SweepFunction, argv: Sequence[str], check_only: bool = False) -> None:
-    start = _looked_at(sweep_function, argv)
-    from swath.cli import check
-
-    plan, options = start.plan, start.options
-    if check_only or options.dry_run:
-        print(check.describe(plan))
-        print("no problems found")
-        return
-    for note in plan.notes:
-        say(f"note: {note}")
-    say(check.headline(plan))
-    if plan.lacking(options.retry_failed):
-        _carry_out(start)
-    else:
-        from swath.plan.records import write_records
-
-        write_records(plan)
-        say("nothing to run: the store has every trial of this sweep")
-    write(plan.places.storage, plan.sweep.name, start.out)
-    if plan.outcomes and all(outcome.state == "FAILED" for outcome in plan.outcomes.values()):
-        raise SwathError("every trial of the sweep has failed; the leaderboard says why")
+    plan.command = _shell_command(sweep_function, argv)
+    return PreparedRun(plan, options, resources, tracking, out)
 
 
 def _inline_problems(options: RunOptions) -> list[str]:
@@ -88,8 +68,16 @@ def _inline_problems(options: RunOptions) -> list[str]:
     return []
 
 
-def _tracking(options: RunOptions, name: str, out: Path | None) -> Any:
-    """Who else hears of the trials; what they need is looked for before anything is started."""
+def _places(options: RunOptions) -> Places:
+    storage = absolute(options.storage, "--storage")
+    cache = options.cache and absolute(options.cache, "--cache")
+    if is_uri(cache):
+        raise InputError(f"--cache is {cache!r}: give a folder on each node; what it copies from is --storage.")
+    return Places.of(storage, cache)
+
+
+def _tracking(options: RunOptions, name: str, out: Path | None) -> "Tracking":
+    """The trackers that were asked for; what they need is looked for before anything is started."""
     from swath.engine.ray_backend.trackers import Tracking
 
     tracking = Tracking(name, tuple(dict.fromkeys(options.track)), out and out / "tensorboard")  # type: ignore[arg-type]
@@ -100,23 +88,57 @@ def _tracking(options: RunOptions, name: str, out: Path | None) -> Any:
     return tracking
 
 
-def _carry_out(start: _Start) -> None:
-    from swath.engine.driver import run
+def _shell_command(sweep_function: SweepFunction, argv: Sequence[str]) -> str:
+    """What starts this sweep again: the script as seen from here, and its arguments as given."""
+    code = getattr(sweep_function, "__code__", None)
+    script = Path(code.co_filename if code else sys.argv[0]).absolute()
+    here = Path.cwd()
+    shown = script.relative_to(here) if script.is_relative_to(here) else Path(script.name)
+    return shlex.join(["python", shown.as_posix(), *argv])
 
-    plan, options = start.plan, start.options
 
+def run_script(sweep_function: SweepFunction, argv: Sequence[str], check_only: bool = False) -> None:
+    """Run what the store lacks of a script's sweep and write its report; or only print what that would do."""
+    run = prepare_run(sweep_function, argv)
+    from swath.cli import check
+
+    plan, options = run.plan, run.options
+    if check_only or options.dry_run:
+        print(check.describe(plan))
+        print("no problems found")
+        return
+    for note in plan.notes:
+        say(f"note: {note}")
+    say(check.headline(plan))
+    if plan.lacking(options.retry_failed):
+        carry_out(run)
+    else:
+        from swath.plan.records import write_records
+
+        write_records(plan)
+        say("nothing to run: the store has every trial of this sweep")
+    write_report(plan.places.storage, plan.sweep.name, run.out)
+    if plan.outcomes and all(outcome.state == "FAILED" for outcome in plan.outcomes.values()):
+        raise SwathError("every trial of the sweep has failed; the leaderboard says why")
+
+
+def carry_out(run: PreparedRun) -> None:
+    """Run the trials that the store lacks, in this process or on Ray."""
+    from swath.engine import driver
+
+    plan, options = run.plan, run.options
     started = time.monotonic()
     if options.inline:
         from swath.engine.inline import InlineEngine
 
-        ran = run(plan, InlineEngine(), say, options.retry_failed)
+        trials = driver.run(plan, InlineEngine(), say, options.retry_failed)
     else:
         from swath.engine.ray_backend.engine import RayEngine
         from swath.engine.ray_backend.monitor import beating
 
         with (
-            RayEngine(start.resources, start.tracking) as engine,
+            RayEngine(run.resources, run.tracking) as engine,
             beating(plan.places.storage, plan.sweep.name, engine.dashboard),
         ):
-            ran = run(plan, engine, say, options.retry_failed)
-    say(f"{ran} trials run in {time.monotonic() - started:.0f} s")
+            trials = driver.run(plan, engine, say, options.retry_failed)
+    say(f"{trials} trials run in {time.monotonic() - started:.0f} s")

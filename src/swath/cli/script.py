@@ -1,12 +1,14 @@
-"""A sweep script: loading it, its options, the sweep it returns."""
+"""A sweep script: loading it, its options, the sweep that it returns."""
 
 import importlib.util
 import inspect
+import json
 import sys
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, fields
 from pathlib import Path
 from types import ModuleType
+from typing import get_args, get_origin, get_type_hints
 
 from jsonargparse import ArgumentParser
 
@@ -33,37 +35,145 @@ class RunOptions:
     workers: int
 
 
-def _parsed(sweep_function: SweepFunction, argv: Sequence[str]) -> tuple[Sweep, RunOptions]:
+def script_argument(argv: Sequence[str], command: str, description: str) -> str:
+    """The script that a command's words begin with.
+
+    Args:
+        argv: The words after the command.
+        command: The command, such as `swath check SCRIPT`.
+        description: What it does, for its help.
+
+    Raises:
+        InputError: They begin with an option. `--help` in its place prints the options of every sweep and exits.
+    """
+    if argv and argv[0] in ("-h", "--help"):
+        parser = ArgumentParser(prog=command, description=f"{description} A script has options of its own as well.")
+        _add_run_options(parser)
+        parser.parse_args(["--help"])
+    if not argv or argv[0].startswith("-"):
+        raise InputError(f"give the sweep script first: {command} [options], e.g. SCRIPT=sweeps/demo.py")
+    return argv[0]
+
+
+def load_script(script: str) -> SweepFunction:
+    """The sweep function of a script: the one that returns a Sweep, or of several the one named like the file."""
+    path = Path(script)
+    if not path.is_file():
+        raise InputError(f"there is no sweep script {script!r}. Give a Python file that defines a function -> Sweep.")
+    spec = importlib.util.spec_from_file_location(f"swath_script_{path.stem}", path)
+    assert spec is not None
+    assert spec.loader is not None
+    sys.path.insert(0, str(path.resolve().parent))  # as `python SCRIPT` does: a variant imports its base sweep
+    module = importlib.util.module_from_spec(spec)
+    sys.modules[spec.name] = module
+    spec.loader.exec_module(module)
+    functions = _sweep_functions(module)
+    chosen = functions.get(path.stem) or (next(iter(functions.values())) if len(functions) == 1 else None)
+    if chosen is None:
+        names = ", ".join(functions) or "none"
+        raise InputError(
+            f"{script} defines {names} as functions annotated '-> Sweep'; swath takes the one called "
+            f"{path.stem!r}, or the only one."
+        )
+    return chosen
+
+
+def _sweep_functions(module: ModuleType) -> dict[str, SweepFunction]:
+    functions = {n: f for n, f in vars(module).items() if inspect.isfunction(f) and f.__module__ == module.__name__}
+    return {n: f for n, f in functions.items() if _returns_sweep(f)}
+
+
+def _returns_sweep(function: SweepFunction) -> bool:
+    """True for `-> Sweep`, also as text: `from __future__ import annotations` makes text of every annotation."""
+    try:
+        return inspect.signature(function, eval_str=True).return_annotation is Sweep
+    except Exception:  # names that the script imports for type checkers only
+        return str(inspect.signature(function).return_annotation).rpartition(".")[2] == "Sweep"
+
+
+def parse_options(sweep_function: SweepFunction, argv: Sequence[str]) -> tuple[Sweep, RunOptions]:
+    """The sweep that a function returns for some command-line words, and the options that every sweep has.
+
+    Raises:
+        InputError: The function's parameters cannot be options, or it returns no sweep.
+        SystemExit: The words are no options of it, or ask for help.
+    """
+    name = sweep_function.__name__
     summary = (inspect.getdoc(sweep_function) or "").partition("\n\n")[0]
-    parser = ArgumentParser(prog=f"{sweep_function.__name__}.py", description=summary)
-    _check_parameters(sweep_function)
-    own = parser.add_function_arguments(sweep_function)
+    parser = ArgumentParser(prog=f"{name}.py", description=summary)
+    raise_if_any(_parameter_problems(sweep_function))
+    parameters = parser.add_function_arguments(sweep_function)
     _add_run_options(parser)
-    # `--image-size` and `--image_size` are the same option, whichever way the sweep's author wrote it.
-    words = [_underscored(word) if _underscored(word).partition("=")[0][2:] in own else word for word in argv]
-    values = parser.parse_args(words)
-    sweep = sweep_function(**{name: values[name] for name in own})
+    values = parser.parse_args(option_words(sweep_function, argv))
+    sweep = sweep_function(**{name: values[name] for name in parameters})
     if not isinstance(sweep, Sweep):
-        raise InputError(f"{sweep_function.__name__}() returned {type(sweep).__name__}; it must return a swath.Sweep.")
+        raise InputError(f"{name}() returned {type(sweep).__name__}; it must return a swath.Sweep.")
     return sweep, RunOptions(**{field.name: values[field.name] for field in fields(RunOptions)})
 
 
-def _check_parameters(sweep_function: SweepFunction) -> None:
-    taken = {field.name for field in fields(RunOptions)}
+def _parameter_problems(sweep_function: SweepFunction) -> list[str]:
+    reserved = {field.name for field in fields(RunOptions)}
     name, problems = sweep_function.__name__, []
     for parameter in inspect.signature(sweep_function).parameters.values():
-        if parameter.name in taken:
+        if parameter.name in reserved:
             problems.append(f"{name}() has a parameter {parameter.name!r}, an option that every sweep has; rename it.")
         if parameter.annotation is parameter.empty:
             problems.append(
                 f"{name}() gives its parameter {parameter.name!r} no type; write e.g. {parameter.name}: str."
             )
-    raise_if_any(problems)
+    return problems
 
 
-def _underscored(word: str) -> str:
-    name, equals, value = word.partition("=")
-    return f"--{name[2:].replace('-', '_')}{equals}{value}" if name.startswith("--") else word
+def option_words(described: Callable[..., object], argv: Sequence[str]) -> list[str]:
+    """Command-line words in the one form that jsonargparse takes.
+
+    `--image-size` becomes `--image_size`, the parameter's name, and the words after an option whose type is a tuple or
+    a list become one value: `--labels a b` is `--labels=["a", "b"]`.
+
+    Args:
+        described: The function or class whose parameters are options.
+        argv: The words as given.
+    """
+    hints = _type_hints(described)
+    words, sequence, items = [], "", []
+
+    def end_sequence() -> None:
+        if sequence:
+            words.append(f"--{sequence}={_sequence_text(hints[sequence], items)}")
+
+    for word in argv:
+        if not word.startswith("--"):
+            (items if sequence else words).append(word)
+            continue
+        end_sequence()
+        name, equals, value = word[2:].partition("=")
+        name = name.replace("-", "_")
+        sequence, items = (name if name in hints and not equals and _item_type(hints[name]) else ""), []
+        if not sequence:
+            words.append(f"--{name}{equals}{value}" if name in hints else word)
+    end_sequence()
+    return words
+
+
+def _type_hints(described: Callable[..., object]) -> dict[str, object]:
+    function = described if inspect.isfunction(described) else described.__init__
+    try:
+        return get_type_hints(function)
+    except NameError:  # names that the script imports for type checkers only
+        return inspect.get_annotations(function)
+
+
+def _sequence_text(hint: object, items: list[str]) -> str:
+    if len(items) == 1 and items[0].startswith("["):
+        return items[0]
+    return json.dumps(items) if _item_type(hint) is str else f"[{','.join(items)}]"
+
+
+def _item_type(hint: object) -> object:
+    """The type of a tuple's or list's items; None for other types."""
+    if get_origin(hint) in (tuple, list):
+        return get_args(hint)[0]
+    return next(filter(None, map(_item_type, get_args(hint))), None)
 
 
 def _add_run_options(parser: ArgumentParser) -> None:
@@ -100,37 +210,3 @@ def _add_run_options(parser: ArgumentParser) -> None:
         default=1,
         help="workers that train one trial together; --cpus and --gpus are then those of each",
     )
-
-
-def _load(script: str) -> SweepFunction:
-    """The sweep function of a script: the one that returns a Sweep, or of several the one named like the file."""
-    path = Path(script)
-    if not path.is_file():
-        raise InputError(f"there is no sweep script {script!r}. Give a Python file that defines a function -> Sweep.")
-    spec = importlib.util.spec_from_file_location(f"swath_script_{path.stem}", path)
-    assert spec is not None
-    assert spec.loader is not None
-    sys.path.insert(0, str(path.resolve().parent))  # as `python SCRIPT` does: a variant imports its base sweep
-    module = importlib.util.module_from_spec(spec)
-    sys.modules[spec.name] = module
-    spec.loader.exec_module(module)
-    found = _sweep_functions(module)
-    chosen = found.get(path.stem) or (next(iter(found.values())) if len(found) == 1 else None)
-    if chosen is None:
-        names = ", ".join(found) or "none"
-        raise InputError(
-            f"{script} defines {names} as functions annotated '-> Sweep'; swath takes the one called "
-            f"{path.stem!r}, or the only one."
-        )
-    return chosen
-
-
-def _sweep_functions(module: ModuleType) -> dict[str, SweepFunction]:
-    own = {n: f for n, f in vars(module).items() if inspect.isfunction(f) and f.__module__ == module.__name__}
-    return {n: f for n, f in own.items() if inspect.signature(f).return_annotation in (Sweep, "Sweep")}
-
-
-def _script(argv: list[str]) -> str:
-    if not argv or argv[0].startswith("-"):
-        raise InputError("give the sweep script first, e.g. swath check sweeps/demo.py --data DIR")
-    return argv[0]

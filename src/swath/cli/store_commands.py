@@ -38,7 +38,7 @@ def _bound(values: Namespace) -> float:
     return values.max_ms_per_image
 
 
-def _report(argv: list[str]) -> None:
+def report(argv: list[str]) -> None:
     parser = _reader("report", "Leaderboard, ensembles and pictures of a sweep, from the store alone.")
     parser.add_argument("name", help="name of the sweep")
     parser.add_argument("--out", default="", help="folder for the report; default ./reports/NAME")
@@ -48,7 +48,7 @@ def _report(argv: list[str]) -> None:
     write(storage, values.name, report_folder(values.out, values.name, storage), _bound(values))
 
 
-def _predict(argv: list[str]) -> None:
+def predict(argv: list[str]) -> None:
     parser = _reader("predict", "A submission in exactly the sample's columns and row order.")
     parser.add_argument("name", help="name of the sweep")
     parser.add_argument(
@@ -68,7 +68,7 @@ def _predict(argv: list[str]) -> None:
     print(f"submission: {path}")
 
 
-def _import(argv: list[str]) -> None:
+def import_model(argv: list[str]) -> None:
     parser = _reader("import", "Predictions of a model trained elsewhere, as a member of a sweep's ensembles.")
     parser.add_argument("name", help="name of the sweep")
     parser.add_argument("model", help="what reports call the model")
@@ -84,7 +84,7 @@ def _import(argv: list[str]) -> None:
     print(f"imported {values.model!r} into {values.name}; `swath report {values.name}` ranks and averages it")
 
 
-def _blend(argv: list[str]) -> None:
+def blend(argv: list[str]) -> None:
     parser = ArgumentParser(prog="swath blend", description="Mix submission files, in the form of the first.")
     parser.add_argument("files", nargs="+", help="two or more submissions of one competition")
     parser.add_argument("--weights", type=float, nargs="*", default=[], help="one per file; only their ratios matter")
@@ -97,7 +97,7 @@ def _blend(argv: list[str]) -> None:
     print(f"submission: {blend(files, absolute(values.out, '--out'), values.weights, values.rank)}")
 
 
-def _submissions(argv: list[str]) -> None:
+def submissions(argv: list[str]) -> None:
     parser = _reader("submissions", "Scores that the competition gave, beside what validation had said.")
     parser.add_argument("action", choices=["add", "list"], help="add a score, or list what is on record")
     parser.add_argument(
@@ -126,7 +126,7 @@ def _submissions(argv: list[str]) -> None:
         )
 
 
-def _compare(argv: list[str]) -> None:
+def compare(argv: list[str]) -> None:
     parser = _reader(
         "compare", "What moved between two sweeps, or two dates of one, and whether it is more than noise."
     )
@@ -145,7 +145,7 @@ def _compare(argv: list[str]) -> None:
     print(f"comparison: {write_comparison(text, Path(absolute(out, '--out')))}")
 
 
-def _dashboard(argv: list[str]) -> None:
+def dashboard(argv: list[str]) -> None:
     parser = _reader("dashboard", "The report as a page that follows a running sweep.")
     parser.add_argument("name", help="name of the sweep")
     parser.add_argument("--host", default="127.0.0.1", help="address to listen on; the default is this machine only")
@@ -156,7 +156,7 @@ def _dashboard(argv: list[str]) -> None:
     serve(Board(_opened(values), values.name), values.host, values.port, print)
 
 
-def _list(argv: list[str]) -> None:
+def list_sweeps(argv: list[str]) -> None:
     values = _reader("list", "The sweeps in a store.").parse_args(argv)
     from swath.store.sweeps import sweep_names
 
@@ -164,7 +164,7 @@ def _list(argv: list[str]) -> None:
         print(name)
 
 
-def _cache(argv: list[str]) -> None:
+def cache(argv: list[str]) -> None:
     parser = _reader("cache", "What is kept of preprocessed images: ls lists it, rm frees it.")
     parser.add_argument("what", choices=["ls", "rm"])
     parser.add_argument("entries", nargs="*", help="rm: keys of entries, or their first digits")
@@ -193,16 +193,3 @@ def _cache(argv: list[str]) -> None:
     if not values.dry_run:
         cached.remove(storage, found, local)
     print(f"{total} {'would be freed' if values.dry_run else 'freed'}")
-
-
-READERS: dict[str, Callable[[list[str]], None]] = {
-    "report": _report,
-    "predict": _predict,
-    "import": _import,
-    "blend": _blend,
-    "submissions": _submissions,
-    "compare": _compare,
-    "dashboard": _dashboard,
-    "list": _list,
-    "cache": _cache,
-}

@@ -1,0 +1,5 @@
+"""`python -m swath`: the `swath` command."""
+
+from swath.cli.main import command
+
+command()
