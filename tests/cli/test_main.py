@@ -152,3 +152,9 @@ def test_usage(shell: Shell) -> None:
     text = shell("study.py", "--help").stdout
     assert "Folder of the data." in text
     assert "--retry-failed" in text
+
+
+def test_the_package_runs_as_the_command(shell: Shell) -> None:
+    as_module, as_command = shell("-m", "swath", "--help"), shell(*SWATH, "--help")
+    assert as_module.returncode == 0
+    assert as_module.stdout == as_command.stdout

@@ -4,6 +4,7 @@ import inspect
 import sys
 from argparse import ArgumentParser, Namespace, RawDescriptionHelpFormatter
 from collections.abc import Sequence
+from dataclasses import fields
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -15,7 +16,7 @@ from swath.core.errors import InputError
 from swath.store.paths import absolute
 
 if TYPE_CHECKING:  # imported below where they are used
-    from swath.models.detection.transfer import TrainingRow
+    from swath.models.detection.transfer import Row
     from swath.tasks.prepare import TaskPlan
 
 USAGE = """swath detect: crops for ops.DetectCrop.
@@ -92,11 +93,11 @@ def _task_sweep(kind: type[Task]) -> SweepFunction:
 
     sweep.__name__, sweep.__doc__ = kind.__name__, kind.__doc__
     sweep.__signature__ = inspect.signature(kind)
-    sweep.__annotations__ = inspect.get_annotations(kind)
+    sweep.__annotations__ = {field.name: field.type for field in fields(kind)}
     return sweep
 
 
-def _training_rows(sweep: Sweep, options: RunOptions) -> "tuple[TaskPlan, list[TrainingRow]]":
+def _training_rows(sweep: Sweep, options: RunOptions) -> "tuple[TaskPlan, list[Row]]":
     """The task as a sweep would use it, and the files of its training rows; prints the task's notes."""
     from swath.models.detection.transfer import training_rows
     from swath.store.storage import Places
@@ -186,7 +187,15 @@ def _finetune(argv: list[str]) -> None:
     values, sweep, options = _parsed(parser, argv)
     contours = values.task == "segment"
     weights = _weights(values.weights or ("yolov8n-seg.pt" if contours else default.weights))
-    training = Training(weights, values.epochs, values.size_px, values.batch, values.lr, values.mosaic, values.seed)
+    training = Training(
+        weights=weights,
+        epochs=values.epochs,
+        size_px=values.size_px,
+        batch=values.batch,
+        lr=values.lr,
+        mosaic=values.mosaic,
+        seed=values.seed,
+    )
     label = sweep.task.label
     annotations = Path(absolute(values.annotations or f"detectors/{label}.json", "--annotations"))
     out = Path(absolute(values.out or f"detectors/{label}{'-segment' if contours else ''}", "--out"))
@@ -194,7 +203,13 @@ def _finetune(argv: list[str]) -> None:
 
     planned, rows = _training_rows(sweep, options)
     request = Request(
-        annotations, out, training, contours, values.background, options.inline, Resources(options.cpus, options.gpus)
+        annotations=annotations,
+        out=out,
+        training=training,
+        contours=contours,
+        background=values.background,
+        inline=options.inline,
+        resources=Resources(options.cpus, options.gpus),
     )
     record = finetune(planned, sweep.split, rows, request, say)
     print(f"{len(record.folds)} detector(s): {out}. Use it as ops.DetectCrop(detector={str(out)!r}).")

@@ -7,7 +7,7 @@ import sys
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, fields
 from pathlib import Path
-from types import ModuleType
+from types import ModuleType, SimpleNamespace
 from typing import get_args, get_origin, get_type_hints
 
 from jsonargparse import ArgumentParser
@@ -124,22 +124,22 @@ def _parameter_problems(sweep_function: SweepFunction) -> list[str]:
     return problems
 
 
-def option_words(described: Callable[..., object], argv: Sequence[str]) -> list[str]:
+def option_words(sweep_function: SweepFunction, argv: Sequence[str]) -> list[str]:
     """Command-line words in the one form that jsonargparse takes.
 
     `--image-size` becomes `--image_size`, the parameter's name, and the words after an option whose type is a tuple or
     a list become one value: `--labels a b` is `--labels=["a", "b"]`.
 
     Args:
-        described: The function or class whose parameters are options.
+        sweep_function: Its parameters are the options.
         argv: The words as given.
     """
-    hints = _type_hints(described)
+    types = _parameter_types(sweep_function)
     words, sequence, items = [], "", []
 
     def end_sequence() -> None:
         if sequence:
-            words.append(f"--{sequence}={_sequence_text(hints[sequence], items)}")
+            words.append(f"--{sequence}={_sequence_text(types[sequence], items)}")
 
     for word in argv:
         if not word.startswith("--"):
@@ -148,19 +148,17 @@ def option_words(described: Callable[..., object], argv: Sequence[str]) -> list[
         end_sequence()
         name, equals, value = word[2:].partition("=")
         name = name.replace("-", "_")
-        sequence, items = (name if name in hints and not equals and _item_type(hints[name]) else ""), []
+        sequence, items = (name if name in types and not equals and _item_type(types[name]) else ""), []
         if not sequence:
-            words.append(f"--{name}{equals}{value}" if name in hints else word)
+            words.append(f"--{name}{equals}{value}" if name in types else word)
     end_sequence()
     return words
 
 
-def _type_hints(described: Callable[..., object]) -> dict[str, object]:
-    function = described if inspect.isfunction(described) else described.__init__
-    try:
-        return get_type_hints(function)
-    except NameError:  # names that the script imports for type checkers only
-        return inspect.get_annotations(function)
+def _parameter_types(sweep_function: SweepFunction) -> dict[str, object]:
+    annotations = inspect.get_annotations(sweep_function)
+    annotations.pop("return", None)  # may be a name that the script imports for type checkers only
+    return get_type_hints(SimpleNamespace(__annotations__=annotations), globalns=sweep_function.__globals__)
 
 
 def _sequence_text(hint: object, items: list[str]) -> str:

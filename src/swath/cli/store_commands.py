@@ -1,24 +1,23 @@
 """The `swath` commands that need a store, or submission files, but no sweep script."""
 
 import math
-from collections.abc import Callable
 from pathlib import Path
 
 from jsonargparse import ArgumentParser, Namespace
 
-from swath.cli.output import report_folder, write
+from swath.cli.output import report_folder, write_report
 from swath.core.errors import InputError
 from swath.store.paths import absolute
 from swath.store.storage import Storage
 
 
-def _reader(prog: str, description: str) -> ArgumentParser:
+def _store_parser(prog: str, description: str) -> ArgumentParser:
     parser = ArgumentParser(prog=f"swath {prog}", description=description)
     parser.add_argument("--storage", default="./store", help="folder or URI of the store")
     return parser
 
 
-def _opened(values: Namespace) -> Storage:
+def _storage(values: Namespace) -> Storage:
     return Storage(absolute(values.storage, "--storage"))
 
 
@@ -39,17 +38,19 @@ def _bound(values: Namespace) -> float:
 
 
 def report(argv: list[str]) -> None:
-    parser = _reader("report", "Leaderboard, ensembles and pictures of a sweep, from the store alone.")
+    """Carry out `swath report`."""
+    parser = _store_parser("report", "Leaderboard, ensembles and pictures of a sweep, from the store alone.")
     parser.add_argument("name", help="name of the sweep")
     parser.add_argument("--out", default="", help="folder for the report; default ./reports/NAME")
     _add_bound(parser)
     values = parser.parse_args(argv)
-    storage = _opened(values)
-    write(storage, values.name, report_folder(values.out, values.name, storage), _bound(values))
+    storage = _storage(values)
+    write_report(storage, values.name, report_folder(values.out, values.name, storage), _bound(values))
 
 
 def predict(argv: list[str]) -> None:
-    parser = _reader("predict", "A submission in exactly the sample's columns and row order.")
+    """Carry out `swath predict`."""
+    parser = _store_parser("predict", "A submission in exactly the sample's columns and row order.")
     parser.add_argument("name", help="name of the sweep")
     parser.add_argument(
         "--ensemble",
@@ -61,44 +62,47 @@ def predict(argv: list[str]) -> None:
     parser.add_argument("--task", default="", help="which task, where the sweep has several")
     _add_bound(parser)
     values = parser.parse_args(argv)
-    from swath.analysis.submissions.predict import predict
+    from swath.analysis.submissions import predict as submission
 
     out = absolute(values.out, "--out")
-    path = predict(_opened(values), values.name, values.ensemble, out, values.task, _bound(values))
+    path = submission.predict(_storage(values), values.name, values.ensemble, out, values.task, _bound(values))
     print(f"submission: {path}")
 
 
 def import_model(argv: list[str]) -> None:
-    parser = _reader("import", "Predictions of a model trained elsewhere, as a member of a sweep's ensembles.")
+    """Carry out `swath import`."""
+    parser = _store_parser("import", "Predictions of a model trained elsewhere, as a member of a sweep's ensembles.")
     parser.add_argument("name", help="name of the sweep")
     parser.add_argument("model", help="what reports call the model")
     parser.add_argument("--oof", required=True, help="csv: id and a probability per label, for every validation image")
     parser.add_argument("--test", default="", help="the same for every test image")
     parser.add_argument("--task", default="", help="which task, where the sweep has several")
     values = parser.parse_args(argv)
-    from swath.analysis.imported import import_model
+    from swath.analysis import imported
 
     test = values.test and absolute(values.test, "--test")
     oof = absolute(values.oof, "--oof")
-    import_model(_opened(values), values.name, values.model, oof, test or None, values.task)
+    imported.import_model(_storage(values), values.name, values.model, oof, test or None, values.task)
     print(f"imported {values.model!r} into {values.name}; `swath report {values.name}` ranks and averages it")
 
 
 def blend(argv: list[str]) -> None:
+    """Carry out `swath blend`."""
     parser = ArgumentParser(prog="swath blend", description="Mix submission files, in the form of the first.")
     parser.add_argument("files", nargs="+", help="two or more submissions of one competition")
     parser.add_argument("--weights", type=float, nargs="*", default=[], help="one per file; only their ratios matter")
     parser.add_argument("--rank", action="store_true", help="average ranks instead of numbers")
     parser.add_argument("--out", default="blend.csv", help="the file to write")
     values = parser.parse_args(argv)
-    from swath.analysis.submissions.blend import blend
+    from swath.analysis.submissions import blend as blending
 
     files = [absolute(file, "a file") for file in values.files]
-    print(f"submission: {blend(files, absolute(values.out, '--out'), values.weights, values.rank)}")
+    print(f"submission: {blending.blend(files, absolute(values.out, '--out'), values.weights, values.rank)}")
 
 
 def submissions(argv: list[str]) -> None:
-    parser = _reader("submissions", "Scores that the competition gave, beside what validation had said.")
+    """Carry out `swath submissions`."""
+    parser = _store_parser("submissions", "Scores that the competition gave, beside what validation had said.")
     parser.add_argument("action", choices=["add", "list"], help="add a score, or list what is on record")
     parser.add_argument(
         "words",
@@ -108,26 +112,26 @@ def submissions(argv: list[str]) -> None:
     parser.add_argument("--public", type=float, default=None, help="public score")
     parser.add_argument("--private", type=float, default=None, help="private score")
     values = parser.parse_args(argv)
-    from swath.analysis.submissions.history import add_score, submissions, sweep_of
+    from swath.analysis.submissions import history
     from swath.report.format import score_text
 
-    storage, (*names, last) = _opened(values), values.words
+    storage, (*names, last) = _storage(values), values.words
     if len(names) > (values.action == "add"):
         raise InputError("usage: swath submissions add [NAME] FILE --public SCORE, or swath submissions list NAME")
     name = last
     if values.action == "add":
         file = Path(absolute(last, "the file"))
-        name = names[0] if names else sweep_of(storage, file)
-        add_score(storage, name, file, values.public, values.private)
-    for s in submissions(storage, name):
-        print(
-            f"{s.written}  {s.name}: validation {score_text(s.score)}, public {score_text(s.public)}, "
-            f"private {score_text(s.private)}"
-        )
+        name = names[0] if names else history.sweep_of(storage, file)
+        history.add_score(storage, name, file, values.public, values.private)
+    for submission in history.submissions(storage, name):
+        scores = (submission.score, submission.public, submission.private)
+        validation, public, private = map(score_text, scores)
+        print(f"{submission.written}  {submission.name}: validation {validation}, public {public}, private {private}")
 
 
 def compare(argv: list[str]) -> None:
-    parser = _reader(
+    """Carry out `swath compare`."""
+    parser = _store_parser(
         "compare", "What moved between two sweeps, or two dates of one, and whether it is more than noise."
     )
     parser.add_argument("a", help="name of the sweep before")
@@ -137,7 +141,7 @@ def compare(argv: list[str]) -> None:
     values = parser.parse_args(argv)
     from swath.report.markdown.compare import compare_sweeps, write_comparison
 
-    storage, name = _opened(values), values.b or values.a
+    storage, name = _storage(values), values.b or values.a
     other = Storage(absolute(values.other_storage, "--other-storage")) if values.other_storage else storage
     text = compare_sweeps((storage, values.a), (other, name))
     print(text)
@@ -146,26 +150,29 @@ def compare(argv: list[str]) -> None:
 
 
 def dashboard(argv: list[str]) -> None:
-    parser = _reader("dashboard", "The report as a page that follows a running sweep.")
+    """Carry out `swath dashboard`."""
+    parser = _store_parser("dashboard", "The report as a page that follows a running sweep.")
     parser.add_argument("name", help="name of the sweep")
     parser.add_argument("--host", default="127.0.0.1", help="address to listen on; the default is this machine only")
     parser.add_argument("--port", type=int, default=8277, help="port to listen on; 0 takes a free one")
     values = parser.parse_args(argv)
     from swath.report.dashboard import Board, serve
 
-    serve(Board(_opened(values), values.name), values.host, values.port, print)
+    serve(Board(_storage(values), values.name), values.host, values.port, print)
 
 
 def list_sweeps(argv: list[str]) -> None:
-    values = _reader("list", "The sweeps in a store.").parse_args(argv)
+    """Carry out `swath list`."""
+    values = _store_parser("list", "The sweeps in a store.").parse_args(argv)
     from swath.store.sweeps import sweep_names
 
-    for name in sweep_names(_opened(values)):
+    for name in sweep_names(_storage(values)):
         print(name)
 
 
 def cache(argv: list[str]) -> None:
-    parser = _reader("cache", "What is kept of preprocessed images: ls lists it, rm frees it.")
+    """Carry out `swath cache`."""
+    parser = _store_parser("cache", "What is kept of preprocessed images: ls lists it, rm frees it.")
     parser.add_argument("what", choices=["ls", "rm"])
     parser.add_argument("entries", nargs="*", help="rm: keys of entries, or their first digits")
     parser.add_argument("--chain", default="", help="rm: all entries of the chain with this label")
@@ -174,22 +181,22 @@ def cache(argv: list[str]) -> None:
     parser.add_argument("--cache", default="", help="node-local folder of copies: listed, and freed, too")
     values = parser.parse_args(argv)
     from swath.core.text import size_text
-    from swath.preprocess.cache import usage as cached
+    from swath.preprocess.cache import usage
     from swath.store.storage import Places
 
-    storage = _opened(values)
+    storage = _storage(values)
     local = Places.of(storage.root, absolute(values.cache, "--cache") if values.cache else "").local_cache
-    found = cached.list_cached(storage)
+    entries = usage.list_cached(storage)
     if values.what == "rm":
-        found = cached.chosen(found, values.entries or [], values.chain, values.unused)
-    for entry in found:
+        entries = usage.chosen(entries, values.entries or [], values.chain, values.unused)
+    for entry in entries:
         print(entry.line())
-    total = size_text(sum(entry.size_bytes for entry in found))
+    total = size_text(sum(entry.size_bytes for entry in entries))
     if values.what == "ls":
         print(f"{total} in {storage.child('cache').root}")
-        for line in cached.list_copies(local) if local and local.is_dir() else []:
+        for line in usage.list_copies(local) if local and local.is_dir() else []:
             print(f"copy in {local}: {line}")
         return
     if not values.dry_run:
-        cached.remove(storage, found, local)
+        usage.remove(storage, entries, local)
     print(f"{total} {'would be freed' if values.dry_run else 'freed'}")

@@ -55,7 +55,7 @@ def grid_problems(sweep: Sweep) -> list[str]:
     if sweep.design not in DESIGNS:
         found.append(unknown("design", sweep.design, DESIGNS))
     found += _published_problems(sweep) + _search_problems(sweep)
-    return found + (_member_problems(sweep) if sweep.members else _misplacedgrids_in(sweep))
+    return found + (_member_problems(sweep) if sweep.members else _misplaced_grids(sweep))
 
 
 def _seed_problems(name: str, seeds: Any) -> list[str]:
@@ -128,7 +128,7 @@ def _member_problems(sweep: Sweep) -> list[str]:
     return found
 
 
-def _misplacedgrids_in(sweep: Sweep) -> list[str]:
+def _misplaced_grids(sweep: Sweep) -> list[str]:
     found = []
     for path, values in grids_in(sweep, ()):
         if not values:
