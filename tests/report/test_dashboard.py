@@ -1,11 +1,7 @@
-import asyncio
 import json
-import threading
 import time
 import urllib.error
 import urllib.request
-from collections.abc import Iterator
-from contextlib import contextmanager, suppress
 from dataclasses import replace
 from pathlib import Path
 
@@ -21,6 +17,7 @@ from swath.store.keys import contact_key
 from swath.store.storage import Storage
 from swath.store.sweeps import read_sweep, write_sweep
 from tests.support.browser import open_page
+from tests.support.dashboard import served
 from tests.support.fake_store import FakeTask, FakeTrial, write_study, write_trial
 
 TASK = FakeTask()
@@ -35,33 +32,6 @@ def storage(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Storage:
     trials = [FakeTrial(seed=seed, state=state, quality=1 + seed / 4) for seed, state in enumerate(states)]
     write_study(storage, [TASK], {"scenes": trials}, rule="")
     return storage
-
-
-@contextmanager
-def served(storage: Storage) -> Iterator[str]:
-    """The dashboard on a free port of the loopback; its address."""
-    lines: list[str] = []
-    said = threading.Event()
-    loop: list[asyncio.AbstractEventLoop] = []
-    task: list[asyncio.Task] = []
-
-    async def run() -> None:
-        loop.append(asyncio.get_running_loop())
-        task.append(asyncio.current_task())  # type: ignore[arg-type]
-        await dashboard._serve(Board(storage, "study"), "127.0.0.1", 0, lambda s: (lines.append(s), said.set()))
-
-    def thread_main() -> None:
-        with suppress(asyncio.CancelledError):
-            asyncio.run(run())
-
-    thread = threading.Thread(target=thread_main)
-    thread.start()
-    assert said.wait(30)
-    try:
-        yield lines[0].split()[1]
-    finally:
-        loop[0].call_soon_threadsafe(task[0].cancel)
-        thread.join(30)
 
 
 def read(url: str, etag: str = "") -> tuple[int, dict, str]:
