@@ -28,7 +28,9 @@ from swath.config.trial_spec import TrialSpec
 from swath.report import write
 from swath.store import sweeps as sweeps_
 from swath.store import tasks as tasks_
+from swath.store.states import State
 from swath.store.storage import Storage
+from swath.store.sweeps import ListedTask, ListedTrial, SweepRecord
 from swath.store.tasks import TaskRecord
 from swath.store.trials import Outcome, Trial
 
@@ -129,14 +131,21 @@ def write_sweep(root: Path, images: int, labels: int, seeds: int) -> None:
         _write_trial(storage, dict(zip(LEVELS, cell, strict=True)), seed, at, record, hard)
         for at, (seed, cell) in enumerate(itertools.product(range(seeds), itertools.product(*LEVELS.values())))
     ]
-    task = {"data": DATA, "label": SWEEP, "labels": record.labels, "metric": "map"}
-    about = {"split": SPLIT.canonical(), "rule": "", "seeds": list(range(seeds)), "notes": []}
-    sweeps_.write_sweep(storage, SWEEP, {"name": SWEEP, "tasks": [task], **about, "trials": listed})
+    sweep = SweepRecord(
+        name=SWEEP,
+        tasks=(ListedTask(data=DATA, label=SWEEP, labels=record.labels, metric="map"),),
+        split=SPLIT.canonical(),
+        rule="",
+        seeds=tuple(range(seeds)),
+        notes=(),
+        trials=tuple(listed),
+    )
+    sweeps_.write_sweep(storage, sweep)
 
 
 def _write_trial(
     storage: Storage, factors: dict[str, str], seed: int, at: int, record: TaskRecord, hard: np.ndarray
-) -> dict[str, Any]:
+) -> ListedTrial:
     """What a finished trial leaves in the store; its entry in the sweep."""
     own = np.random.default_rng([1, at]).standard_normal(hard.shape, dtype=np.float32)
     logits = ((2.5 + 0.1 * (at % 7)) * record.targets - 2 + hard + 0.5 * own).astype(np.float16)
@@ -150,11 +159,18 @@ def _write_trial(
     trial.begin(spec)
     trial.write_metrics(pd.DataFrame([{"epoch": e, "score": e / 40, "seconds": 9.0} for e in range(1, EPOCHS + 1)]))
     trial.write_logits(f"val/{EPOCHS}", record.rows["id"].to_numpy(str), logits)
-    trial.finish(Outcome("COMPLETE", epochs=EPOCHS, score=0.5, device_s=9.0 * EPOCHS, device="cpu"))
-    return {
-        **{"fingerprint": spec.fingerprint, "cell": " / ".join(factors.values()), "factors": factors},
-        **{"baseline": at == 0, "data": DATA, "fold": 0, "seed": seed, "epochs": EPOCHS, "rungs": []},
-    }
+    trial.finish(Outcome(State.COMPLETE, epochs=EPOCHS, score=0.5, device_s=9.0 * EPOCHS, device="cpu"))
+    return ListedTrial(
+        fingerprint=spec.fingerprint,
+        cell=" / ".join(factors.values()),
+        factors=factors,
+        baseline=at == 0,
+        data=DATA,
+        fold=0,
+        seed=seed,
+        epochs=EPOCHS,
+        rungs=(),
+    )
 
 
 if __name__ == "__main__":

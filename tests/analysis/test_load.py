@@ -1,3 +1,5 @@
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from sklearn.metrics import average_precision_score, f1_score
@@ -134,8 +136,8 @@ def test_two_tasks_of_one_label_are_told_apart(tmp_path):
     assert content is not None
     other = FakeTask(seed=1)
     tasks_.write_task(study.storage, "data-other", other.record)
-    tasks_.write_folds(study.storage, "data-other", content["split"], other.folds_of)
-    content["tasks"].append({**content["tasks"][0], "data": "data-other"})
-    content["trials"].append({**content["trials"][0], "data": "data-other", "fingerprint": "none"})
-    sweeps_.write_sweep(study.storage, "study", content)
+    tasks_.write_folds(study.storage, "data-other", content.split, other.folds_of)
+    tasks = (*content.tasks, replace(content.tasks[0], data="data-other"))
+    trials = (*content.trials, replace(content.trials[0], data="data-other", fingerprint="none"))
+    sweeps_.write_sweep(study.storage, replace(content, tasks=tasks, trials=trials))
     assert [t.label for t in study.read().tasks] == ["scenes data-sce", "scenes data-oth"]

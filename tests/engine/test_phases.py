@@ -70,10 +70,8 @@ def test_the_second_phase_has_the_best_cells_and_the_baseline_with_fresh_seeds(
     assert not make_plan(sweep, Places.of(str(tmp_path))).lacking()
     listed = read_sweep(plan.places.storage, "study")
     assert listed is not None
-    assert [(t["phase"], t["exempt"], t["final"]) for t in listed["trials"]] == [(1, False, False)] * 6 + [
-        (2, True, True)
-    ] * 6
-    assert (listed["rule"], listed["stop"]) == (
+    assert [(t.phase, t.exempt, t.final) for t in listed.trials] == [(1, False, False)] * 6 + [(2, True, True)] * 6
+    assert (listed.rule, listed.stop) == (
         "asha(grace_epochs=1,reduction=2)",
         "two_phase(grace_epochs=1,reduction=2,top=2,seeds=7+8)",
     )

@@ -170,7 +170,7 @@ def test_a_sweep_that_finds_everything_done_is_still_listed(make_sweep: SweepMak
     records_.write_records(smaller)
     listed = read_sweep(smaller.places.storage, "one")
     assert listed is not None
-    assert [t["cell"] for t in listed["trials"]] == [smaller.trials[0].cell.label]
+    assert [t.cell for t in listed.trials] == [smaller.trials[0].cell.label]
 
 
 def test_stopped_counts_as_done_only_for_trials_that_may_stop(make_sweep: SweepMaker, tmp_path: Path) -> None:

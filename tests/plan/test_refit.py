@@ -157,7 +157,7 @@ def test_the_command_refits_the_best_cell(layout: Path, tmp_path: Path, capsys: 
     storage = Storage(str(tmp_path / "store"))
     (task,) = read_results(storage, "little").tasks
     (entry,) = read_refits(storage, "little")
-    assert entry["cell"] == max(task.trials, key=task.score).cell
+    assert entry.cell == max(task.trials, key=task.score).cell
     words = ["--storage", storage.root, "--out", str(tmp_path / "s.csv")]
-    cli.command(["predict", "little", "--ensemble", f"refit {entry['cell']}", *words])
+    cli.command(["predict", "little", "--ensemble", f"refit {entry.cell}", *words])
     assert len(pd.read_csv(tmp_path / "s.csv")) == 12

@@ -15,7 +15,7 @@ from swath.report.dashboard import Board, live, serve
 from swath.store.cluster_state import ClusterState, forget_state, read_state, write_state
 from swath.store.keys import contact_key
 from swath.store.storage import Storage
-from swath.store.sweeps import read_sweep, write_sweep
+from swath.store.sweeps import ListedEntry, read_sweep, write_sweep
 from tests.support.browser import open_page
 from tests.support.dashboard import served
 from tests.support.fake_store import FakeTask, FakeTrial, write_study, write_trial
@@ -70,9 +70,7 @@ def test_pictures_are_asked_for_once_and_by_name(storage: Storage):
     storage.write(contact_key("abc"), sheet)
     sweep = read_sweep(storage, "study")
     assert sweep
-    write_sweep(
-        storage, "study", {**sweep, "entries": [{"key": "abc", "title": "raw", "chain": "raw", "part": "train"}]}
-    )
+    write_sweep(storage, replace(sweep, entries=(ListedEntry(key="abc", title="raw", chain="raw", part="train"),)))
     with served(storage) as url:
         found = eventually(lambda: (n := read(url)[1])["sheets"] and n)
         with urllib.request.urlopen(f"{url}/{found['sheets'][0]['picture']}") as answer:

@@ -21,6 +21,7 @@ from swath.config.losses import BCE
 from swath.config.ops import Resize
 from swath.config.recipe import Backbone, Recipe
 from swath.config.splits import Holdout
+from swath.config.task import SubmissionForm
 from swath.config.trial_spec import TrialSpec
 from swath.core.errors import StoreError
 from swath.core.metrics import probabilities
@@ -28,6 +29,7 @@ from swath.store import sweeps as sweeps_
 from swath.store import tasks as tasks_
 from swath.store.lease import LEASE_TIMEOUT_S, Owner
 from swath.store.storage import Storage
+from swath.store.sweeps import ListedTrial, SweepRecord
 from swath.store.tasks import TaskRecord
 from swath.store.trials import Outcome, Trial
 
@@ -217,13 +219,13 @@ def record(**changes: Any) -> TaskRecord:
         }
     )
     targets = np.array([[1, 0], [1, 1], [0, 1], [0, 0], [0, 0]], np.uint8)
-    submission = {"id_column": "img_id", "ids": ["t2", "t1"], "columns": ["b", "a, with comma"]}
+    submission = SubmissionForm("img_id", ids=("t2", "t1"), columns=("b", "a, with comma"))
     fields = ("task", "multilabel", "map", ("a, with comma", "b"), rows, targets, submission)
     return replace(TaskRecord(*fields), **changes)
 
 
 @pytest.mark.parametrize("submission", [record().submission, None])
-def test_a_task_record_comes_back_as_written(storage: Storage, submission: dict[str, Any] | None) -> None:
+def test_a_task_record_comes_back_as_written(storage: Storage, submission: SubmissionForm | None) -> None:
     written = record(submission=submission)
     tasks_.write_task(storage, "data", written)
     found = tasks_.read_task(storage, "data")
@@ -267,8 +269,19 @@ def test_splits_and_sweeps_come_back_as_written(storage: Storage) -> None:
     assert found.tolist() == folds.tolist()
     assert sweeps_.sweep_names(storage) == []
     assert sweeps_.read_sweep(storage, "study") is None
-    content = {"trials": [{"cell": "새 / a", "factors": {"lr": "0.1"}}], "tasks": []}
+    trial = ListedTrial(
+        fingerprint="f",
+        cell="새 / a",
+        factors={"lr": "0.1"},
+        baseline=True,
+        data="data",
+        fold=0,
+        seed=3,
+        epochs=2,
+        rungs=(1,),
+    )
+    record = SweepRecord(name="study", tasks=(), split="s", rule="", seeds=(3,), notes=(), trials=(trial,))
     for name in ("study", "other"):
-        sweeps_.write_sweep(storage, name, content)
-    assert sweeps_.read_sweep(storage, "study") == content
+        sweeps_.write_sweep(storage, replace(record, name=name))
+    assert sweeps_.read_sweep(storage, "study") == record
     assert sweeps_.sweep_names(storage) == ["other", "study"]

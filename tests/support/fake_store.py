@@ -1,7 +1,7 @@
 """A small store written with the predictions API: scripted logits, no training."""
 
 import itertools
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
@@ -14,10 +14,12 @@ from swath.analysis.results import Results, TrialResult
 from swath.config import chains
 from swath.config.recipe import Backbone, Recipe
 from swath.config.splits import Holdout
+from swath.config.task import SubmissionForm
 from swath.config.trial_spec import TrialSpec
 from swath.store import sweeps as sweeps_
 from swath.store import tasks as tasks_
 from swath.store.storage import Storage
+from swath.store.sweeps import ListedTask, ListedTrial, SweepRecord
 from swath.store.tasks import TaskRecord
 from swath.store.trials import Outcome, Trial
 
@@ -64,11 +66,11 @@ class FakeTask:
                 "bad": ["cannot be decoded" if i in self.bad else "" for i in ids],
             }
         )
-        form = {
-            "id_column": "img_id",
-            "ids": ids[self.train :][::-1],  # the sample's order is its own
-            "columns": list(self.columns if self.columns is not None else self.labels[::-1]),
-        }
+        form = SubmissionForm(
+            id_column="img_id",
+            ids=tuple(ids[self.train :][::-1]),  # the sample's order is its own
+            columns=self.columns if self.columns is not None else self.labels[::-1],
+        )
         submission = form if self.test else None
         self.record = TaskRecord(self.label, self.kind, self.metric, self.labels, rows, targets, submission)
         group = rows["group"].to_numpy()
@@ -175,7 +177,7 @@ def write_fake_sweep(
     rule: str = RULE,
     extra: dict[str, Any] | None = None,
 ) -> None:
-    """A whole sweep: task records, folds, trials by task label, sweep.json."""
+    """A whole sweep: task records, folds, trials by task label, sweep.json; `extra` are fields of that."""
     listed = []
     for task in tasks:
         tasks_.write_task(storage, task.data, task.record)
@@ -185,31 +187,31 @@ def write_fake_sweep(
             if len(tasks) > 1:
                 factors = {"task": task.label, **factors}
             listed.append(
-                {
-                    "fingerprint": write_trial(storage, task, trial),
-                    "cell": f"{task.label} / {trial.cell}" if len(tasks) > 1 else trial.cell,
-                    "factors": factors,
-                    "baseline": task is tasks[0] and trial.cell == trials[task.label][0].cell,
-                    "data": task.data,
-                    "fold": trial.fold,
-                    "seed": trial.seed,
-                    "epochs": trial.epochs,
-                    "rungs": [2],
+                ListedTrial(
+                    fingerprint=write_trial(storage, task, trial),
+                    cell=f"{task.label} / {trial.cell}" if len(tasks) > 1 else trial.cell,
+                    factors=factors,
+                    baseline=task is tasks[0] and trial.cell == trials[task.label][0].cell,
+                    data=task.data,
+                    fold=trial.fold,
+                    seed=trial.seed,
+                    epochs=trial.epochs,
+                    rungs=(2,),
                     **trial.entry,
-                }
+                )
             )
-    content = {
-        "name": name,
-        "tasks": [
-            {"data": t.data, "label": t.label, "labels": t.record.labels, "metric": t.record.metric} for t in tasks
-        ],
-        "split": SPLIT.canonical(),
-        "rule": rule,
-        "seeds": sorted({t.seed for some in trials.values() for t in some}),
-        "notes": [],
-        "trials": listed,
-    }
-    sweeps_.write_sweep(storage, name, {**content, **(extra or {})})
+    record = SweepRecord(
+        name=name,
+        tasks=tuple(
+            ListedTask(data=t.data, label=t.label, labels=t.record.labels, metric=t.record.metric) for t in tasks
+        ),
+        split=SPLIT.canonical(),
+        rule=rule,
+        seeds=tuple(sorted({t.seed for some in trials.values() for t in some})),
+        notes=(),
+        trials=tuple(listed),
+    )
+    sweeps_.write_sweep(storage, replace(record, **(extra or {})))
 
 
 def scene_trials() -> list[FakeTrial]:

@@ -10,6 +10,7 @@ from swath.analysis import score_intervals as image_intervals
 from swath.analysis.image_variance import FoldEvidence
 from swath.analysis.results import TaskResults, TrialResult
 from swath.core import metrics
+from swath.store.states import State
 
 Floats = NDArray[np.float64]
 Moves = Mapping[str, NDArray[np.float32]]
@@ -104,7 +105,7 @@ def finished_runs(task: TaskResults) -> list[Run]:
     folds = len({t.fold for t in task.trials})
     by_run: dict[tuple[str, int], list[TrialResult]] = {}
     for trial in task.trials:
-        if trial.state == "COMPLETE":
+        if trial.state == State.COMPLETE:
             by_run.setdefault((trial.cell, trial.seed), []).append(trial)
     runs = []
     for trials in by_run.values():

@@ -97,7 +97,7 @@ def compare(a: Results, b: Results) -> list[TaskComparison]:
             metric = (before.get(label) or after[label]).record.metric
             found.append(TaskComparison(label, metric, f"only {side} has this task"))
             continue
-        refused = _refusal(before[label], after[label], a.sweep["split"], b.sweep["split"])
+        refused = _refusal(before[label], after[label], a.sweep.split, b.sweep.split)
         if refused:
             found.append(TaskComparison(label, before[label].record.metric, refused))
         else:

@@ -4,11 +4,9 @@ An import is a trial for each fold without a spec of swath's; it takes part in r
 """
 
 import hashlib
-import json
 import re
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -19,19 +17,14 @@ from swath.core.errors import InputError, raise_if_any
 from swath.core.registry import unknown
 from swath.store import sweeps as sweeps_
 from swath.store import tasks as tasks_
-from swath.store.keys import sweep_key
+from swath.store.states import State
 from swath.store.storage import Storage
+from swath.store.sweeps import ListedTrial, SweepRecord
 from swath.store.tasks import TaskRecord
 from swath.store.trials import Trial, outcome_of
 
 _EDGE = 1e-6
 _TOTAL_FROM_ONE = 0.02  # by which the probabilities of a single-label task may miss a sum of 1
-
-
-def imported(storage: Storage, sweep: str) -> list[dict[str, Any]]:
-    """The imports of a sweep, in the form of the trials that sweep.json lists."""
-    raw = storage.read_or_none(sweep_key(sweep, "imports.json"))
-    return json.loads(raw) if raw else []
 
 
 def import_model(
@@ -54,21 +47,21 @@ def import_model(
     Raises:
         InputError: Unknown sweep or task; labels, ids or probabilities that do not fit.
     """
-    listed = sweeps_.read_sweep(storage, sweep)
-    if listed is None:
+    sweep_record = sweeps_.read_sweep(storage, sweep)
+    if sweep_record is None:
         raise InputError(unknown("sweep", sweep, sweeps_.sweep_names(storage)))
     if not re.fullmatch(r"[A-Za-z0-9][\w. -]{0,59}", name):
         raise InputError(f"name {name!r}: use letters, digits, spaces, '_', '-' and '.', at most 60.")
-    data = _data(listed, task)
+    data = _data(sweep_record, task)
     record = tasks_.read_task(storage, data)
-    folds = tasks_.read_folds(storage, data, listed["split"])
+    folds = tasks_.read_folds(storage, data, sweep_record.split)
     validates = np.flatnonzero((folds >= 0) & (record.rows["bad"] == "").to_numpy())
     problems: list[str] = []
     p_val = _read(Path(oof), record, validates, problems)
     p_test = _read(Path(test), record, record.part("test"), problems) if test else None
     raise_if_any(problems)
     link = "sigmoid" if record.kind == "multilabel" else "softmax"
-    entries = []
+    listed_trials = []
     for fold in range(int(folds.max()) + 1):
         here = folds[validates] == fold
         content = hashlib.sha256(name.encode() + data.encode() + bytes([fold]) + p_val[here].tobytes()).hexdigest()
@@ -78,18 +71,28 @@ def import_model(
         trial.write_logits("val/1", ids[validates[here]], _logits(p_val[here], record.kind))
         if p_test is not None:
             trial.write_logits("test", ids[record.part("test")], _logits(p_test, record.kind))
-        trial.finish(outcome_of("COMPLETE", pd.DataFrame([{"epoch": 1, "score": float("nan"), "seconds": 0.0}])))
-        entries.append(
-            {"fingerprint": content[:20], "cell": f"import {name}", "factors": {}, "baseline": False, "data": data}
-            | {"fold": fold, "seed": 0, "epochs": 1, "rungs": []}
+        trial.finish(outcome_of(State.COMPLETE, pd.DataFrame([{"epoch": 1, "score": float("nan"), "seconds": 0.0}])))
+        listed_trials.append(
+            ListedTrial(
+                fingerprint=content[:20],
+                cell=f"import {name}",
+                factors={},
+                baseline=False,
+                data=data,
+                fold=fold,
+                seed=0,
+                epochs=1,
+                rungs=(),
+            )
         )
-    others = [e for e in imported(storage, sweep) if (e["cell"], e["data"]) != (f"import {name}", data)]
-    storage.write(sweep_key(sweep, "imports.json"), json.dumps([*others, *entries], indent=1).encode())
-    return [e["fingerprint"] for e in entries]
+    imports = sweeps_.read_imports(storage, sweep)
+    others = [t for t in imports if (t.cell, t.data) != (f"import {name}", data)]
+    sweeps_.write_imports(storage, sweep, [*others, *listed_trials])
+    return [t.fingerprint for t in listed_trials]
 
 
-def _data(listed: dict[str, Any], task: str) -> str:
-    by_label = {t["label"]: t["data"] for t in listed["tasks"]}
+def _data(sweep: SweepRecord, task: str) -> str:
+    by_label = {t.label: t.data for t in sweep.tasks}
     if task and task not in by_label:
         raise InputError(unknown("task", task, by_label))
     if not task and len(by_label) > 1:

@@ -7,14 +7,12 @@ import zipfile
 from collections import Counter
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
-from typing import Any
 
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from swath.analysis.imported import imported
-from swath.analysis.results import Results, State, TaskResults, TrialResult
+from swath.analysis.results import Results, TaskResults, TrialResult
 from swath.analysis.scores import trial_scores
 from swath.core.errors import InputError, StoreError
 from swath.core.registry import unknown
@@ -22,7 +20,9 @@ from swath.store import sweeps as sweeps_
 from swath.store import tasks as tasks_
 from swath.store import trials as predictions
 from swath.store.keys import trial_key
+from swath.store.states import State
 from swath.store.storage import Storage
+from swath.store.sweeps import ListedTrial
 from swath.store.tasks import TaskRecord
 from swath.store.trials import Trial
 
@@ -48,43 +48,49 @@ def read_results(storage: Storage, name: str, predictions_too: bool = True) -> R
         if not names:
             raise InputError(f"there are no sweeps in {storage.root}, so none called {name!r}. Give --storage.")
         raise InputError(f"{unknown('sweep', name, names)} These are the sweeps in {storage.root}; see --storage.")
-    entries = [*sweep["trials"], *imported(storage, name)]
+    listed_trials = [*sweep.trials, *sweeps_.read_imports(storage, name)]
     with ThreadPoolExecutor(_READERS) as pool:
-        read = list(pool.map(lambda entry: _read_trial(storage, entry, predictions_too), entries))
-    labels = Counter(t["label"] for t in sweep["tasks"])
+        read = list(pool.map(lambda listed: _read_trial(storage, listed, predictions_too), listed_trials))
+    labels = Counter(t.label for t in sweep.tasks)
+    baseline_levels = next((t.factors for t in sweep.trials if t.baseline), {})
     tasks = []
-    for task in sweep["tasks"]:
-        label = task["label"] if labels[task["label"]] == 1 else f"{task['label']} {task['data'][:8]}"
-        own = [(trial, ids) for trial, ids in read if trial.data == task["data"]]
-        if own:
-            levels = next((t["factors"] for t in sweep["trials"] if t["baseline"]), {})
-            found = _task_results(storage, label, task["data"], sweep["split"], levels, own)
-            tasks.append(replace(found, named=sweep.get("named", False)))
+    for task in sweep.tasks:
+        label = task.label if labels[task.label] == 1 else f"{task.label} {task.data[:8]}"
+        of_task = [(trial, ids) for trial, ids in read if trial.data == task.data]
+        if of_task:
+            task_results = _task_results(storage, label, task.data, sweep.split, of_task)
+            tasks.append(replace(task_results, baseline_levels=baseline_levels, named=sweep.named))
     return Results(storage, sweep, tuple(tasks))
 
 
 def _read_trial(
-    storage: Storage, entry: dict[str, Any], predictions_too: bool
+    storage: Storage, listed: ListedTrial, predictions_too: bool
 ) -> tuple[TrialResult, NDArray[np.str_] | None]:
     """The trial with its logits as stored, and their ids."""
-    handle = Trial(storage, entry["fingerprint"])
+    handle = Trial(storage, listed.fingerprint)
     outcome, rows = handle.outcome(), handle.metrics()
     leased = outcome is None and storage.exists(trial_key(handle.fingerprint, "lease.json"))
     begun = storage.exists(trial_key(handle.fingerprint, "spec.json"))
-    state: State = outcome.state if outcome else "UNFINISHED" if leased or len(rows) else "NOT RUN"
+    state = outcome.state if outcome else State.UNFINISHED if leased or len(rows) else State.NOT_RUN
     spec = handle.spec() if begun else {}
     ids, logits, problem = None, None, ""
-    if predictions_too and outcome and state in ("COMPLETE", "STOPPED"):
+    if predictions_too and outcome and state in (State.COMPLETE, State.STOPPED):
         try:
             ids, logits = handle.final_logits(outcome, spec)
         except (FileNotFoundError, KeyError, ValueError, EOFError, zipfile.BadZipFile) as error:
             files = " or ".join(f"{part}.npz" for part in predictions.final_parts(outcome, spec))
             problem = f"its predictions {files} cannot be read: {type(error).__name__}"
-            state = "UNREADABLE" if state == "COMPLETE" else state
+            state = State.UNREADABLE if state == State.COMPLETE else state
     trial = TrialResult(
-        **{k: entry[k] for k in ("fingerprint", "cell", "factors", "baseline", "data", "fold", "seed")},
-        epochs_planned=entry["epochs"],
-        rungs=tuple(entry["rungs"]),
+        fingerprint=listed.fingerprint,
+        cell=listed.cell,
+        factors=listed.factors,
+        baseline=listed.baseline,
+        data=listed.data,
+        fold=listed.fold,
+        seed=listed.seed,
+        epochs_planned=listed.epochs,
+        rungs=listed.rungs,
         state=state,
         outcome=outcome,
         problem=problem,
@@ -94,14 +100,17 @@ def _read_trial(
         storage=storage,
         val_logits=logits,
         scores={},
-        **{k: entry[k] for k in ("phase", "exempt", "final", "passes") if k in entry},
+        phase=listed.phase,
+        exempt=listed.exempt,
+        final=listed.final,
+        passes=listed.passes,
     )
     return trial, ids
 
 
-def read_trial(storage: Storage, entry: dict[str, Any]) -> TrialResult:
+def read_trial(storage: Storage, listed: ListedTrial) -> TrialResult:
     """One listed trial, without its validation predictions."""
-    return _read_trial(storage, entry, predictions_too=False)[0]
+    return _read_trial(storage, listed, predictions_too=False)[0]
 
 
 def _task_results(
@@ -109,7 +118,6 @@ def _task_results(
     label: str,
     data: str,
     split: str,
-    baseline_levels: dict[str, str],
     read: list[tuple[TrialResult, NDArray[np.str_] | None]],
 ) -> TaskResults:
     record = tasks_.read_task(storage, data)
@@ -118,35 +126,44 @@ def _task_results(
     notes: list[str] = []
     for fold in sorted({trial.fold for trial, _ in read}):
         with_ids = [(trial, ids) for trial, ids in read if trial.fold == fold and ids is not None]
-        validation[fold] = _common_rows(record, with_ids, notes) if with_ids else np.empty(0, np.int64)
-    trials = tuple(_scored(record, validation[trial.fold], trial, ids) for trial, ids in read)
-    return TaskResults(label, data, record, folds, baseline_levels, trials, validation, tuple(notes))
+        validation[fold], dropped = _common_rows(record, with_ids) if with_ids else (np.empty(0, np.int64), 0)
+        if dropped:
+            notes.append(f"{dropped} validation images are left out: not every finished trial has predictions of them.")
+    return TaskResults(
+        label=label,
+        data=data,
+        record=record,
+        folds=folds,
+        baseline_levels={},
+        trials=tuple(_scored(record, validation[trial.fold], trial, ids) for trial, ids in read),
+        validation=validation,
+        notes=tuple(notes),
+    )
 
 
-def _common_rows(
-    record: TaskRecord, read: list[tuple[TrialResult, NDArray[np.str_]]], notes: list[str]
-) -> NDArray[np.int64]:
-    """Row numbers of the images that all of these trials were validated on, in the record's order."""
+def _common_rows(record: TaskRecord, read: list[tuple[TrialResult, NDArray[np.str_]]]) -> tuple[NDArray[np.int64], int]:
+    """Row numbers of the images that all of these trials were validated on, in the record's order.
+
+    Also the number of images that only some of them were validated on.
+    """
     rows = pd.Index(record.rows["id"])
-    found = [(trial, rows.get_indexer(pd.Index(ids))) for trial, ids in read]
+    positions = [(trial, rows.get_indexer(pd.Index(ids))) for trial, ids in read]
     seen = np.zeros(len(rows), np.int64)
-    for trial, at in found:
+    for trial, at in positions:
         if (at < 0).any() or len(np.unique(at)) != len(at):
             raise StoreError(
                 f"trial {trial.fingerprint} ({trial.cell}) has validation predictions of images that its task record "
                 f"{trial.data} does not list once each. Delete the trial from the store and run the sweep again."
             )
         seen[at] += 1
-    common = np.flatnonzero(seen == len(found))
+    common = np.flatnonzero(seen == len(positions))
     dropped = int((seen > 0).sum()) - len(common)
-    if dropped:
-        if len(common) < _SHARED_IMAGES * (seen > 0).sum():
-            raise StoreError(
-                f"trials of {record.label}, fold {read[0][0].fold}, were validated on different images: only "
-                f"{len(common)} of {(seen > 0).sum()} are common to all. Delete the odd trials and run the sweep again."
-            )
-        notes.append(f"{dropped} validation images are left out: not every finished trial has predictions of them.")
-    return common
+    if len(common) < _SHARED_IMAGES * (seen > 0).sum():
+        raise StoreError(
+            f"trials of {record.label}, fold {read[0][0].fold}, were validated on different images: only "
+            f"{len(common)} of {(seen > 0).sum()} are common to all. Delete the odd trials and run the sweep again."
+        )
+    return common, dropped
 
 
 def _scored(

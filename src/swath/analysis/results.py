@@ -3,19 +3,20 @@
 from collections import Counter
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
 from swath.core import metrics
+from swath.store.states import State
 from swath.store.storage import Storage
+from swath.store.sweeps import SweepRecord
 from swath.store.tasks import TaskRecord
 from swath.store.trials import Outcome, Trial
 from swath.tasks.audit.findings import Audit, read_audit
 
-State = Literal["COMPLETE", "STOPPED", "FAILED", "UNFINISHED", "NOT RUN", "UNREADABLE"]
 Floats = NDArray[np.float64]
 
 
@@ -184,18 +185,18 @@ class Results:
 
     Attributes:
         storage: The store.
-        sweep: The content of sweep.json.
+        sweep: Which trials belong to it, and how it was started.
         tasks: In the sweep's order; those with trials.
     """
 
     storage: Storage
-    sweep: dict[str, Any]
+    sweep: SweepRecord
     tasks: tuple[TaskResults, ...]
 
     @property
     def name(self) -> str:
         """The sweep's name."""
-        return self.sweep["name"]
+        return self.sweep.name
 
     def counts(self) -> Counter[State]:
         """Number of trials in each state, over all tasks."""

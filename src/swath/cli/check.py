@@ -6,6 +6,7 @@ from swath.core.text import size_text
 from swath.plan.plan import Plan
 from swath.plan.trials import PlannedTrial
 from swath.preprocess.cache.entry import is_built
+from swath.store.states import State
 from swath.store.trials import Trial
 
 _CELLS_SHOWN = 60
@@ -27,8 +28,8 @@ def _headline(plan: Plan) -> list[str]:
     more = plan.at_most_later()
     later = f", and at most {more} later" if more else ""
     return [
-        f"sweep {plan.sweep.name}: {cells} cells, {len(plan.listed())} trials: {states['COMPLETE']} done, "
-        f"{states['STOPPED']} stopped, {states['FAILED']} failed, {len(plan.lacking())} to run{later}"
+        f"sweep {plan.sweep.name}: {cells} cells, {len(plan.listed())} trials: {states[State.COMPLETE]} done, "
+        f"{states[State.STOPPED]} stopped, {states[State.FAILED]} failed, {len(plan.lacking())} to run{later}"
     ]
 
 

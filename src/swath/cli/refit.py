@@ -5,6 +5,7 @@ from dataclasses import replace
 from swath.cli.run import carry_out, prepare_run
 from swath.cli.script import load_script, script_argument
 from swath.core.errors import InputError, SwathError
+from swath.store.states import State
 
 
 def refit(argv: list[str]) -> None:
@@ -36,7 +37,7 @@ def refit(argv: list[str]) -> None:
     list_refits(plan)
     carry_out(replace(run, plan=plan))
     plan.refresh()
-    failed = [t.label for t in plan.trials if plan.outcomes[t.spec.fingerprint].state != "COMPLETE"]
+    failed = [t.label for t in plan.trials if plan.outcomes[t.spec.fingerprint].state != State.COMPLETE]
     if failed:
         raise SwathError(f"{', '.join(failed)} failed; start it again with --retry-failed.")
     storage = run.plan.places.storage.root

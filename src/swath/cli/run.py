@@ -14,6 +14,7 @@ from swath.config.sweep import Resources
 from swath.core.errors import InputError, SwathError, raise_if_any
 from swath.plan.problems import grid_problems
 from swath.store.paths import absolute, is_uri
+from swath.store.states import State
 from swath.store.storage import Places
 
 if TYPE_CHECKING:  # imported below where they are used: `swath --help` and refused options need neither
@@ -118,7 +119,7 @@ def run_script(sweep_function: SweepFunction, argv: Sequence[str], check_only: b
         write_records(plan)
         say("nothing to run: the store has every trial of this sweep")
     write_report(plan.places.storage, plan.sweep.name, run.out)
-    if plan.outcomes and all(outcome.state == "FAILED" for outcome in plan.outcomes.values()):
+    if plan.outcomes and all(outcome.state == State.FAILED for outcome in plan.outcomes.values()):
         raise SwathError("every trial of the sweep has failed; the leaderboard says why")
 
 

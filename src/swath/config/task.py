@@ -30,7 +30,7 @@ _TYPES: dict[Any, tuple[str, Callable[[Any], bool]]] = {
 
 
 @dataclass(frozen=True)
-class Submission:
+class SubmissionForm:
     """The form of a submission file.
 
     Attributes:
@@ -60,7 +60,7 @@ class Images:
     rows: pd.DataFrame
     labels: tuple[str, ...]
     targets: NDArray[np.uint8]
-    submission: Submission | None = None
+    submission: SubmissionForm | None = None
 
 
 @dataclass(frozen=True)

@@ -9,6 +9,7 @@ from typing import TextIO
 
 from swath.core.metrics import METRIC_TITLES
 from swath.core.text import duration
+from swath.store.states import State
 
 _EVERY_S = 15.0  # between status lines where they cannot be overwritten, as in the log of a Ray job
 
@@ -66,7 +67,7 @@ class SweepProgress:
     _started: float = field(default_factory=time.monotonic)
     _said: float = 0.0
 
-    def before(self, state: str, task: str, label: str, score: float) -> None:
+    def before(self, state: State, task: str, label: str, score: float) -> None:
         """Count a trial that had ended before this start."""
         self._states[state] += 1
         self._note_best(state, task, label, score)
@@ -85,7 +86,7 @@ class SweepProgress:
         self.epochs_left -= 1
         self._status()
 
-    def ended(self, state: str, task: str, label: str, score: float, epochs: int, skipped: int, note: str) -> None:
+    def ended(self, state: State, task: str, label: str, score: float, epochs: int, skipped: int, note: str) -> None:
         """Count a trial's end; `skipped` epochs of it will not be trained."""
         self._running.discard(label)
         self._states[state] += 1
@@ -95,8 +96,8 @@ class SweepProgress:
         _say(self.out, f"{state:<9}{shown}  {label}  ({epochs} epochs){note}")
         self._status(force=self.out.isatty())
 
-    def _note_best(self, state: str, task: str, label: str, score: float) -> None:
-        if state == "COMPLETE" and score > self._best.get(task, (-math.inf, ""))[0]:
+    def _note_best(self, state: State, task: str, label: str, score: float) -> None:
+        if state == State.COMPLETE and score > self._best.get(task, (-math.inf, ""))[0]:
             self._best[task] = (score, label)
 
     def _status(self, force: bool = False) -> None:

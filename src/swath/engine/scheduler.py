@@ -10,7 +10,8 @@ from swath.engine.base import Engine
 from swath.engine.progress import SweepProgress
 from swath.plan.plan import Plan
 from swath.plan.trials import PlannedTrial, rule_of
-from swath.store.trials import State, Trial, outcome_of
+from swath.store.states import State
+from swath.store.trials import Trial, outcome_of
 from swath.training.job import Job, Report
 
 
@@ -81,19 +82,19 @@ class Wave:
     def decide(self, report: Report) -> bool:
         """Count a report, record it at its rung; False stops the trial, with its final state written."""
         trial = self._trials[report.fingerprint]
-        if report.state == "ELSEWHERE":
+        if report.state == State.ELSEWHERE:
             self.elsewhere.add(report.fingerprint)
             self._progress.left(trial.label)
             return True
-        if report.epoch and report.state != "FAILED" and not report.repeated:
+        if report.epoch and report.state != State.FAILED and not report.repeated:
             self._progress.epoch()
-        if report.state != "RUNNING":
+        if report.state != State.RUNNING:
             self._end(trial, report.state, report.score, report.epoch, f"  {report.error}" if report.error else "")
             return True
         if self._goes_on(trial, report):
             return True
-        self._finish(trial, "STOPPED", rule=rule_of(self._plan.sweep.stop))
-        self._end(trial, "STOPPED", report.score, report.epoch, f" of {trial.spec.recipe.epochs}, at its rung")
+        self._finish(trial, State.STOPPED, rule=rule_of(self._plan.sweep.stop))
+        self._end(trial, State.STOPPED, report.score, report.epoch, f" of {trial.spec.recipe.epochs}, at its rung")
         return False
 
     def _goes_on(self, trial: PlannedTrial, report: Report) -> bool:
@@ -106,8 +107,8 @@ class Wave:
     def crashed(self, fingerprint: str, error: str) -> None:
         """Give a trial whose process was lost its final state."""
         trial = self._trials[fingerprint]
-        epochs = self._finish(trial, "FAILED", error=error[-4000:])
-        self._end(trial, "FAILED", math.nan, epochs, f"  {error.strip().splitlines()[-1]}")
+        epochs = self._finish(trial, State.FAILED, error=error[-4000:])
+        self._end(trial, State.FAILED, math.nan, epochs, f"  {error.strip().splitlines()[-1]}")
 
     def _finish(self, trial: PlannedTrial, state: State, error: str = "", rule: str = "") -> int:
         handle = self._plan.handle(trial)
@@ -115,7 +116,7 @@ class Wave:
         handle.finish(outcome)
         return outcome.epochs
 
-    def _end(self, trial: PlannedTrial, state: str, score: float, epochs: int, note: str) -> None:
+    def _end(self, trial: PlannedTrial, state: State, score: float, epochs: int, note: str) -> None:
         self.ended.add(trial.spec.fingerprint)
         skipped = trial.spec.recipe.epochs - epochs
         self._progress.ended(state, trial.spec.task, trial.label, score, epochs, skipped, note)

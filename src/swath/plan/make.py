@@ -88,16 +88,16 @@ def _points(sweep: Sweep, places: Places) -> dict[str, list[Point]]:
     search = sweep.search
     if search is None or sweep.members:
         return {}
-    earlier = (sweeps_.read_sweep(places.storage, sweep.name) or {}).get("search", {})
-    found = {}
+    record = sweeps_.read_sweep(places.storage, sweep.name)
+    earlier_searches = record.search if record else {}
+    points: dict[str, list[Point]] = {}
     for cell in grid_cells(sweep):
-        asked = earlier.get(cell.label, {})
-        same = asked.get("search") == search_key(search) and asked.get("space") == space_text(cell)
-        found[cell.label] = asked["points"][: search.n] if same else []
-        found[cell.label] = found[cell.label] or search.ask(space_of(cell), [])
-        if isinstance(search, Random):  # known in full from the start
-            found[cell.label] = search.ask(space_of(cell), [])
-    return found
+        earlier = earlier_searches.get(cell.label)
+        same = earlier and earlier.search == search_key(search) and earlier.space == space_text(cell)
+        kept = list(earlier.points[: search.n]) if earlier and same else []
+        # Random points are known in full from the start: a larger number adds to those of the smaller one.
+        points[cell.label] = kept if kept and not isinstance(search, Random) else search.ask(space_of(cell), [])
+    return points
 
 
 def _keep_bad_images(plan: Plan) -> None:
@@ -123,7 +123,7 @@ def _name_problems(plan: Plan) -> list[str]:
     earlier = sweeps_.read_sweep(plan.places.storage, plan.sweep.name)
     if earlier is None:
         return []
-    kinds = {(t["label"], tuple(t["labels"])) for t in earlier["tasks"]}
+    kinds = {(t.label, t.labels) for t in earlier.tasks}
     now = {(t.record.label, t.record.labels) for t in plan.tasks}
     if kinds & now or not kinds:
         return []

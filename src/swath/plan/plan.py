@@ -24,6 +24,7 @@ from swath.plan.trials import PlannedTrial, rule_of, second_phase
 from swath.preprocess.cache import entry as caches
 from swath.preprocess.cache.entry import EntryPlan
 from swath.preprocess.cache.features import FeaturePlan
+from swath.store.states import State
 from swath.store.storage import Places
 from swath.store.trials import Outcome, Trial
 from swath.tasks.prepare import TaskPlan
@@ -170,7 +171,7 @@ class Plan:
         """What became of a point, over its folds and seeds: the worst state, the mean score."""
         outcomes = [self.outcomes[t.spec.fingerprint] for t in own if t.cell.point == point]
         states = {o.state for o in outcomes}
-        state = next(s for s in ("FAILED", "STOPPED", "COMPLETE") if s in states)
+        state = next(s for s in (State.FAILED, State.STOPPED, State.COMPLETE) if s in states)
         score = fmean(math.nan if o.score is None else o.score for o in outcomes)
         return Evaluated(point, state, score, min(o.epochs for o in outcomes))
 
@@ -180,7 +181,7 @@ class Plan:
         for fold in range(self.sweep.split.folds):
             first = replace(trial, spec=replace(trial.spec, seed=self.sweep.seeds[0], fold=fold), phase=1, exempt=False)
             outcome = self.outcomes.get(first.spec.fingerprint)
-            if outcome and outcome.state != "COMPLETE" and self._has(first, retry_failed=False):
+            if outcome and outcome.state != State.COMPLETE and self._has(first, retry_failed=False):
                 return False
         return True
 
@@ -188,9 +189,9 @@ class Plan:
         outcome = self.outcomes.get(trial.spec.fingerprint)
         if outcome is None:
             return False
-        if outcome.state == "STOPPED":
+        if outcome.state == State.STOPPED:
             return outcome.rule == rule_of(self.sweep.stop) and not trial.exempt
-        return outcome.state == "COMPLETE" or not retry_failed
+        return outcome.state == State.COMPLETE or not retry_failed
 
     def refresh(self, trials: Sequence[PlannedTrial] | None = None) -> None:
         """Read the final states of trials, by default of all, from the store."""
@@ -201,9 +202,9 @@ class Plan:
                 self.outcomes[trial.spec.fingerprint] = outcome
 
 
-def search_key(search: Search) -> list[object]:
+def search_key(search: Search) -> tuple[str | int, ...]:
     """What two searches have in common when the points of one are points of the other; their number may differ."""
-    return [search.name, search.seed]
+    return (search.name, search.seed)
 
 
 def space_text(cell: Cell) -> dict[str, str]:

@@ -18,6 +18,7 @@ from swath.plan.cells import Cell
 from swath.plan.preprocessing import ChainPlan, plan_chain
 from swath.preprocess.cache.entry import EntryPlan
 from swath.preprocess.cache.features import FeaturePlan
+from swath.store.states import State
 from swath.store.trials import Outcome
 from swath.tasks.prepare import TaskPlan
 
@@ -151,7 +152,7 @@ def second_phase(first: Sequence[PlannedTrial], outcomes: Mapping[str, Outcome],
     cells: dict[tuple[str, str], dict[str, list[tuple[float, float]]]] = {}
     for trial in first:
         outcome = outcomes[trial.spec.fingerprint]
-        failed = outcome.state == "FAILED" or outcome.score is None or math.isnan(outcome.score)
+        failed = outcome.state == State.FAILED or outcome.score is None or math.isnan(outcome.score)
         reached = (-1.0, 0.0) if failed else (outcome.epochs / trial.spec.recipe.epochs, outcome.score or 0.0)
         cells.setdefault(trial.stratum[:2], {}).setdefault(trial.cell.label, []).append(reached)
     chosen = {t.cell.label for t in first if t.cell.baseline}

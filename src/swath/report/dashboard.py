@@ -18,11 +18,12 @@ from swath.report.page import page
 from swath.report.page.pictures import with_pictures
 from swath.report.report_json import json_value, numbers
 from swath.store.cluster_state import ClusterState, read_state
+from swath.store.states import State
 from swath.store.storage import Storage
 
 FRESH_S = 2.0
 """The store is looked at no more often than this, however many pages ask."""
-FINAL = ("COMPLETE", "STOPPED", "FAILED", "UNREADABLE")
+FINAL = (State.COMPLETE, State.STOPPED, State.FAILED, State.UNREADABLE)
 
 
 class Board:
@@ -127,8 +128,8 @@ def live(found: dict[str, Any], cluster: dict[str, str]) -> dict[str, Any]:
         cluster: What the machines are doing.
     """
     trials = [t for task in found["tasks"] for t in task["trials"]]
-    running = [t for t in trials if t["state"] == "UNFINISHED" and t["at_work"]]
-    waiting = [t for t in trials if t["state"] in ("NOT RUN", "UNFINISHED")]
+    running = [t for t in trials if t["state"] == State.UNFINISHED and t["at_work"]]
+    waiting = [t for t in trials if t["state"] in (State.NOT_RUN, State.UNFINISHED)]
     seconds = [t["left_s"] / (t["epochs_planned"] - t["epochs"]) for t in trials if (t["left_s"] or 0) > 0]
     epochs_left = sum(t["epochs_planned"] - t["epochs"] for t in waiting)
     per_epoch = sum(seconds) / len(seconds) if seconds else None

@@ -21,6 +21,7 @@ from swath.core.metrics import METRIC_TITLES
 from swath.core.text import count
 from swath.report.format import plain_text
 from swath.report.sentences import commands, headline, last_line, remarks, verdict_sentences
+from swath.store.states import State
 from swath.tasks.audit.findings import Audit
 
 _CURVE_POINTS = 80
@@ -38,10 +39,10 @@ def numbers(results: Results, analyses: Sequence[Analysis]) -> dict[str, Any]:
     return json_value(
         {
             "sweep": results.name,
-            "split": sweep["split"],
-            "rule": sweep["rule"],
-            "seeds": sweep["seeds"],
-            "notes": [*sweep["notes"], *(note for a in analyses for note in a.task.notes)],
+            "split": sweep.split,
+            "rule": sweep.rule,
+            "seeds": sweep.seeds,
+            "notes": [*sweep.notes, *(note for a in analyses for note in a.task.notes)],
             "counts": {state: n for state, n in results.counts().items() if n},
             "commands": commands(results),
             "made_by": "made by swath from the store of the sweep",
@@ -119,7 +120,7 @@ def _trial(analysis: Analysis, trial: TrialResult) -> dict[str, Any]:
     names = ("epoch", "score", "train_loss", "val_loss", "lr")
     per_epoch = float(rows["seconds"].median()) if len(rows) else float("nan")
     why = trial.problem or last_line(outcome)
-    if trial.state == "STOPPED" and outcome:
+    if trial.state == State.STOPPED and outcome:
         why = f"not among the best at its rung after {outcome.epochs} epochs; {outcome.rule}"
     return {
         **{n: getattr(trial, n) for n in ("fingerprint", "cell", "factors", "baseline", "seed", "fold", "state")},

@@ -10,7 +10,7 @@ from swath.analysis.analyse import Analysis
 from swath.analysis.effects import significance as verdicts
 from swath.analysis.effects.paired_effects import Effect
 from swath.analysis.ensembles.rules import BEST, SINGLE
-from swath.analysis.results import Results, State, TaskResults, TrialResult
+from swath.analysis.results import Results, TaskResults, TrialResult
 from swath.core.metrics import METRIC_TITLES
 from swath.core.text import count
 from swath.report.format import (
@@ -22,23 +22,24 @@ from swath.report.format import (
     points_text,
     score_text,
 )
+from swath.store.states import State
 from swath.store.storage import Storage
 from swath.store.trials import Outcome
 
 _TITLES: dict[State, str] = {
-    "COMPLETE": "done",
-    "STOPPED": "stopped early",
-    "FAILED": "failed",
-    "UNFINISHED": "unfinished",
-    "NOT RUN": "not run",
-    "UNREADABLE": "unreadable",
+    State.COMPLETE: "done",
+    State.STOPPED: "stopped early",
+    State.FAILED: "failed",
+    State.UNFINISHED: "unfinished",
+    State.NOT_RUN: "not run",
+    State.UNREADABLE: "unreadable",
 }
 
 
 def states_sentence(results: Results) -> str:
     """`36 trials: 20 done, 8 stopped early, ...`, and what they cost."""
     counts = results.counts()
-    shown = [f"{counts[s]} {title}" for s, title in _TITLES.items() if counts[s] or s != "UNREADABLE"]
+    shown = [f"{counts[s]} {title}" for s, title in _TITLES.items() if counts[s] or s != State.UNREADABLE]
     trials = {t.fingerprint: t for task in results.tasks for t in task.trials}
     spent = sum(t.device_s for t in trials.values())
     return f"{count(counts.total(), 'trial')}: {', '.join(shown)}. {duration(spent)} of device time in all."
@@ -48,7 +49,9 @@ def is_running(results: Results) -> bool:
     """True when trials are left that the sweep will still run."""
     for task in results.tasks:
         for trial in task.trials:
-            if trial.state == "UNFINISHED" or (trial.state == "NOT RUN" and not _given_up(results, task, trial)):
+            if trial.state == State.UNFINISHED or (
+                trial.state == State.NOT_RUN and not _given_up(results, task, trial)
+            ):
                 return True
     return False
 
@@ -61,13 +64,13 @@ def last_line(outcome: Outcome | None) -> str:
 
 def _given_up(results: Results, task: TaskResults, trial: TrialResult) -> bool:
     """True for a further seed of a cell whose first seed did not survive: a stopped sweep does not run it."""
-    first = results.sweep["seeds"][0]
-    if not results.sweep["rule"] or trial.seed == first or trial.baseline:
+    first = results.sweep.seeds[0]
+    if not results.sweep.rule or trial.seed == first or trial.baseline:
         return False
-    if "first_seed" in results.sweep["rule"] or results.sweep.get("stop", "").startswith("two_phase"):
+    if "first_seed" in results.sweep.rule or results.sweep.stop.startswith("two_phase"):
         return False  # there all seeds compete, or those of the second phase are listed once they are wanted
     same = (t for t in task.trials if (t.cell, t.seed) == (trial.cell, first))
-    return any(t.state in ("STOPPED", "FAILED") for t in same)
+    return any(t.state in (State.STOPPED, State.FAILED) for t in same)
 
 
 def headline(analysis: Analysis) -> str:
@@ -100,7 +103,7 @@ def _against_baseline(analysis: Analysis) -> str:
         return "with no baseline cell in the sweep"
     if base is None:
         name = task.baseline_cell
-        stopped = any(t.state == "STOPPED" for t in task.trials if t.cell == name)
+        stopped = any(t.state == State.STOPPED for t in task.trials if t.cell == name)
         return f"while the baseline cell {code(name)} {'was stopped early' if stopped else 'has not finished'}"
     if best.baseline:
         return "which is the baseline cell itself"
@@ -119,11 +122,11 @@ def _storage_option(storage: Storage) -> str:
 def commands(results: Results) -> list[str]:
     """The commands that make this sweep, its report and submissions again."""
     storage = _storage_option(results.storage)
-    started = results.sweep.get("command", "")
+    started = results.sweep.command
     found = [*([started] if started else []), f"swath report {results.name}{storage}"]
     several = len(results.tasks) > 1
     for task in results.tasks:
-        if task.record.submission and task.counts()["COMPLETE"]:
+        if task.record.submission and task.counts()[State.COMPLETE]:
             which = f" --task {shlex.quote(task.label)}" if several else ""
             out = f"submission-{file_part(task.label)}.csv" if several else "submission.csv"
             found.append(f"swath predict {results.name}{storage} --ensemble {BEST}{which} --out {out}")

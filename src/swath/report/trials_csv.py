@@ -8,6 +8,7 @@ from swath.analysis.analyse import Analysis
 from swath.analysis.results import TrialResult
 from swath.analysis.scores import TITLES
 from swath.report.sentences import last_line
+from swath.store.states import State
 
 _FIRST = ("task", "cell")
 _LAST = (
@@ -43,7 +44,7 @@ def trial_table(analyses: Sequence[Analysis]) -> pd.DataFrame:
 
 
 def _row(analysis: Analysis, trial: TrialResult, interval: tuple[float, float] | None) -> dict[str, object]:
-    finished = trial.state == "COMPLETE"
+    finished = trial.state == State.COMPLETE
     return {
         "task": analysis.task.label,
         "cell": trial.cell,

@@ -1,10 +1,11 @@
 """What the cluster of a running sweep is doing: written to the store by the driver, read by the dashboard."""
 
-import json
 import time
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field
 
+from swath.core.errors import StoreError
+from swath.store.json_files import SCHEMA, read_record, write_record
 from swath.store.keys import sweep_key
 from swath.store.storage import Storage
 
@@ -23,6 +24,7 @@ class ClusterState:
         nodes_lost: Nodes that were part of the cluster and are gone.
         dashboard: URL of Ray's own dashboard; "" for none.
         written: When it was looked at, in seconds since 1970.
+        schema: Of the record; see `swath.store.json_files`.
     """
 
     in_use: Mapping[str, float]
@@ -31,6 +33,7 @@ class ClusterState:
     nodes_lost: int = 0
     dashboard: str = ""
     written: float = field(default_factory=time.time)
+    schema: int = SCHEMA
 
     @property
     def silent_s(self) -> float:
@@ -41,7 +44,7 @@ class ClusterState:
 
 def write_state(storage: Storage, sweep: str, state: ClusterState) -> None:
     """Replace the state of a sweep's cluster."""
-    storage.write(_key(sweep), json.dumps(asdict(state), indent=1).encode())
+    write_record(storage, _key(sweep), state)
 
 
 def forget_state(storage: Storage, sweep: str) -> None:
@@ -51,10 +54,9 @@ def forget_state(storage: Storage, sweep: str) -> None:
 
 def read_state(storage: Storage, sweep: str) -> ClusterState | None:
     """The last state of a sweep's cluster; None where it works on none, or where what was written cannot be read."""
-    data = storage.read_or_none(_key(sweep))
     try:
-        return ClusterState(**json.loads(data)) if data else None
-    except (ValueError, TypeError):  # of another version of swath: a page does without
+        return read_record(storage, _key(sweep), ClusterState)
+    except StoreError:  # of another version of swath, or half written: a page does without
         return None
 
 

@@ -1,7 +1,6 @@
 """Who is at work on something in the store: a lease with a heartbeat, on a folder and on an object store alike."""
 
 import contextlib
-import json
 import os
 import socket
 import threading
@@ -11,7 +10,7 @@ from dataclasses import asdict, dataclass
 
 import psutil
 
-from swath.core.errors import StoreError
+from swath.store.json_files import SCHEMA, read_record, write_record
 from swath.store.storage import Storage
 
 LEASE_TIMEOUT_S = 90.0
@@ -42,6 +41,21 @@ class Owner:
             return True
 
 
+@dataclass(frozen=True, kw_only=True)
+class _LeaseFile:
+    """The content of a lease's object: its owner, and when that last beat, in seconds since 1970."""
+
+    host: str
+    pid: int
+    started: float
+    heartbeat: float
+    schema: int = SCHEMA
+
+    @property
+    def owner(self) -> Owner:
+        return Owner(self.host, self.pid, self.started)
+
+
 class Lease:
     """The right to work on something, written to the store as one small object.
 
@@ -58,16 +72,17 @@ class Lease:
 
     def heartbeat(self) -> None:
         """Say that this process is at work."""
-        lease = {**asdict(Owner.this_process()), "heartbeat": time.time()}
-        self._storage.write(self._key, json.dumps(lease, indent=1).encode())
+        lease = _LeaseFile(**asdict(Owner.this_process()), heartbeat=time.time())
+        write_record(self._storage, self._key, lease)
 
     def elsewhere(self) -> str:
         """The other process that is at work, as `host:pid`; "" when there is none."""
-        owner, heartbeat = self._read()
-        late = time.time() - heartbeat > LEASE_TIMEOUT_S
-        if owner is None or late or owner.gone() or owner == Owner.this_process():
+        lease = read_record(self._storage, self._key, _LeaseFile)
+        if lease is None or time.time() - lease.heartbeat > LEASE_TIMEOUT_S:
             return ""
-        return f"{owner.host}:{owner.pid}"
+        if lease.owner.gone() or lease.owner == Owner.this_process():
+            return ""
+        return f"{lease.host}:{lease.pid}"
 
     def take(self) -> bool:
         """Take the lease unless another process has it."""
@@ -79,7 +94,8 @@ class Lease:
 
     def release(self) -> None:
         """Give the lease up, if it is this process's."""
-        if self._read()[0] == Owner.this_process():
+        lease = read_record(self._storage, self._key, _LeaseFile)
+        if lease is not None and lease.owner == Owner.this_process():
             self._storage.delete(self._key)
 
     @contextlib.contextmanager
@@ -100,13 +116,3 @@ class Lease:
             ended.set()
             thread.join()
             self.release()
-
-    def _read(self) -> tuple[Owner | None, float]:
-        data = self._storage.read_or_none(self._key)
-        if data is None:
-            return None, 0.0
-        try:
-            lease = json.loads(data)
-        except json.JSONDecodeError as error:
-            raise StoreError(f"{self._key} in {self._storage.root} is no JSON ({error}); delete it.") from error
-        return Owner(lease["host"], lease["pid"], lease["started"]), lease["heartbeat"]

@@ -1,14 +1,14 @@
 """What the store keeps of a task."""
 
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from swath.config.task import SubmissionForm
 from swath.core.errors import StoreError
-from swath.store.json_files import _dumps, _loads
+from swath.store.json_files import SCHEMA, read_record, write_record
 from swath.store.keys import task_key
 from swath.store.parquet import read_frame
 from swath.store.storage import Storage
@@ -25,7 +25,7 @@ class TaskRecord:
         labels: In order.
         rows: Per image `id`, `split`, `group` (index from 0) and `bad` (why it could not be used, "" if fine).
         targets: uint8 [len(rows), C].
-        submission: `{id_column, ids, columns}` or None.
+        submission: Form of a submission file; None where there is nothing to submit.
     """
 
     label: str
@@ -34,7 +34,7 @@ class TaskRecord:
     labels: tuple[str, ...]
     rows: pd.DataFrame
     targets: NDArray[np.uint8]
-    submission: dict[str, Any] | None
+    submission: SubmissionForm | None
 
     def part(self, split: str) -> NDArray[np.int64]:
         """Row numbers of the usable images of `train` or `test`."""
@@ -50,6 +50,18 @@ class TaskRecord:
         return self.targets[self.part("train")].mean(axis=0)
 
 
+@dataclass(frozen=True)
+class _TaskFile:
+    """The content of task.json; the rows and targets of a record are in table.parquet beside it."""
+
+    label: str
+    kind: str
+    metric: str
+    labels: tuple[str, ...]
+    submission: SubmissionForm | None
+    schema: int = SCHEMA
+
+
 def write_task(storage: Storage, data: str, record: TaskRecord) -> None:
     """Keep a task's record under its data fingerprint; task.json last."""
     table = pd.concat(
@@ -57,27 +69,26 @@ def write_task(storage: Storage, data: str, record: TaskRecord) -> None:
         axis=1,
     )
     storage.write(task_key(data, "table.parquet"), table.to_parquet(index=False))
-    fields = {k: getattr(record, k) for k in ("label", "kind", "metric", "labels", "submission")}
-    storage.write(task_key(data, "task.json"), _dumps(fields))
+    file = _TaskFile(record.label, record.kind, record.metric, record.labels, record.submission)
+    write_record(storage, task_key(data, "task.json"), file)
 
 
 def read_task(storage: Storage, data: str) -> TaskRecord:
     """The record kept under a data fingerprint."""
     key = task_key(data, "task.json")
-    raw = storage.read_or_none(key)
-    if raw is None:
+    file = read_record(storage, key, _TaskFile)
+    if file is None:
         raise StoreError(f"{storage.root} has no {key}: the sweep that wrote it did not get that far. Run it again.")
-    fields = _loads(raw, key)
     table = read_frame(storage.read(task_key(data, "table.parquet")))
-    columns = _target_columns(fields["labels"])
+    columns = _target_columns(file.labels)
     return TaskRecord(
-        fields["label"],
-        fields["kind"],
-        fields["metric"],
-        tuple(fields["labels"]),
-        table.drop(columns=columns),
-        table[columns].to_numpy(np.uint8),
-        fields["submission"],
+        label=file.label,
+        kind=file.kind,
+        metric=file.metric,
+        labels=file.labels,
+        rows=table.drop(columns=columns),
+        targets=table[columns].to_numpy(np.uint8),
+        submission=file.submission,
     )
 
 

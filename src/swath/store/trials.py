@@ -1,4 +1,4 @@
-"""The store: task records, trials and sweeps. Everything a report needs; no model, no data folder.
+"""Trials in the store: spec, epochs, predictions, checkpoint, and how they ended.
 
 `trial.json` is written last and only for final states, so a trial is what its `trial.json` says, or unfinished.
 All objects are written whole (`Storage.write`), so the same code works on a folder, NFS and object stores.
@@ -6,21 +6,21 @@ All objects are written whole (`Storage.write`), so the same code works on a fol
 
 import importlib.metadata
 import io
-from dataclasses import asdict, dataclass, fields
-from typing import Any, Literal
+from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
 from swath.config.trial_spec import TrialSpec
-from swath.store.json_files import _dumps, _loads
+from swath.store.json_files import SCHEMA, read_record, to_bytes, write_record
 from swath.store.keys import trial_key
 from swath.store.lease import Lease
 from swath.store.parquet import read_frame
+from swath.store.states import State
 from swath.store.storage import Storage
 
-State = Literal["COMPLETE", "STOPPED", "FAILED"]
 VERSIONED = ("torch", "timm", "numpy", "opencv-python-headless", "ray")
 
 
@@ -39,6 +39,7 @@ class Outcome:
         host: Where the last epoch was trained.
         versions: Versions of the packages.
         commit: The git commit of swath's code, or "".
+        schema: Of the record; see `swath.store.json_files`.
     """
 
     state: State
@@ -51,6 +52,7 @@ class Outcome:
     host: str = ""
     versions: dict[str, str] | None = None
     commit: str = ""
+    schema: int = SCHEMA
 
 
 def outcome_of(state: State, rows: pd.DataFrame, error: str = "", rule: str = "", commit: str = "") -> Outcome:
@@ -95,15 +97,14 @@ class Trial:
 
     def outcome(self) -> Outcome | None:
         """The final state, or None while there is none."""
-        data = self.storage.read_or_none(self._key("trial.json"))
-        if data is None:
-            return None
-        known = {f.name for f in fields(Outcome)}  # a newer swath may have written more
-        return Outcome(**{k: v for k, v in _loads(data, self._key("trial.json")).items() if k in known})
+        return read_record(self.storage, self._key("trial.json"), Outcome)
 
     def spec(self) -> dict[str, Any]:
         """The canonical spec."""
-        return _loads(self.storage.read(self._key("spec.json")), self._key("spec.json"))
+        spec = read_record(self.storage, self._key("spec.json"), dict[str, Any])
+        if spec is None:
+            raise FileNotFoundError(self._key("spec.json"))
+        return spec
 
     def begin(self, spec: TrialSpec) -> None:
         """Take the lease and write the spec; an earlier final state no longer counts."""
@@ -113,7 +114,7 @@ class Trial:
 
     def write_spec(self, spec: dict[str, Any]) -> None:
         """Replace the canonical spec."""
-        self.storage.write(self._key("spec.json"), _dumps(spec))
+        self.storage.write(self._key("spec.json"), to_bytes(spec))
 
     def heartbeat(self) -> None:
         """Say that this process is at work on the trial."""
@@ -171,8 +172,8 @@ class Trial:
 
         A FAILED trial keeps its checkpoint, so that a retry goes on from its last epoch.
         """
-        self.storage.write(self._key("trial.json"), _dumps(asdict(outcome)))
-        if outcome.state != "FAILED":
+        write_record(self.storage, self._key("trial.json"), outcome)
+        if outcome.state != State.FAILED:
             self.storage.delete(self._key("checkpoint"))
         self.release()
 
@@ -187,6 +188,6 @@ def final_parts(outcome: Outcome, spec: dict[str, Any]) -> tuple[str, ...]:
         outcome: COMPLETE or STOPPED.
         spec: The canonical spec.
     """
-    if outcome.state == "COMPLETE" and spec.get("recipe", {}).get("early_stop"):
+    if outcome.state == State.COMPLETE and spec.get("recipe", {}).get("early_stop"):
         return ("val/best_a", "val/best_b")
     return (f"val/{outcome.epochs}",)

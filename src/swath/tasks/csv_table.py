@@ -7,7 +7,7 @@ from typing import ClassVar
 import numpy as np
 import pandas as pd
 
-from swath.config.task import Images, Kind, Submission, Task, one_hot
+from swath.config.task import Images, Kind, SubmissionForm, Task, one_hot
 from swath.core.errors import raise_if_any
 from swath.tasks.csv_reader import Reader, labels_outside
 
@@ -92,6 +92,6 @@ class Csv(Task):
                 rows[name] = list(reader.paths(values) if name == "hires_path" else values)
         return rows
 
-    def _submission(self, test: pd.DataFrame, labels: tuple[str, ...]) -> Submission:
+    def _submission(self, test: pd.DataFrame, labels: tuple[str, ...]) -> SubmissionForm:
         columns = (self.label_column,) if self.label_column else labels
-        return Submission(self.id_column or "id", tuple(test["id"]), columns)
+        return SubmissionForm(self.id_column or "id", tuple(test["id"]), columns)

@@ -6,7 +6,7 @@ from typing import ClassVar
 import numpy as np
 import pandas as pd
 
-from swath.config.task import Images, Kind, Submission, Task, one_hot
+from swath.config.task import Images, Kind, SubmissionForm, Task, one_hot
 from swath.core.errors import raise_if_any
 from swath.tasks.csv_reader import Reader, labels_outside
 
@@ -54,7 +54,7 @@ class DaconSatellite(Task):
             }
         )
         padded = np.concatenate([targets, np.zeros((len(test), len(labels)), np.uint8)])
-        return Images(rows, labels, padded, Submission("img_id", tuple(sample["img_id"]), columns))
+        return Images(rows, labels, padded, SubmissionForm("img_id", tuple(sample["img_id"]), columns))
 
 
 @dataclass(frozen=True)
@@ -99,4 +99,4 @@ class DaconBirds(Task):
             }
         )
         targets = one_hot(pd.concat([train["label"], pd.Series([""] * len(test))], ignore_index=True), labels)
-        return Images(rows, labels, targets, Submission("id", tuple(sample["id"]), ("label",)))
+        return Images(rows, labels, targets, SubmissionForm("id", tuple(sample["id"]), ("label",)))

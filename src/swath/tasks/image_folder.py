@@ -8,7 +8,7 @@ from typing import ClassVar
 import numpy as np
 import pandas as pd
 
-from swath.config.task import Images, Kind, Submission, Task, one_hot
+from swath.config.task import Images, Kind, SubmissionForm, Task, one_hot
 from swath.core.errors import raise_if_any
 from swath.tasks.csv_reader import Reader
 
@@ -65,7 +65,7 @@ class ImageFolder(Task):
         text = pd.Series([label for label, found in files.items() for _ in found] + [""] * len(test))
         labels = tuple(files)
         targets = one_hot(text, labels) if labels else np.zeros((len(rows), 0), np.uint8)
-        form = Submission("id", tuple(ids[len(train) :]), ("label",)) if test else None
+        form = SubmissionForm("id", tuple(ids[len(train) :]), ("label",)) if test else None
         return Images(rows, labels, targets, form)
 
     def _test_folder(self, reader: Reader) -> str:

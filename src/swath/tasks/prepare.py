@@ -1,9 +1,8 @@
 """A task as a sweep will use it: rows read, files looked at, groups formed, images divided, the data fingerprint."""
 
 import contextlib
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -11,7 +10,7 @@ from numpy.typing import NDArray
 
 from swath.config.splits import Split, stratified_half
 from swath.config.sweep import Sweep
-from swath.config.task import Task
+from swath.config.task import SubmissionForm, Task
 from swath.core.description import digest
 from swath.core.errors import InputError
 from swath.store import file_hashes as contents
@@ -100,14 +99,22 @@ def plan_task(task: Task, sweep: Sweep, memory: Path, notes: list[str], storage:
     targets = images.targets[keep]
     digests = tuple(i.digest for i, k in zip(infos, keep, strict=True) if k)
     paths = tuple(images.rows["path"][keep])
-    record = TaskRecord(task.label, task.kind, task.metric, images.labels, rows, targets, _submission(task, rows))
+    record = TaskRecord(
+        label=task.label,
+        kind=task.kind,
+        metric=task.metric,
+        labels=images.labels,
+        rows=rows,
+        targets=targets,
+        submission=_submission_form(task, rows),
+    )
     note = bad_image_note(record)
     if note:
         notes.append(note)
     strata = [images.rows["stratum"][keep].tolist()] if "stratum" in images.rows else []
     data = digest(
         [
-            [task.label, task.kind, task.metric, list(images.labels), record.submission],
+            [task.label, task.kind, task.metric, list(images.labels), record.submission and asdict(record.submission)],
             rows[["id", "split", "group"]].to_numpy().tolist(),
             targets.tobytes().hex(),
             list(digests),
@@ -158,12 +165,11 @@ def _spread(rows: pd.DataFrame, targets: NDArray[np.uint8]) -> NDArray[np.uint8]
     return np.hstack([targets, pd.get_dummies(rows["stratum"]).to_numpy(np.uint8)])
 
 
-def _submission(task: Task, rows: pd.DataFrame) -> dict[str, Any] | None:
+def _submission_form(task: Task, rows: pd.DataFrame) -> SubmissionForm | None:
     """The form of a submission, without the test images that are not used."""
     form = task.images.submission
     used = set(rows["id"])
-    ids = [i for i in form.ids if i in used] if form else []
-    return form and {"id_column": form.id_column, "ids": ids, "columns": list(form.columns)}
+    return form and replace(form, ids=tuple(i for i in form.ids if i in used))
 
 
 def bad_image_note(record: TaskRecord) -> str:

@@ -3,6 +3,7 @@
 from dataclasses import dataclass, field
 
 from swath.config.trial_spec import TrialSpec
+from swath.store.states import State
 from swath.store.trials import Outcome
 
 
@@ -46,8 +47,7 @@ class Report:
         fingerprint: Of the trial.
         epoch: From 1; 0 from a trial that failed before its first.
         score: The task's metric; NaN when there is none.
-        state: `RUNNING`; the final state this epoch ended in (COMPLETE or FAILED); `ELSEWHERE` when nothing was trained
-            because another driver is at work on the trial or has finished it.
+        state: RUNNING; the final state that this epoch ended in, COMPLETE or FAILED; or ELSEWHERE.
         error: Last line of the error for FAILED.
         repeated: The epoch was trained before a restart; its rung may not have been judged then.
         numbers: The numbers of the epoch, by the names they have in metrics.parquet; empty where there are none.
@@ -56,7 +56,7 @@ class Report:
     fingerprint: str
     epoch: int
     score: float
-    state: str
+    state: State
     error: str = ""
     repeated: bool = False
     numbers: dict[str, float] = field(default_factory=dict)

@@ -26,6 +26,7 @@ from swath.models import backbones
 from swath.models.backbones import Model
 from swath.preprocess.cache.reader import JoinedImages, open_entry
 from swath.store import tasks as tasks_
+from swath.store.states import State
 from swath.store.storage import ReadOnly, Storage
 from swath.store.trials import Trial, outcome_of
 from swath.training.dataset import Part
@@ -56,23 +57,23 @@ def run_trial(
     trial = Trial(Storage(job.storage), job.spec.fingerprint)
     # As text, because a score that is not a number equals nothing.
     if trial.leased_elsewhere() or str(trial.outcome()) != str(job.seen):
-        report(Report(trial.fingerprint, 0, float("nan"), "ELSEWHERE"))
+        report(Report(trial.fingerprint, 0, float("nan"), State.ELSEWHERE))
         return
     trial.begin(job.spec)
     with trial.lease.kept():
-        last = Report(trial.fingerprint, 0, float("nan"), "RUNNING")
+        last = Report(trial.fingerprint, 0, float("nan"), State.RUNNING)
         try:
             with contextlib.closing((epochs or trial_epochs)(job)) as reports:
                 for last in reports:
-                    if last.state == "RUNNING":
+                    if last.state == State.RUNNING:
                         report(last)
         except DamagedError:
             return  # without a word: the driver builds the cache entry again and starts the trial anew
         except Exception as error:
             text = "".join(traceback.format_exception(error))[-4000:]
-            outcome = outcome_of("FAILED", trial.metrics(), error=text, commit=job.commit)
+            outcome = outcome_of(State.FAILED, trial.metrics(), error=text, commit=job.commit)
             trial.finish(outcome)
-            last = Report(trial.fingerprint, outcome.epochs, float("nan"), "FAILED", error=_last_line(error))
+            last = Report(trial.fingerprint, outcome.epochs, float("nan"), State.FAILED, error=_last_line(error))
     report(last)
 
 
@@ -124,7 +125,7 @@ def trial_epochs(job: Job, team: Team = ALONE) -> Generator[Report]:
     trainer, rows, attempt = _resumed(job, trial, parts, team)
     if trainer.epoch in job.keep_epochs:
         # Killed after its checkpoint and before the driver's decision: the rung is still to be judged.
-        yield Report(trial.fingerprint, trainer.epoch, rows[-1]["score"], "RUNNING", repeated=True)
+        yield Report(trial.fingerprint, trainer.epoch, rows[-1]["score"], State.RUNNING, repeated=True)
     while True:
         try:
             yield from _trained(job, trial, trainer, parts, rows, attempt)
@@ -154,7 +155,7 @@ def _trained(
             trial.write_metrics(pd.DataFrame(rows))
         if not job.features:  # a head alone is trained again sooner than its checkpoints are written
             trial.write_checkpoint(_saved(trainer))
-        yield Report(trial.fingerprint, result.epoch, rows[-1]["score"], "RUNNING", numbers=_numbers(rows[-1]))
+        yield Report(trial.fingerprint, result.epoch, rows[-1]["score"], State.RUNNING, numbers=_numbers(rows[-1]))
 
 
 def _completed(
@@ -174,8 +175,8 @@ def _completed(
         with trainer.with_weights(trainer.best.weights("all")) if trainer.best else contextlib.nullcontext():
             trial.write_logits("test", parts["test"].ids, trainer.predict(parts["test"], tta=True).numpy())
     score = _scores(spec, kept, val.targets)[spec.metric]
-    trial.finish(replace(outcome_of("COMPLETE", pd.DataFrame(rows), commit=job.commit), score=score))
-    return Report(trial.fingerprint, last.epoch, score, "COMPLETE", numbers=_numbers(rows[-1]))
+    trial.finish(replace(outcome_of(State.COMPLETE, pd.DataFrame(rows), commit=job.commit), score=score))
+    return Report(trial.fingerprint, last.epoch, score, State.COMPLETE, numbers=_numbers(rows[-1]))
 
 
 def _best_of_other_half(trial: Trial, trainer: Trainer, val: Part, half_a: NDArray[np.bool_]) -> NDArray[np.float16]:

@@ -17,8 +17,8 @@ def test_multilabel_file_is_the_samples_form(scenes: Study, tmp_path):
     record = scenes.tasks["scenes"].record
     assert record.submission is not None
     found = pd.read_csv(out, dtype={"img_id": str})
-    assert list(found.columns) == ["img_id", *record.submission["columns"]]
-    assert found["img_id"].tolist() == record.submission["ids"]
+    assert list(found.columns) == ["img_id", *record.submission.columns]
+    assert found["img_id"].tolist() == list(record.submission.ids)
     assert text.splitlines()[1].count(".") == 4
     assert all(len(value.partition(".")[2]) == 6 for value in text.splitlines()[1].split(",")[1:])
     task = scenes.read().tasks[0]
@@ -44,7 +44,7 @@ def test_single_label_file_has_label_text(two_tasks: Study, tmp_path):
     found = pd.read_csv(out)
     assert fake.record.submission is not None
     assert list(found.columns) == ["img_id", "label"]
-    assert found["img_id"].tolist() == fake.record.submission["ids"]
+    assert found["img_id"].tolist() == list(fake.record.submission.ids)
     task = two_tasks.read().tasks[1]
     (run,) = named_ensemble(Pool.of(task), "single").members
     usable = fake.record.part("test")

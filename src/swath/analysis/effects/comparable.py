@@ -11,6 +11,7 @@ import numpy as np
 
 from swath.analysis.effects.matching import Member, matched
 from swath.analysis.results import TaskResults, TrialResult
+from swath.store.states import State
 
 CURE = (
     "Effects at the full budget need cells that never stop (`stop=None`, or `asha(exempt=...)`), or fresh seeds of a "
@@ -62,12 +63,12 @@ def final_members(task: TaskResults, finished_only: bool = True) -> Members:
 
 def _is_finished(task: TaskResults, trial: TrialResult) -> bool:
     """Finished, and with a score that is a number: others cannot be compared and would spoil a mean."""
-    return trial.state == "COMPLETE" and bool(np.isfinite(task.score(trial)))
+    return trial.state == State.COMPLETE and bool(np.isfinite(task.score(trial)))
 
 
 def _has_chosen(task: TaskResults) -> bool:
     """True once scores have stopped a trial or chosen cells for a second phase; until then luck has chosen nothing."""
-    return any(t.state == "STOPPED" or t.phase > 1 for t in task.trials)
+    return any(t.state == State.STOPPED or t.phase > 1 for t in task.trials)
 
 
 def _member(trial: TrialResult) -> Member:

@@ -19,6 +19,7 @@ from swath.analysis.effects.paired_effects import comparisons
 from swath.analysis.image_variance import FoldEvidence, gather
 from swath.analysis.results import TaskResults, TrialResult
 from swath.core import metrics
+from swath.store.states import State
 
 Floats = NDArray[np.float64]
 _READERS = 16
@@ -47,7 +48,7 @@ class RungEffect:
 
 def rung_effects(task: TaskResults) -> list[RungEffect]:
     """Effects at every rung of a task with stopped trials; [] where nothing was stopped."""
-    if all(t.state != "STOPPED" for t in task.trials):
+    if all(t.state != State.STOPPED for t in task.trials):
         return []
     found: list[RungEffect] = []
     # By number, not by epoch: rungs count passes over the images, and `Both()` makes two in an epoch.
@@ -62,7 +63,7 @@ def rung_effects(task: TaskResults) -> list[RungEffect]:
         values = np.zeros(len(members))
         for fold in evidence:
             values[fold.trials] = metrics.macro(fold.labels)
-        stopped_before = any(t.state == "STOPPED" and t.epochs in t.rungs[:rung] for t in task.trials)
+        stopped_before = any(t.state == State.STOPPED and t.epochs in t.rungs[:rung] for t in task.trials)
         variances = partial(image_variances, evidence=evidence)
         found += [
             RungEffect(c.factor, c.level, c.baseline, epochs, estimate(c.units, values, variances), stopped_before)

@@ -1,13 +1,13 @@
 """Submissions that were written, and what a competition said of them."""
 
 import hashlib
-import json
 import time
-from dataclasses import asdict, dataclass, fields, replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from swath.core.errors import InputError
 from swath.core.registry import unknown
+from swath.store.json_files import read_record, write_record
 from swath.store.keys import sweep_key
 from swath.store.storage import Storage
 from swath.store.sweeps import read_sweep, sweep_names
@@ -42,9 +42,7 @@ class Submission:
 
 def submissions(storage: Storage, sweep: str) -> list[Submission]:
     """What is on record for a sweep, oldest first."""
-    raw = storage.read_or_none(sweep_key(sweep, "submissions.json"))
-    known = {f.name for f in fields(Submission)}
-    return [Submission(**{k: v for k, v in s.items() if k in known}) for s in json.loads(raw)] if raw else []
+    return list(read_record(storage, _key(sweep), tuple[Submission, ...]) or ())
 
 
 def record_submission(storage: Storage, sweep: str, content: bytes, entry: Submission) -> None:
@@ -55,7 +53,7 @@ def record_submission(storage: Storage, sweep: str, content: bytes, entry: Submi
     stamped = replace(entry, digest=digest, written=time.strftime("%Y-%m-%d %H:%M"))
     if old is not None:
         stamped = replace(stamped, public=old.public, private=old.private)
-    _write(storage, sweep, [*before.values(), stamped])
+    write_record(storage, _key(sweep), [*before.values(), stamped])
 
 
 def add_score(storage: Storage, sweep: str, file: Path, public: float | None, private: float | None) -> Submission:
@@ -83,7 +81,7 @@ def add_score(storage: Storage, sweep: str, file: Path, public: float | None, pr
         public=found.public if public is None else public,
         private=found.private if private is None else private,
     )
-    _write(storage, sweep, list(known.values()))
+    write_record(storage, _key(sweep), list(known.values()))
     return known[digest]
 
 
@@ -110,6 +108,5 @@ def _digest(file: Path) -> str:
         raise InputError(f"{file} cannot be read: {error.strerror}. Give the file that was submitted.") from error
 
 
-def _write(storage: Storage, sweep: str, entries: list[Submission]) -> None:
-    content = json.dumps([asdict(s) for s in entries], indent=1, ensure_ascii=False)
-    storage.write(sweep_key(sweep, "submissions.json"), content.encode())
+def _key(sweep: str) -> str:
+    return sweep_key(sweep, "submissions.json")

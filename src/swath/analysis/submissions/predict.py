@@ -20,6 +20,7 @@ from swath.analysis.results import Results, TaskResults, TrialResult
 from swath.analysis.submissions.history import Submission, record_submission
 from swath.core.errors import InputError, StoreError
 from swath.core.registry import unknown
+from swath.store.states import State
 from swath.store.storage import Storage, write_atomic
 from swath.store.sweeps import read_refits
 from swath.store.tasks import TaskRecord
@@ -80,7 +81,7 @@ def submission(record: TaskRecord, ids: NDArray[np.str_], p: Floats) -> pd.DataF
     """
     form = record.submission
     assert form is not None
-    wanted = pd.Index(form["ids"])
+    wanted = pd.Index(form.ids)
     bad = wanted.isin(record.rows["id"][record.rows["bad"] != ""])
     at = pd.Index(ids).get_indexer(wanted)
     absent = wanted[(at < 0) & ~bad]
@@ -90,7 +91,7 @@ def submission(record: TaskRecord, ids: NDArray[np.str_], p: Floats) -> pd.DataF
             "are not known to be unreadable. Delete the members' trials from the store and run the sweep again."
         )
     rows = np.where(bad[:, None], record.prior(), p[np.where(bad, 0, at)] if len(p) else 0.0)
-    return pd.DataFrame({form["id_column"]: form["ids"], **_answers(record, form["columns"], rows)})
+    return pd.DataFrame({form.id_column: form.ids, **_answers(record, form.columns, rows)})
 
 
 def _answers(record: TaskRecord, columns: Sequence[str], p: Floats) -> dict[str, NDArray]:
@@ -160,14 +161,14 @@ def _members(task: TaskResults, sweep: str, ensemble: str, max_ms: float) -> _Re
 def _refitted(task: TaskResults, sweep: str, cell: str) -> _Recipe:
     """The finished refits of a cell, alike."""
     storage = task.trials[0].storage
-    listed = [read_trial(storage, e) for e in read_refits(storage, sweep) if e["data"] == task.data]
-    done = [t for t in listed if t.state == "COMPLETE"]
-    own = [t for t in done if t.cell == cell]
-    if not own:
-        cells = dict.fromkeys(t.cell for t in done)
+    trials = [read_trial(storage, listed) for listed in read_refits(storage, sweep) if listed.data == task.data]
+    finished = [t for t in trials if t.state == State.COMPLETE]
+    of_cell = [t for t in finished if t.cell == cell]
+    if not of_cell:
+        cells = dict.fromkeys(t.cell for t in finished)
         known = unknown("refitted cell", cell, cells) if cells else f"no cell of {sweep!r} was refitted."
         raise InputError(f'{known} Train it first: swath refit SCRIPT "{cell}" --full')
-    return _recipe([([t], 1 / len(own)) for t in own], "probabilities")
+    return _recipe([([t], 1 / len(of_cell)) for t in of_cell], "probabilities")
 
 
 def best_cell(results: Results, known: Collection[str]) -> str:

@@ -4,7 +4,7 @@ import json
 import time
 from collections.abc import Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from swath.core.errors import InputError
@@ -110,19 +110,21 @@ class _Use:
 
 def _uses(storage: Storage) -> dict[str, list[_Use]]:
     """Who uses each folder, by the lists that sweeps leave in the store."""
-    found: dict[str, list[_Use]] = {}
+    uses: dict[str, list[_Use]] = {}
     for name in sweeps_.sweep_names(storage):
-        sweep = sweeps_.read_sweep(storage, name) or {}
+        sweep = sweeps_.read_sweep(storage, name)
+        if sweep is None:
+            continue
         with ThreadPoolExecutor(_READERS) as pool:
-            trials = sweep.get("trials", [])
-            outcomes = list(pool.map(lambda t: Trial(storage, t["fingerprint"]).outcome(), trials))
-        for entry in sweep.get("entries", []):
-            own = [o for t, o in zip(trials, outcomes, strict=True) if entry["key"] in t.get("entries", ())]
-            left = sum(outcome is None for outcome in own)
-            found.setdefault(entry["key"], []).append(_Use(name, entry["chain"], entry["part"], len(own), left))
-            for step in entry["steps"]:
-                found.setdefault(step["key"], []).append(_Use(name, step["chain"], "", len(own), left))
-    return found
+            outcomes = list(pool.map(lambda t: Trial(storage, t.fingerprint).outcome(), sweep.trials))
+        for entry in sweep.entries:
+            of_entry = [o for t, o in zip(sweep.trials, outcomes, strict=True) if entry.key in t.entries]
+            open_trials = sum(outcome is None for outcome in of_entry)
+            use = _Use(sweep=name, chain=entry.chain, part=entry.part, trials=len(of_entry), open_trials=open_trials)
+            uses.setdefault(entry.key, []).append(use)
+            for step in entry.steps:
+                uses.setdefault(step.key, []).append(replace(use, chain=step.chain, part=""))
+    return uses
 
 
 def chosen(found: Iterable[Cached], keys: Sequence[str], chain: str, unused: bool) -> list[Cached]:

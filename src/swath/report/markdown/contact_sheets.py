@@ -15,12 +15,12 @@ def write_contacts(results: Results, out: Path) -> list[tuple[str, str]]:
         Title and file of each, in the sweep's order.
     """
     files = []
-    for entry in results.sweep.get("entries", []):
-        sheet = results.storage.read_or_none(contact_key(entry["key"]))
+    for entry in results.sweep.entries:
+        sheet = results.storage.read_or_none(contact_key(entry.key))
         if sheet is not None:
-            file = f"contact-{entry['key'][:12]}.jpg"
+            file = f"contact-{entry.key[:12]}.jpg"
             write_atomic(out / file, sheet)
-            files.append((entry["title"], file))
+            files.append((entry.title, file))
     return files
 
 

@@ -14,7 +14,7 @@ def published_section(results: Results, analysis: Analysis, mark: str) -> list[s
     """Every cell with a score on record, in the order of the sweep's list, finished or not; [] without any."""
     task = analysis.task
     cells = {t.cell for t in task.trials}
-    published: dict[str, list[float]] = {c: s for c, s in results.sweep.get("published", {}).items() if c in cells}
+    published = {c: s for c, s in results.sweep.published.items() if c in cells}
     if not published:
         return []
     own = {cell.cell: cell.score for cell in analysis.cells}
@@ -48,7 +48,7 @@ def _rank(scores: dict[str, float], cells: list[str], cell: str) -> str:
     return str(1 + sum(s > scores[cell] for s in known)) if cell in scores else ""
 
 
-def _note(own: dict[str, float], published: dict[str, list[float]]) -> str:
+def _note(own: dict[str, float], published: dict[str, tuple[float, ...]]) -> str:
     both = [cell for cell in published if np.isfinite(own.get(cell, np.nan))]
     text = (
         "Published scores are from test images that were never shown, ours from validation images of the training "

@@ -27,9 +27,9 @@ def settings_section(results: Results, task: TaskResults) -> str:
         "Labels": f"{len(task.record.labels)}: {escape(shortened(task.record.labels, _LABELS_SHOWN))}",
         "Groups": _groups(task),
         "Bad images": _bad(task),
-        "Split": f"{code(results.sweep['split'])}; data fingerprint `{task.data}`",
-        "Seeds": ", ".join(map(str, results.sweep["seeds"])),
-        "Stopping rule": code(results.sweep["rule"]) if results.sweep["rule"] else "none",
+        "Split": f"{code(results.sweep.split)}; data fingerprint `{task.data}`",
+        "Seeds": ", ".join(map(str, results.sweep.seeds)),
+        "Stopping rule": code(results.sweep.rule) if results.sweep.rule else "none",
         **_shared_settings(task),
         "Weights": _weights(task),
         "Out of memory": _out_of_memory(task),
@@ -37,7 +37,7 @@ def settings_section(results: Results, task: TaskResults) -> str:
         "Devices": _counted(t.outcome.device for t in task.trials if t.outcome),
         "Hosts": _counted(t.outcome.host for t in task.trials if t.outcome),
         "Versions": _versions(task),
-        "Notes": escape(" ".join(n for n in results.sweep["notes"] if n.startswith(f"{task.record.label}:"))),
+        "Notes": escape(" ".join(n for n in results.sweep.notes if n.startswith(f"{task.record.label}:"))),
     }
     return "\n".join(f"- {name}: {text}" for name, text in items.items() if text)
 

@@ -6,6 +6,7 @@ from swath.analysis.results import Results, TaskResults, TrialResult
 from swath.core.text import count, shortened
 from swath.report.format import code, duration, escape, score_text, table
 from swath.report.sentences import _given_up, last_line
+from swath.store.states import State
 
 _WAITING_SHOWN = 20
 
@@ -26,7 +27,7 @@ def _place_headers(task: TaskResults) -> list[str]:
 
 
 def _stopped(results: Results, task: TaskResults, mark: str) -> list[str]:
-    trials = [t for t in task.trials if t.state == "STOPPED"]
+    trials = [t for t in task.trials if t.state == State.STOPPED]
     if not trials:
         return []
     trials.sort(key=lambda t: (-t.epochs, -_last_score(task, t)))
@@ -36,7 +37,7 @@ def _stopped(results: Results, task: TaskResults, mark: str) -> list[str]:
     ]
     headers = [*_place_headers(task), "stopped at epoch", "score there", "device time"]
     note = "Their scores were taken at a rung, on a smaller budget: not comparable with finished cells."
-    others = sorted({t.outcome.rule for t in trials if t.outcome and t.outcome.rule != results.sweep["rule"]})
+    others = sorted({t.outcome.rule for t in trials if t.outcome and t.outcome.rule != results.sweep.rule})
     if others:
         note += (
             f" Some were stopped under another rule ({shortened([code(rule or 'none') for rule in others], 5)}); "
@@ -55,9 +56,9 @@ def _last_score(task: TaskResults, trial: TrialResult) -> float:
 def _failed(results: Results, task: TaskResults, mark: str) -> list[str]:
     rows = []
     for trial in task.trials:
-        if trial.state == "FAILED":
+        if trial.state == State.FAILED:
             rows.append([*_place(task, trial), f"{trial.epochs} of {trial.epochs_planned}", _error(trial)])
-        elif trial.state == "UNREADABLE":
+        elif trial.state == State.UNREADABLE:
             rows.append([*_place(task, trial), f"{trial.epochs} of {trial.epochs_planned}", escape(trial.problem)])
     if not rows:
         return []
@@ -73,7 +74,7 @@ def _error(trial: TrialResult) -> str:
 
 def _unfinished(results: Results, task: TaskResults, mark: str) -> list[str]:
     parts = []
-    begun = [t for t in task.trials if t.state == "UNFINISHED"]
+    begun = [t for t in task.trials if t.state == State.UNFINISHED]
     if begun:
         rows = [
             [
@@ -86,7 +87,7 @@ def _unfinished(results: Results, task: TaskResults, mark: str) -> list[str]:
         ]
         headers = [*_place_headers(task), "epochs done", "score there", "now"]
         parts.append(table(headers, rows, "l" + "r" * (len(headers) - 2) + "l"))
-    absent = [t for t in task.trials if t.state == "NOT RUN"]
+    absent = [t for t in task.trials if t.state == State.NOT_RUN]
     dropped = [t for t in absent if _given_up(results, task, t)]
     waiting = [t for t in absent if t not in dropped]
     if waiting:
@@ -117,7 +118,7 @@ def _finished_in_part(task: TaskResults) -> list[str]:
     folds = {t.fold for t in task.trials}
     done: dict[tuple[str, int], int] = {}
     for trial in task.trials:
-        if trial.state == "COMPLETE":
+        if trial.state == State.COMPLETE:
             done[trial.cell, trial.seed] = done.get((trial.cell, trial.seed), 0) + 1
     return [
         f"{code(cell)} seed {seed} ({n} of {len(folds)} folds)" for (cell, seed), n in done.items() if n < len(folds)

@@ -16,6 +16,7 @@ from swath.preprocess.sources import as_rgb
 from swath.preprocess.transforms import Image
 from swath.store.keys import contact_key
 from swath.store.storage import Storage
+from swath.store.sweeps import SweepRecord
 
 MISTAKE_PX = 128
 """Longer side of a mistake's picture, at most."""
@@ -35,23 +36,21 @@ def data_uri(picture: bytes) -> str:
 
 
 def with_pictures(
-    found: Mapping[str, Any], storage: Storage, sweep: Mapping[str, Any], address: Address = data_uri
+    found: Mapping[str, Any], storage: Storage, sweep: SweepRecord, address: Address = data_uri
 ) -> dict[str, Any]:
     """The numbers with what pictures the store has; without an error where it has none.
 
     Args:
         found: The content of report.json.
         storage: The store.
-        sweep: The content of sweep.json.
+        sweep: Lists the trials and the cache entries.
         address: Says where the page will find a picture.
     """
     tasks = [{**task, "mistakes": _mistakes(task, storage, sweep, address)} for task in found["tasks"]]
     return {**found, "tasks": tasks, **_sheets(storage, sweep, address)}
 
 
-def _mistakes(
-    task: Mapping[str, Any], storage: Storage, sweep: Mapping[str, Any], address: Address
-) -> list[dict[str, Any]]:
+def _mistakes(task: Mapping[str, Any], storage: Storage, sweep: SweepRecord, address: Address) -> list[dict[str, Any]]:
     """The mistakes, with a `picture` and its `chain` where an entry of the cache holds the image."""
     left = {m["id"] for m in task["mistakes"]}
     seen: dict[str, dict[str, str]] = {}
@@ -67,31 +66,31 @@ def _mistakes(
     return [{**m, **seen.get(m["id"], {})} for m in task["mistakes"]]
 
 
-def _entries(task: Mapping[str, Any], sweep: Mapping[str, Any]) -> dict[str, str]:
+def _entries(task: Mapping[str, Any], sweep: SweepRecord) -> dict[str, str]:
     """Key and chain of the entries that may hold validation images of a task, the best choice first.
 
     The best cell's come before others. Validation images go through the chain for test images: where a cell has two
     chains, the one that its test part shares comes first.
     """
-    listed = {entry["key"]: entry for entry in sweep.get("entries", [])}
+    listed = {entry.key: entry for entry in sweep.entries}
     best = set(task["cells"][0]["trials"]) if task["cells"] else set()
-    trials = [t for t in sweep["trials"] if t["data"] == task["data"]]
-    found: dict[str, str] = {}
-    for trial in sorted(trials, key=lambda t: t["fingerprint"] not in best):
-        own = [listed[key] for key in trial.get("entries", ()) if key in listed]
-        test = {entry["chain"] for entry in own if entry["part"] == "test"}
-        for entry in sorted(own, key=lambda e: e["chain"] not in test):
-            if entry["part"] == "train":
-                found.setdefault(entry["key"], entry["chain"])
-    return found
+    trials = [t for t in sweep.trials if t.data == task["data"]]
+    chains: dict[str, str] = {}
+    for trial in sorted(trials, key=lambda t: t.fingerprint not in best):
+        entries = [listed[key] for key in trial.entries if key in listed]
+        test_chains = {entry.chain for entry in entries if entry.part == "test"}
+        for entry in sorted(entries, key=lambda e: e.chain not in test_chains):
+            if entry.part == "train":
+                chains.setdefault(entry.key, entry.chain)
+    return chains
 
 
-def _sheets(storage: Storage, sweep: Mapping[str, Any], address: Address) -> dict[str, Any]:
+def _sheets(storage: Storage, sweep: SweepRecord, address: Address) -> dict[str, Any]:
     """`sheets`, a title and a picture each, and `sheets_left_out`, how many did not fit."""
     sheets: list[dict[str, str]] = []
     size, left_out = 0, 0
-    for entry in sweep.get("entries", []):
-        data = storage.read_or_none(contact_key(entry["key"]))
+    for entry in sweep.entries:
+        data = storage.read_or_none(contact_key(entry.key))
         image = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_COLOR) if data else None
         if image is None:
             continue
@@ -100,7 +99,7 @@ def _sheets(storage: Storage, sweep: Mapping[str, Any], address: Address) -> dic
         if size > SHEETS_BYTES:
             left_out += 1
             continue
-        sheets.append({"title": entry["title"], "picture": address(picture)})
+        sheets.append({"title": entry.title, "picture": address(picture)})
     return {"sheets": sheets, "sheets_left_out": left_out}
 
 

@@ -10,6 +10,7 @@ from matplotlib.lines import Line2D
 from swath.analysis.results import TaskResults, TrialResult
 from swath.core.metrics import METRIC_TITLES
 from swath.report.plots.style import PALETTE, Drawn, colours, drawn, new_figure, plain, text, whole_ticks
+from swath.store.states import State
 
 _STYLES = ("-", "--", ":", "-.", (0, (1, 3)), (0, (6, 2, 1, 2, 1, 2)))
 _COLUMNS = 3
@@ -88,7 +89,7 @@ def _panel(axes: Axes, task: TaskResults, roles: _Roles, trials: Sequence[TrialR
             mark = "." if trial.epochs_planned <= _SHORT_EPOCHS else ""
             width, alpha = (0.8, 0.45) if several else (1.6, 1.0)
             axes.plot(x, y, color=colour, linestyle=style, linewidth=width, alpha=alpha, marker=mark)
-            if trial.state == "STOPPED":
+            if trial.state == State.STOPPED:
                 axes.plot(x[-1:], y[-1:], "x", color=colour, markersize=8, markeredgewidth=1.8)
         if several:
             axes.plot(*_mean(own), color=colour, linestyle=style, linewidth=1.8)
@@ -104,7 +105,7 @@ def _points(trial: TrialResult) -> tuple[np.ndarray, np.ndarray]:
 
 def _mean(trials: Sequence[TrialResult]) -> tuple[np.ndarray, np.ndarray]:
     """Mean over seeds and folds, the finished ones where there are any, at the epochs that all of them reached."""
-    counted = [t for t in trials if t.state == "COMPLETE"] or trials
+    counted = [t for t in trials if t.state == State.COMPLETE] or trials
     by_trial = [dict(zip(*_points(t), strict=True)) for t in counted]
     epochs = sorted(set.intersection(*(set(points) for points in by_trial)))
     return np.array(epochs), np.array([np.mean([points[e] for points in by_trial]) for e in epochs])
@@ -133,7 +134,7 @@ def _legend(task: TaskResults, roles: _Roles, trials: Sequence[TrialResult]) -> 
             handles.append(Line2D([], [], color="#555555", linestyle=_STYLES[at % len(_STYLES)], label=text(level, 40)))  # type: ignore[arg-type]
     if len({(t.cell) for t in trials}) < len(trials):
         handles.append(Line2D([], [], color="#555555", linewidth=0.8, alpha=0.6, label="single seeds (thin)"))
-    if any(t.state == "STOPPED" for t in trials):
+    if any(t.state == State.STOPPED for t in trials):
         handles.append(Line2D([], [], color="#555555", marker="x", linestyle="", label="stopped early"))
     if any(t.rungs for t in trials):
         handles.append(
