@@ -5,7 +5,7 @@ from collections import Counter
 from swath.core.text import size_text
 from swath.plan.plan import Plan
 from swath.plan.trials import PlannedTrial
-from swath.preprocess.cache.entry import is_built
+from swath.preprocess.cache.manifest import is_built
 from swath.store.states import State
 from swath.store.trials import Trial
 

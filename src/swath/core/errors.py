@@ -33,6 +33,10 @@ class StoreError(SwathError):
     """The store holds something unreadable, or cannot be reached."""
 
 
+class DamagedRecordError(StoreError):
+    """A small record of the store is not what was written; it is named with what to do."""
+
+
 class DamagedError(StoreError):
     """A cached object is not what was built. It no longer counts as built, so building again makes it good."""
 

@@ -13,6 +13,7 @@ from swath.preprocess.cache import features
 from swath.preprocess.cache.entry import EntryPlan, ShardWork
 from swath.preprocess.cache.features import FeaturePlan
 from swath.preprocess.cache.intermediates import PackWork, Results, Step, read_results
+from swath.preprocess.cache.manifest import is_built
 from swath.store.lease import Lease
 from swath.store.storage import Places, Storage
 
@@ -32,7 +33,7 @@ def build_entry(cache: Storage, entry: EntryPlan, engine: Engine, say: Say) -> N
     with _held(cache, entry.key, entry.describe(), say):
         for left in reversed(range(TRIES_ALLOWED)):
             try:
-                if not caches.is_built(cache, entry.key):
+                if not is_built(cache, entry.key):
                     _build(cache, entry, engine, say)
                 return
             except DamagedError as error:
@@ -95,7 +96,7 @@ def build_features(places: Places, entries: Sequence[FeaturePlan], engine: Engin
     with ExitStack() as held:
         for entry in sorted(entries, key=lambda e: e.key):  # in one order, so that no two wait for each other
             held.enter_context(_held(cache, entry.key, entry.describe(), say))
-        lacking = [e for e in entries if not caches.is_built(cache, e.key)]
+        lacking = [e for e in entries if not is_built(cache, e.key)]
         shards = [s for e in lacking for s in features.missing_shards(cache, e)]
         shards.sort(key=lambda s: (s.model, s.key, s.number))
         if shards:

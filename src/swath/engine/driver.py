@@ -13,6 +13,7 @@ from swath.plan.plan import Plan
 from swath.plan.records import write_records
 from swath.plan.trials import PlannedTrial
 from swath.preprocess.cache import entry as caches
+from swath.preprocess.cache.manifest import is_built
 from swath.preprocess.cache.reader import drop_damaged
 from swath.preprocess.contact_sheet import contact_sheet
 from swath.store.keys import contact_key
@@ -102,7 +103,7 @@ def _build_entries(plan: Plan, engine: Engine, say: Callable[[str], None], retry
         damaged = drop_damaged(cache, entry.key)
         if damaged:
             say(f"cache {entry.describe()}: {', '.join(damaged)} damaged; built again")
-        if not caches.is_built(cache, entry.key):
+        if not is_built(cache, entry.key):
             build_entry(cache, entry, engine, say)
         if not plan.places.storage.exists(contact_key(entry.key)):
             plan.places.storage.write(contact_key(entry.key), contact_sheet(cache, entry))
@@ -111,7 +112,7 @@ def _build_entries(plan: Plan, engine: Engine, say: Callable[[str], None], retry
 
 def _leave_out_bad(plan: Plan, task: TaskPlan) -> str:
     for key in {e.key for t in plan.trials if t.spec.data == task.data for e in t.entries.values()}:
-        if caches.is_built(plan.places.cache, key):
+        if is_built(plan.places.cache, key):
             task.record.leave_out(caches.bad_images(plan.places.cache, key))
     return bad_image_note(task.record)
 

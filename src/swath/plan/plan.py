@@ -24,6 +24,7 @@ from swath.plan.trials import PlannedTrial, rule_of, second_phase
 from swath.preprocess.cache import entry as caches
 from swath.preprocess.cache.entry import EntryPlan
 from swath.preprocess.cache.features import FeaturePlan
+from swath.preprocess.cache.manifest import is_built
 from swath.store.states import State
 from swath.store.storage import Places
 from swath.store.trials import Outcome, Trial
@@ -81,7 +82,7 @@ class Plan:
 
     def entries_to_build(self, retry_failed: bool = False) -> list[EntryPlan]:
         """Those that are not finished."""
-        return [e for e in self.entries_needed(retry_failed) if not caches.is_built(self.places.cache, e.key)]
+        return [e for e in self.entries_needed(retry_failed) if not is_built(self.places.cache, e.key)]
 
     def features(self) -> list[FeaturePlan]:
         """The distinct feature entries of all trials."""
@@ -90,7 +91,7 @@ class Plan:
     def features_to_build(self, retry_failed: bool = False) -> list[FeaturePlan]:
         """The feature entries that lacking trials need and that are not finished."""
         wanted = {f.key: f for t in self.lacking(retry_failed) for f in t.features.values()}
-        return [f for f in wanted.values() if not caches.is_built(self.places.cache, f.key)]
+        return [f for f in wanted.values() if not is_built(self.places.cache, f.key)]
 
     def bytes_to_build(self) -> int:
         """Size of the shards that are still to be built, and about that of the results of expensive ops."""

@@ -1,6 +1,5 @@
 """Contact sheets: some images of an entry before and after its chain, to look at."""
 
-import json
 from collections.abc import Sequence
 from io import BytesIO
 
@@ -9,6 +8,7 @@ import numpy as np
 
 from swath.preprocess.cache.entry import EntryPlan
 from swath.preprocess.cache.intermediates import read_results
+from swath.preprocess.cache.manifest import read_manifest
 from swath.preprocess.sources import as_rgb
 from swath.preprocess.transforms import Image, UnreadableImageError, read_image
 from swath.store.storage import Storage
@@ -69,18 +69,19 @@ def _spread(rows: Sequence[int], count: int) -> list[int]:
 
 def _entry_images(cache: Storage, plan: EntryPlan, rows: list[int]) -> dict[int, Image]:
     """The entry's images of some rows, without those that could not be decoded."""
-    manifest = json.loads(cache.read(f"{plan.key}/manifest.json"))
-    starts = np.cumsum([0, *(shard["rows"] for shard in manifest["shards"])])
-    found: dict[int, Image] = {}
-    for number, shard in enumerate(manifest["shards"]):
-        here = [
-            row for row in rows if starts[number] <= row < starts[number + 1] and plan.ids[row] not in manifest["bad"]
+    manifest = read_manifest(cache, plan.key)
+    assert manifest is not None, "the entry is finished"
+    starts = np.cumsum([0, *(shard.rows for shard in manifest.shards)])
+    images: dict[int, Image] = {}
+    for number, shard in enumerate(manifest.shards):
+        in_shard = [
+            row for row in rows if starts[number] <= row < starts[number + 1] and plan.ids[row] not in manifest.bad
         ]
-        if here:
-            name = f"{plan.key}/{shard['name']}.npy"
-            images = np.load(cache.file(name), mmap_mode="r") if cache.folder else np.load(BytesIO(cache.read(name)))
-            found |= {row: np.array(images[row - starts[number]]) for row in here}
-    return found
+        if in_shard:
+            name = f"{plan.key}/{shard.name}.npy"
+            array = np.load(cache.file(name), mmap_mode="r") if cache.folder else np.load(BytesIO(cache.read(name)))
+            images |= {row: np.array(array[row - starts[number]]) for row in in_shard}
+    return images
 
 
 def _fitted(image: Image) -> Image:

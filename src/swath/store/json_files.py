@@ -12,7 +12,7 @@ from typing import Any, TypeVar
 
 from pydantic import TypeAdapter, ValidationError
 
-from swath.core.errors import StoreError
+from swath.core.errors import DamagedRecordError, StoreError
 from swath.store.storage import Storage
 
 T = TypeVar("T")
@@ -41,7 +41,8 @@ def read_record(storage: Storage, key: str, kind: type[T]) -> T | None:
         kind: The dataclass, or `tuple[...]` of one.
 
     Raises:
-        StoreError: The object is damaged, or of a newer swath.
+        DamagedRecordError: The object is damaged.
+        StoreError: It is of a newer swath.
     """
     data = storage.read_or_none(key)
     return None if data is None else from_bytes(data, kind, f"{key} in the store")
@@ -61,12 +62,13 @@ def from_bytes(data: bytes, kind: type[T], file: str) -> T:
         file: What messages call it.
 
     Raises:
-        StoreError: The content is no JSON, lacks fields, has values of another type, or is of a newer schema.
+        DamagedRecordError: The content is no JSON, lacks fields, or has values of another type.
+        StoreError: It is of a newer schema.
     """
     try:
         content = json.loads(data)
     except ValueError as error:
-        raise StoreError(f"{file} is no JSON ({error}); delete it to have it made again.") from error
+        raise DamagedRecordError(f"{file} is no JSON ({error}); delete it to have it made again.") from error
     schema = content.get("schema", 1) if isinstance(content, dict) else 1
     if isinstance(schema, int) and schema > SCHEMA:
         raise StoreError(
@@ -79,7 +81,7 @@ def from_bytes(data: bytes, kind: type[T], file: str) -> T:
         first = error.errors(include_url=False, include_input=False)[0]
         field = ".".join(map(str, first["loc"])) or "its content"
         problem = f"{field}: {first['msg'].lower()}"
-        raise StoreError(f"{file} is damaged ({problem}); delete it to have it made again.") from error
+        raise DamagedRecordError(f"{file} is damaged ({problem}); delete it to have it made again.") from error
 
 
 @cache

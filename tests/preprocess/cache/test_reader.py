@@ -5,9 +5,11 @@ import numpy as np
 import pytest
 
 from swath.config.ops import Grayscale, Op, Resize
+from swath.core.errors import DamagedError, StoreError
 from swath.preprocess.cache import entry as caches
 from swath.preprocess.cache.entry import EntryPlan
-from swath.preprocess.cache.reader import entry_images
+from swath.preprocess.cache.manifest import is_built
+from swath.preprocess.cache.reader import drop_damaged, entry_images, open_entry
 from swath.preprocess.transforms import apply, read_image
 from swath.store.file_hashes import file_digest
 from swath.store.storage import Storage
@@ -50,3 +52,31 @@ def test_what_is_not_there_has_no_images(tmp_path: Path, folder: Path):
     plan = built(cache, folder)
     cache.delete(f"{plan.key}/manifest.json")
     assert entry_images(cache, plan.key, ["id0"]) == {}
+
+
+@pytest.mark.parametrize("content", [b'{"chain": "raw"', b'{"chain": 3}', b""])
+def test_a_damaged_manifest_is_written_again_from_the_receipts(tmp_path: Path, folder: Path, content: bytes):
+    cache = Storage(str(tmp_path / "cache"))
+    plan = built(cache, folder)
+    written = cache.read(f"{plan.key}/manifest.json")
+    cache.write(f"{plan.key}/manifest.json", content)
+    assert drop_damaged(cache, plan.key) == ["manifest.json"]
+    assert not is_built(cache, plan.key)
+    assert caches.missing_shards(cache, plan) == []
+    caches.finish(cache, plan)
+    assert cache.read(f"{plan.key}/manifest.json") == written
+    cache.write(f"{plan.key}/manifest.json", content)
+    with pytest.raises(DamagedError, match=r"manifest.json of cache entry .* is not what was built"):
+        open_entry(cache, plan.key, None)
+    assert not is_built(cache, plan.key)
+
+
+def test_a_manifest_of_a_newer_swath_is_left_alone(tmp_path: Path, folder: Path):
+    cache = Storage(str(tmp_path / "cache"))
+    plan = built(cache, folder)
+    newer = cache.read(f"{plan.key}/manifest.json").replace(b'"schema": 1', b'"schema": 99')
+    cache.write(f"{plan.key}/manifest.json", newer)
+    for read in (lambda: drop_damaged(cache, plan.key), lambda: open_entry(cache, plan.key, None)):
+        with pytest.raises(StoreError, match="written by a newer swath"):
+            read()
+    assert cache.read(f"{plan.key}/manifest.json") == newer

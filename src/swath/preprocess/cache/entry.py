@@ -6,7 +6,6 @@ any machine and in any order; a killed build leaves its finished shards, and the
 """
 
 import io
-import json
 import math
 from collections import Counter
 from collections.abc import Sequence
@@ -20,9 +19,19 @@ from numpy.typing import NDArray
 from swath.config import chains
 from swath.config.ops import Op, Resize
 from swath.core.description import digest
-from swath.core.errors import StoreError
-from swath.preprocess.cache.checksums import checksums, put, read_all
+from swath.preprocess.cache.checksums import checksums, put
 from swath.preprocess.cache.intermediates import Reader, Results, Step, steps_of
+from swath.preprocess.cache.manifest import (
+    Manifest,
+    ShardReceipt,
+    ShardRecord,
+    is_built,
+    read_manifest,
+    read_receipts,
+    whole_receipts,
+    write_manifest,
+    write_receipt,
+)
 from swath.preprocess.sources import Models, Weights, identity, planned_content
 from swath.preprocess.transforms import Image, UnreadableImageError, apply, decode
 from swath.store.storage import Storage
@@ -111,11 +120,6 @@ def _shard(number: int) -> str:
     return f"shard-{number:05d}"
 
 
-def is_built(cache: Storage, key: str) -> bool:
-    """True if the entry has its manifest."""
-    return cache.exists(f"{key}/manifest.json")
-
-
 def missing_shards(cache: Storage, plan: EntryPlan) -> list[int]:
     """Numbers of the shards without a receipt."""
     if is_built(cache, plan.key):
@@ -192,8 +196,10 @@ def build_shard(cache: Storage, plan: EntryPlan, number: int, before: Results | 
     remarks = (
         Counter(before.notes[d] for d in (plan.digests[row] for row in rows) if d in before.notes) if before else {}
     )
-    receipt = {"rows": len(rows), "crc32": checksums(images), "bytes": len(data), "bad": bad, "notes": remarks}
-    put(cache, f"{plan.key}/{_shard(number)}.json", json.dumps(receipt).encode())
+    receipt = ShardReceipt(
+        rows=len(rows), crc32=tuple(checksums(images)), bytes=len(data), bad=bad, notes=dict(remarks)
+    )
+    write_receipt(cache, plan.key, _shard(number), receipt)
     return len(rows)
 
 
@@ -241,26 +247,26 @@ def finish(cache: Storage, plan: EntryPlan) -> dict[str, str]:
     Raises:
         StoreError: A shard has no receipt.
     """
-    raw = read_all(cache, (f"{plan.key}/{_shard(i)}.json" for i in range(len(plan.shards()))))
-    if any(r is None for r in raw):
-        raise StoreError(f"cache entry {plan.key} lacks {sum(r is None for r in raw)} shards; start the sweep again.")
-    receipts = [json.loads(r) for r in raw if r is not None]
-    manifest = {
-        "chain": chains.ops_label(plan.chain),
-        "part": plan.part,
-        "ids": plan.ids,
-        "image_shape": plan.image_shape,
-        "dtype": "uint8",
-        "shards": [
-            {"name": _shard(i), **{k: r[k] for k in ("rows", "crc32", "bytes")}} for i, r in enumerate(receipts)
-        ],
-        "bad": {k: v for r in receipts for k, v in r["bad"].items()},
-        "notes": sum((Counter(r["notes"]) for r in receipts), Counter()),
-    }
-    put(cache, f"{plan.key}/manifest.json", json.dumps(manifest, ensure_ascii=False).encode())
-    return manifest["bad"]
+    names = [_shard(number) for number in range(len(plan.shards()))]
+    receipts = whole_receipts(read_receipts(cache, plan.key, names, ShardReceipt), f"cache entry {plan.key}")
+    manifest = Manifest(
+        chain=chains.ops_label(plan.chain),
+        part=plan.part,
+        ids=plan.ids,
+        image_shape=plan.image_shape,
+        dtype="uint8",
+        shards=tuple(
+            ShardRecord(name=name, rows=receipt.rows, crc32=receipt.crc32, bytes=receipt.bytes)
+            for name, receipt in zip(names, receipts, strict=True)
+        ),
+        bad={id_: reason for receipt in receipts for id_, reason in receipt.bad.items()},
+        notes=dict(sum((Counter(receipt.notes) for receipt in receipts), Counter())),
+    )
+    write_manifest(cache, plan.key, manifest)
+    return manifest.bad
 
 
 def bad_images(cache: Storage, key: str) -> dict[str, str]:
-    """Ids of a finished entry's images that could not be decoded, and why."""
-    return json.loads(cache.read(f"{key}/manifest.json"))["bad"]
+    """Ids of an entry's images that could not be decoded, and why; {} while it is not finished."""
+    manifest = read_manifest(cache, key)
+    return manifest.bad if manifest else {}

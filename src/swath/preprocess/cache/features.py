@@ -6,7 +6,6 @@ A frozen backbone gives an image the same features in every epoch, so trials tha
 """
 
 import io
-import json
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from functools import cached_property
@@ -19,10 +18,19 @@ from swath.config import chains
 from swath.config import trial_spec as spec
 from swath.config.recipe import Backbone
 from swath.core.description import changed, digest
-from swath.core.errors import StoreError
 from swath.preprocess.cache import entry as caches
-from swath.preprocess.cache.checksums import checksums, put, read_all
+from swath.preprocess.cache.checksums import checksums, put
 from swath.preprocess.cache.entry import EntryPlan
+from swath.preprocess.cache.manifest import (
+    Manifest,
+    ShardReceipt,
+    ShardRecord,
+    is_built,
+    read_receipts,
+    whole_receipts,
+    write_manifest,
+    write_receipt,
+)
 from swath.preprocess.cache.reader import open_entry
 from swath.store.storage import Storage
 
@@ -129,17 +137,17 @@ class FeaturePlan:
         backbone = replace(self.backbone, weights=self.path)
         return [
             FeatureShard(
-                self.key,
-                number,
-                rows.start,
-                len(rows),
-                self.images.key,
-                self.model,
-                backbone,
-                self.in_chans,
-                self.image_size,
-                self.threads,
-                self.seed,
+                key=self.key,
+                number=number,
+                first=rows.start,
+                count=len(rows),
+                images=self.images.key,
+                model=self.model,
+                backbone=backbone,
+                in_chans=self.in_chans,
+                image_size=self.image_size,
+                threads=self.threads,
+                seed=self.seed,
             )
             for number, rows in enumerate(self.images.shards())
         ]
@@ -160,7 +168,7 @@ Extract = Callable[[FeatureShard, NDArray[np.uint8]], NDArray[np.float32]]
 
 def missing_shards(cache: Storage, plan: FeaturePlan) -> list[FeatureShard]:
     """The shards without a receipt."""
-    if caches.is_built(cache, plan.key):
+    if is_built(cache, plan.key):
         return []
     there = set(cache.names(plan.key))
     return [s for s in plan.shards() if f"{s.name}.json" not in there]
@@ -184,8 +192,10 @@ def build_shard(cache: Storage, local: Path | None, shard: FeatureShard, extract
     np.save(buffer, features)
     data = buffer.getvalue()
     put(cache, f"{shard.key}/{shard.name}.npy", data)
-    receipt = {"rows": shard.count, "crc32": checksums(features), "bytes": len(data), "features": features.shape[1]}
-    put(cache, f"{shard.key}/{shard.name}.json", json.dumps(receipt).encode())
+    receipt = ShardReceipt(
+        rows=shard.count, crc32=tuple(checksums(features)), bytes=len(data), features=features.shape[1]
+    )
+    write_receipt(cache, shard.key, shard.name, receipt)
     return shard.count
 
 
@@ -196,22 +206,17 @@ def finish(cache: Storage, plan: FeaturePlan) -> None:
         StoreError: A shard has no receipt.
     """
     names = [shard.name for shard in plan.shards()]
-    receipts = read_all(cache, (f"{plan.key}/{name}.json" for name in names))
-    found = [json.loads(r) for r in receipts if r is not None]
-    if len(found) < len(names):
-        raise StoreError(
-            f"feature entry {plan.key} lacks {len(names) - len(found)} shards; start the sweep again to compute them."
-        )
-    manifest = {
-        "chain": plan.label,
-        "part": plan.images.part,
-        "ids": plan.images.ids,
-        "image_shape": [found[0]["features"]] if found else [0],
-        "dtype": "float32",
-        "shards": [
-            {"name": name, **{k: r[k] for k in ("rows", "crc32", "bytes")}}
-            for name, r in zip(names, found, strict=True)
-        ],
-        "bad": caches.bad_images(cache, plan.images.key),
-    }
-    put(cache, f"{plan.key}/manifest.json", json.dumps(manifest, ensure_ascii=False).encode())
+    receipts = whole_receipts(read_receipts(cache, plan.key, names, ShardReceipt), f"feature entry {plan.key}")
+    manifest = Manifest(
+        chain=plan.label,
+        part=plan.images.part,
+        ids=plan.images.ids,
+        image_shape=(receipts[0].features if receipts else 0,),
+        dtype="float32",
+        shards=tuple(
+            ShardRecord(name=name, rows=receipt.rows, crc32=receipt.crc32, bytes=receipt.bytes)
+            for name, receipt in zip(names, receipts, strict=True)
+        ),
+        bad=caches.bad_images(cache, plan.images.key),
+    )
+    write_manifest(cache, plan.key, manifest)

@@ -8,7 +8,6 @@ Before a `DetectCrop` stands a step of its `Detect`, whose results are objects a
 """
 
 import io
-import json
 import zlib
 from collections import OrderedDict
 from collections.abc import Sequence
@@ -25,7 +24,8 @@ from swath.config.chains import ops_label
 from swath.config.ops import Detect, DetectCrop, Hires, Op
 from swath.core.description import digest
 from swath.core.errors import DamagedError
-from swath.preprocess.cache.checksums import Written, put, read_all
+from swath.preprocess.cache.checksums import Written, put
+from swath.preprocess.cache.manifest import PackReceipt, read_receipts, write_receipt
 from swath.preprocess.sources import NO_WEIGHTS, Models, Weights, as_rgb, identity, planned_content
 from swath.preprocess.transforms import Image, UnreadableImageError, apply, decode
 from swath.store.parquet import read_table
@@ -115,16 +115,15 @@ class Results:
 def read_results(cache: Storage, key: str) -> Results:
     """What there is of a step now: all its receipts."""
     names = [n.removesuffix(".json") for n in cache.names(key) if n.startswith("pack-") and n.endswith(".json")]
-    found = Results(key, {}, {}, {}, {})
-    for name, raw in zip(names, read_all(cache, (f"{key}/{name}.json" for name in names)), strict=True):
-        if raw is None:
+    results = Results(key, packs={}, pack_of={}, bad={}, notes={})
+    for name, receipt in zip(names, read_receipts(cache, key, names, PackReceipt), strict=True):
+        if receipt is None:  # removed a moment ago
             continue
-        receipt = json.loads(raw)
-        found.packs[name] = Written(f"{name}.parquet", receipt["bytes"], receipt["crc32"])
-        found.pack_of.update(dict.fromkeys(receipt["images"], name))
-        found.bad.update(receipt["bad"])
-        found.notes.update(receipt["notes"])
-    return found
+        results.packs[name] = Written(f"{name}.parquet", receipt.bytes, receipt.crc32)
+        results.pack_of.update(dict.fromkeys(receipt.images, name))
+        results.bad.update(receipt.bad)
+        results.notes.update(receipt.notes)
+    return results
 
 
 class Reader:
@@ -228,8 +227,8 @@ class PackWork:
         data = buffer.getvalue()
         name = f"pack-{digest([image for _, image in wanted])}"
         put(cache, f"{self.key}/{name}.parquet", data)
-        receipt = {"images": list(prepared), "bad": bad, "notes": notes, "bytes": len(data), "crc32": zlib.crc32(data)}
-        put(cache, f"{self.key}/{name}.json", json.dumps(receipt).encode())
+        receipt = PackReceipt(images=tuple(prepared), bad=bad, notes=notes, bytes=len(data), crc32=zlib.crc32(data))
+        write_receipt(cache, self.key, name, receipt)
         return len(wanted)
 
     def _results(

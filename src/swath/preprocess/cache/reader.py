@@ -2,7 +2,6 @@
 
 import functools
 import io
-import json
 import zlib
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
@@ -13,8 +12,9 @@ import numpy as np
 from filelock import FileLock
 from numpy.typing import NDArray
 
-from swath.core.errors import DamagedError
+from swath.core.errors import DamagedError, DamagedRecordError
 from swath.preprocess.cache.checksums import checksums, put
+from swath.preprocess.cache.manifest import Manifest, delete_manifest, read_manifest, write_manifest
 from swath.preprocess.transforms import Image
 from swath.store.storage import Storage
 
@@ -61,26 +61,39 @@ class Shard:
         return array.shape == self.shape and array.dtype == np.dtype(self.dtype) and array.flags.c_contiguous
 
 
-def shards_of(manifest: dict[str, Any]) -> list[Shard]:
+def shards_of(manifest: Manifest) -> list[Shard]:
     """The shards that a manifest lists."""
-    shape, dtype = manifest["image_shape"], manifest["dtype"]
     return [
-        Shard(f"{s['name']}.npy", s["bytes"], (s["rows"], *shape), dtype, tuple(s["crc32"])) for s in manifest["shards"]
+        Shard(
+            name=f"{shard.name}.npy",
+            size=shard.bytes,
+            shape=(shard.rows, *manifest.image_shape),
+            dtype=manifest.dtype,
+            crc32=shard.crc32 if isinstance(shard.crc32, tuple) else (),
+        )
+        for shard in manifest.shards
     ]
 
 
 def drop_damaged(cache: Storage, key: str) -> list[str]:
     """Forget the shards of a finished entry in a folder whose files have not the size and form of what was built.
 
-    They will be built again. Rows are checked as they are read (`CachedImages`), not here.
+    They will be built again; so will a manifest that cannot be read. Rows are checked as they are read
+    (`CachedImages`), not here.
 
     Returns:
-        Names of the shards; empty on an object store, whose shards are checked as they are fetched.
+        Names of the files; empty on an object store, whose shards are checked as they are fetched.
     """
-    raw = cache.read_or_none(f"{key}/manifest.json") if cache.folder else None
-    if raw is None:
+    if not cache.folder:
         return []
-    names = [s.name for s in shards_of(json.loads(raw)) if s.mapped(cache.file(f"{key}/{s.name}")) is None]
+    try:
+        manifest = read_manifest(cache, key)
+    except DamagedRecordError:  # the shards have receipts, from which it is written again
+        delete_manifest(cache, key)
+        return ["manifest.json"]
+    if manifest is None:
+        return []
+    names = [s.name for s in shards_of(manifest) if s.mapped(cache.file(f"{key}/{s.name}")) is None]
     for name in names:
         _forget(cache, key, name)
     return names
@@ -88,7 +101,7 @@ def drop_damaged(cache: Storage, key: str) -> list[str]:
 
 def _forget(cache: Storage, key: str, shard: str) -> None:
     """Let a damaged shard count as not built: the manifest goes first, for it vouches for all."""
-    cache.delete(f"{key}/manifest.json")
+    delete_manifest(cache, key)
     cache.delete(f"{key}/{Path(shard).stem}.json")
 
 
@@ -194,21 +207,24 @@ def open_entry(cache: Storage, key: str, local: Path | None) -> CachedImages:
         DamagedError: The entry is not finished, or no longer: somebody else has found it damaged. Or what is there is
             not what was built, and counts as not built from now on.
     """
-    raw = cache.read_or_none(f"{key}/manifest.json")
-    if raw is None:
+    try:
+        manifest = read_manifest(cache, key)
+    except DamagedRecordError as error:
+        delete_manifest(cache, key)  # the shards have receipts, from which it is written again
+        raise _damage(cache, key, "manifest.json") from error
+    if manifest is None:
         raise DamagedError(f"cache entry {key} is not finished in {cache.root}; start the sweep again to build it.")
-    manifest = json.loads(raw)
     shards = shards_of(manifest)
     if local is None:
         arrays = [shard.mapped(cache.file(f"{key}/{shard.name}")) for shard in shards]
     else:
-        arrays = _fetched(cache, key, local, raw, shards)
+        arrays = _fetched(cache, key, local, manifest, shards)
 
     forget = functools.partial(_forgotten, cache, key, local)
     missing = [forget(s) for s, array in zip(shards, arrays, strict=True) if array is None]
     if missing:
         raise missing[0]
-    return CachedImages(manifest["ids"], shards, [array for array in arrays if array is not None], forget)
+    return CachedImages(manifest.ids, shards, [array for array in arrays if array is not None], forget)
 
 
 def _forgotten(cache: Storage, key: str, local: Path | None, shard: Shard) -> DamagedError:
@@ -224,7 +240,7 @@ def _forgotten(cache: Storage, key: str, local: Path | None, shard: Shard) -> Da
 
 
 def _fetched(
-    cache: Storage, key: str, local: Path, manifest: bytes, shards: Sequence[Shard]
+    cache: Storage, key: str, local: Path, manifest: Manifest, shards: Sequence[Shard]
 ) -> list[NDArray[Any] | None]:
     """The shards in this machine's copies, those that lack fetched; one that is damaged at its source is forgotten."""
     copy = Storage(str(local))
@@ -241,8 +257,7 @@ def _fetched(
                 put(copy, f"{key}/{shard.name}", data)
                 array = shard.mapped(local / key / shard.name)
             arrays.append(array)
-        if copy.read_or_none(f"{key}/manifest.json") != manifest:
-            put(copy, f"{key}/manifest.json", manifest)
+        write_manifest(copy, key, manifest)
     return arrays
 
 
@@ -263,23 +278,21 @@ def entry_images(cache: Storage, key: str, ids: Iterable[str]) -> dict[str, Imag
         key: Of the entry.
         ids: Wanted images.
     """
-    raw = cache.read_or_none(f"{key}/manifest.json")
-    manifest = json.loads(raw) if raw else {}
-    shape = tuple(manifest.get("image_shape", ()))
-    if len(shape) != 3 or "dtype" not in manifest:  # features have one dimension; older entries other checksums
+    manifest = read_manifest(cache, key)
+    # Features have one dimension, and entries without a dtype have no checksums of single rows.
+    if manifest is None or len(manifest.image_shape) != 3 or not manifest.dtype:
         return {}
-    row_of = {id_: row for row, id_ in enumerate(manifest["ids"]) if id_ not in manifest["bad"]}
-    shards = manifest["shards"]
-    starts = np.cumsum([0, *(shard["rows"] for shard in shards)])
-    size = int(np.prod(shape))
-    found = {}
+    row_of = {id_: row for row, id_ in enumerate(manifest.ids) if id_ not in manifest.bad}
+    shards = shards_of(manifest)
+    starts = np.cumsum([0, *(shard.shape[0] for shard in shards)])
+    size = int(np.prod(manifest.image_shape))
+    images = {}
     for id_ in ids:
         if id_ in row_of:
             number = int(np.searchsorted(starts, row_of[id_], side="right")) - 1
-            shard = shards[number]
-            header = shard["bytes"] - shard["rows"] * size  # of the .npy file; its images end where it ends
-            start = header + int(row_of[id_] - starts[number]) * size
-            data = cache.read_part(f"{key}/{shard['name']}.npy", start, size)
-            if zlib.crc32(data) == shard["crc32"][row_of[id_] - starts[number]]:
-                found[id_] = np.frombuffer(data, np.uint8).reshape(shape)
-    return found
+            shard, row = shards[number], int(row_of[id_] - starts[number])
+            header = shard.size - shard.shape[0] * size  # of the .npy file; its images end where it ends
+            data = cache.read_part(f"{key}/{shard.name}", header + row * size, size)
+            if zlib.crc32(data) == shard.crc32[row]:
+                images[id_] = np.frombuffer(data, np.uint8).reshape(manifest.image_shape)
+    return images

@@ -1,6 +1,5 @@
 """What the cache holds and who uses it; freeing it. What `swath cache ls` and `swath cache rm` do."""
 
-import json
 import time
 from collections.abc import Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -9,6 +8,7 @@ from pathlib import Path
 
 from swath.core.errors import InputError
 from swath.core.text import size_text
+from swath.preprocess.cache.manifest import PackReceipt, delete_manifest, is_built, read_manifest, read_receipts
 from swath.store import sweeps as sweeps_
 from swath.store.lease import Lease
 from swath.store.storage import Storage
@@ -75,20 +75,19 @@ def list_cached(storage: Storage) -> list[Cached]:
 
 def _look(cache: Storage, key: str, uses: Sequence["_Use"]) -> Cached:
     sizes = cache.sizes(key)
-    manifest = cache.read_or_none(f"{key}/manifest.json") if "manifest.json" in sizes else None
-    known = json.loads(manifest) if manifest else {}
-    steps = [name for name in sizes if name.startswith("pack-") and name.endswith(".json")]
-    state = "ready" if manifest else "results" if steps else "unfinished"
+    manifest = read_manifest(cache, key) if "manifest.json" in sizes else None
+    packs = [name for name in sizes if name.startswith("pack-") and name.endswith(".json")]
+    state = "ready" if manifest else "results" if packs else "unfinished"
     if "lease.json" in sizes and Lease(cache, f"{key}/lease.json").elsewhere():
         state = "building"
-    images = len(known["ids"]) if known else sum(len(json.loads(cache.read(f"{key}/{s}"))["images"]) for s in steps)
-    chain = known.get("chain") or next((use.chain for use in uses), "")
+    receipts = [] if manifest else read_receipts(cache, key, [Path(name).stem for name in packs], PackReceipt)
+    chain, part = (manifest.chain, manifest.part) if manifest else ("", "")
     return Cached(
         key=key,
         state=state,
-        chain=chain,
-        part=known.get("part") or next((use.part for use in uses), ""),
-        images=images,
+        chain=chain or next((use.chain for use in uses), ""),
+        part=part or next((use.part for use in uses), ""),
+        images=len(manifest.ids) if manifest else sum(len(receipt.images) for receipt in receipts if receipt),
         size_bytes=sum(size for size, _ in sizes.values()),
         changed=max((changed for _, changed in sizes.values()), default=0.0),
         sweeps=tuple(dict.fromkeys(use.sweep for use in uses)),
@@ -174,7 +173,7 @@ def remove(storage: Storage, wanted: Iterable[Cached], local: Path | None) -> No
     copies = Storage(str(local)) if local else None
     for entry in wanted:
         for place in filter(None, (cache, copies)):
-            place.delete(f"{entry.key}/manifest.json")
+            delete_manifest(place, entry.key)
             place.delete(entry.key)
         if copies:
             copies.delete(f"{entry.key}.lock")
@@ -187,6 +186,6 @@ def list_copies(local: Path) -> list[str]:
     for key in copies.names():
         sizes = copies.sizes(key)
         if sizes:
-            state = "whole" if "manifest.json" in sizes else "partial"
+            state = "whole" if is_built(copies, key) else "partial"
             lines.append(f"{key}  {state:<10}  {size_text(sum(size for size, _ in sizes.values())):>9}")
     return lines

@@ -11,6 +11,7 @@ from typing import Any
 import cv2
 import numpy as np
 
+from swath.core.errors import StoreError
 from swath.preprocess.cache.reader import entry_images
 from swath.preprocess.sources import as_rgb
 from swath.preprocess.transforms import Image
@@ -59,7 +60,7 @@ def _mistakes(task: Mapping[str, Any], storage: Storage, sweep: SweepRecord, add
             break
         try:
             images = entry_images(storage.child("cache"), key, left)
-        except (OSError, ValueError, KeyError):  # removed or damaged meanwhile: a report does without
+        except (OSError, ValueError, KeyError, StoreError):  # removed or damaged meanwhile: a report does without
             continue
         seen |= {id_: {"picture": address(_webp(image, MISTAKE_PX)), "chain": chain} for id_, image in images.items()}
         left -= images.keys()
