@@ -22,7 +22,7 @@ from swath.engine.driver import run
 from swath.engine.inline import InlineEngine
 from swath.engine.ray_backend.engine import RayEngine
 from swath.plan.make import make_plan
-from swath.store.storage import Places
+from swath.store.storage import Locations
 from swath.training.job import Job, Report
 
 PROCESSES = 2
@@ -70,7 +70,7 @@ def main() -> None:
     root = Path(tempfile.mkdtemp(prefix="swath-bench-"))
     try:
         sweep = study(root / "data", options.images)
-        floor_plan = make_plan(sweep, Places.of(str(root / "floor")))
+        floor_plan = make_plan(sweep, Locations.of(str(root / "floor")))
         collector = Collector()
         try:
             run(floor_plan, collector, lambda line: None)
@@ -82,7 +82,7 @@ def main() -> None:
             floor_scores = pool.map(only_train, collector.jobs, chunksize=1)
             floor_s = time.perf_counter() - started
         with RayEngine(Resources()) as engine:
-            plan = make_plan(sweep, Places.of(str(root / "ray")))
+            plan = make_plan(sweep, Locations.of(str(root / "ray")))
             started = time.perf_counter()
             ran = run(plan, engine, lambda line: None)
             ray_s = time.perf_counter() - started

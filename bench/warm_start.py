@@ -38,7 +38,7 @@ def sweep_once(root: Path, images: int, seed: int, started: float) -> None:
     from swath.engine.driver import run
     from swath.engine.ray_backend.engine import RayEngine
     from swath.plan.make import make_plan
-    from swath.store.storage import Places
+    from swath.store.storage import Locations
     from swath.store.trials import Trial
     from swath.training.job import Job
 
@@ -60,7 +60,7 @@ def sweep_once(root: Path, images: int, seed: int, started: float) -> None:
             at["handed to Tune"] = time.time()
             super().train(jobs, listener)
 
-    plan = make_plan(sweep, Places.of(str(root / "store")))
+    plan = make_plan(sweep, Locations.of(str(root / "store")))
     at["planned"] = time.time()
     with Told(Resources()) as engine:
         at["connected"] = time.time()
@@ -68,7 +68,7 @@ def sweep_once(root: Path, images: int, seed: int, started: float) -> None:
         at["ended"] = time.time()
     folders = [root / "store" / "trials" / t.spec.fingerprint for t in plan.trials]
     at["trial begins"] = min((folder / "spec.json").stat().st_mtime for folder in folders)
-    seconds = [Trial(plan.places.storage, t.spec.fingerprint).metrics()["seconds"].iloc[0] for t in plan.trials]
+    seconds = [Trial(plan.locations.storage, t.spec.fingerprint).metrics()["seconds"].iloc[0] for t in plan.trials]
     ends = [(folder / "val" / "1.npz").stat().st_mtime for folder in folders]
     at["first epoch begins"] = min(end - took for end, took in zip(ends, seconds, strict=True))
     print(json.dumps({stage: at[stage] - started for stage in STAGES}))

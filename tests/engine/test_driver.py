@@ -17,7 +17,7 @@ from swath.engine.driver import run
 from swath.engine.inline import InlineEngine
 from swath.plan.make import make_plan
 from swath.plan.plan import Plan
-from swath.store.storage import Places
+from swath.store.storage import Locations
 from swath.store.tasks import read_task
 from swath.store.trials import Trial
 
@@ -27,7 +27,7 @@ SweepMaker = Callable[..., Sweep]
 def start(sweep: Sweep, store: Path, engine: Engine, retry_failed: bool = False) -> tuple[Plan, int, list[str]]:
     """Plan and run; the plan with fresh outcomes, the number of trials run, what was said."""
     said: list[str] = []
-    plan = make_plan(sweep, Places.of(str(store)))
+    plan = make_plan(sweep, Locations.of(str(store)))
     ran = run(plan, engine, said.append, retry_failed)
     plan.refresh()
     return plan, ran, said
@@ -38,10 +38,10 @@ def test_scores_in_the_store_are_those_of_the_stored_logits(
 ) -> None:
     plan, ran, _ = start(make_sweep(), tmp_path, engine)
     assert ran == 2
-    record = read_task(plan.places.storage, plan.tasks[0].data)
+    record = read_task(plan.locations.storage, plan.tasks[0].data)
     rows = record.rows.set_index("id")
     for planned in plan.trials:
-        trial = Trial(plan.places.storage, planned.spec.fingerprint)
+        trial = Trial(plan.locations.storage, planned.spec.fingerprint)
         outcome = trial.outcome()
         assert outcome is not None
         assert (outcome.state, outcome.epochs) == ("COMPLETE", 3)
@@ -63,7 +63,7 @@ def test_inline_and_ray_agree_to_the_bit(make_sweep: SweepMaker, tmp_path: Path,
         for shard in sorted((tmp_path / "inline/cache" / entry.key).glob("*.npy")):
             assert shard.read_bytes() == (tmp_path / "ray/cache" / entry.key / shard.name).read_bytes()
     for a, b in zip(inline.trials, on_ray.trials, strict=True):
-        one, other = (Trial(p.places.storage, t.spec.fingerprint) for p, t in ((inline, a), (on_ray, b)))
+        one, other = (Trial(p.locations.storage, t.spec.fingerprint) for p, t in ((inline, a), (on_ray, b)))
         for part in ("val/3", "test"):
             np.testing.assert_array_equal(one.logits(part)[1], other.logits(part)[1])
 
@@ -87,7 +87,7 @@ def test_started_again_it_does_nothing_and_a_grown_grid_runs_only_new_cells(
 def test_two_sweeps_share_cells_and_caches(make_sweep: SweepMaker, tmp_path: Path) -> None:
     start(make_sweep(name="one"), tmp_path, InlineEngine())
     plan = make_plan(
-        make_sweep(name="two", preprocess=grid((ops.Sharpen(),), (ops.Grayscale(),))), Places.of(str(tmp_path))
+        make_sweep(name="two", preprocess=grid((ops.Sharpen(),), (ops.Grayscale(),))), Locations.of(str(tmp_path))
     )
     assert [t.cell.label for t in plan.lacking()] == ["grayscale"]
     assert {e.chain[0].name for e in plan.entries_to_build()} == {"grayscale"}
@@ -113,7 +113,7 @@ def test_a_trial_that_raises_is_failed_and_the_rest_go_on(
 
 def scripted(plan: Plan) -> dict[str, list[float]]:
     """Scores by epoch of every trial, read back from the store."""
-    return {t.label: Trial(plan.places.storage, t.spec.fingerprint).metrics()["score"].tolist() for t in plan.trials}
+    return {t.label: Trial(plan.locations.storage, t.spec.fingerprint).metrics()["score"].tolist() for t in plan.trials}
 
 
 def test_asha_stops_at_rungs_only_and_keeps_the_best_of_each_stratum(
@@ -133,7 +133,7 @@ def test_asha_stops_at_rungs_only_and_keeps_the_best_of_each_stratum(
         o.epochs in (1, 2) and o.rule == "asha(grace_epochs=1,reduction=2)" for o in outcomes if o.state == "STOPPED"
     )
     for trial, outcome in zip(plan.trials, outcomes, strict=True):
-        stored = Trial(plan.places.storage, trial.spec.fingerprint)
+        stored = Trial(plan.locations.storage, trial.spec.fingerprint)
         ids, logits = stored.logits(f"val/{outcome.epochs}")
         assert len(ids) == len(logits) > 0
         assert len(stored.metrics()) == outcome.epochs
@@ -197,9 +197,9 @@ def test_bad_images_under_one_percent_are_left_out_and_named(
     sweep = make_sweep(task=tasks.Csv(str(root)), preprocess=(), recipe=Recipe(epochs=1, batch_size=32, image_size=32))
     plan, _, said = start(sweep, tmp_path / "store", engine)
     assert any("007 cannot be decoded" in line and "1 of 210" in line for line in said)
-    record = read_task(plan.places.storage, plan.tasks[0].data)
+    record = read_task(plan.locations.storage, plan.tasks[0].data)
     assert record.rows.loc[record.rows["bad"] != "", "id"].tolist() == ["007"]
-    ids, _ = Trial(plan.places.storage, plan.trials[0].spec.fingerprint).logits("val/1")
+    ids, _ = Trial(plan.locations.storage, plan.trials[0].spec.fingerprint).logits("val/1")
     assert "007" not in ids
     for i in (8, 9):
         (root / f"images/{i}.png").write_bytes(whole[: len(whole) // 2])
@@ -212,7 +212,7 @@ def test_an_image_that_goes_away_during_the_build_is_said_and_never_kept(
 ) -> None:
     data = tmp_path / "data"
     shutil.copytree(layout, data)
-    plan = make_plan(make_sweep(task=tasks.DaconSatellite(str(data))), Places.of(str(tmp_path / "store")))
+    plan = make_plan(make_sweep(task=tasks.DaconSatellite(str(data))), Locations.of(str(tmp_path / "store")))
     away = data / "train/TRAIN007.png"
     away.rename(tmp_path / "away.png")
     with pytest.raises(StoreError, match=r"TRAIN007\.png was there when the sweep started"):

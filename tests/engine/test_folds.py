@@ -19,7 +19,7 @@ from swath.engine.inline import InlineEngine
 from swath.plan.make import make_plan
 from swath.plan.plan import Plan
 from swath.report.write import write_results
-from swath.store.storage import Places, Storage
+from swath.store.storage import Locations, Storage
 from swath.store.tasks import read_folds
 from swath.store.trials import Trial
 
@@ -38,7 +38,7 @@ def plan(make_sweep: Callable[..., Sweep], storage: Storage) -> Plan:
         published={"raw": (0.9, 0.91), "sharpen": (0.95, 0.96)},
         max_test_images=9,
     )
-    made = make_plan(sweep, Places.of(storage.root))
+    made = make_plan(sweep, Locations.of(storage.root))
     if made.lacking():
         assert "6 trials" in check.headline(made)
         assert "(32 train, 16 validate in each of 3 folds by kfold(3,seed=1))" in check.describe(made)

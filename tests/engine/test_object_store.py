@@ -11,29 +11,29 @@ from swath.engine.driver import run
 from swath.engine.inline import InlineEngine
 from swath.plan.make import make_plan
 from swath.report.write import write_report
-from swath.store.storage import Places, Storage
+from swath.store.storage import Locations, Storage
 
 
 def test_a_sweep_lives_in_a_bucket(
     s3_root: str, make_sweep: Callable[..., Sweep], layout: Path, tmp_path: Path
 ) -> None:
     bucket = Storage(s3_root).child("whole-sweep").root
-    places = Places.of(bucket, str(tmp_path / "node"))
+    locations = Locations.of(bucket, str(tmp_path / "node"))
     sweep = make_sweep(recipe=Recipe(epochs=2, batch_size=8, image_size=32))
-    assert run(make_plan(sweep, places), InlineEngine(), lambda line: None) == 2
-    entries = make_plan(sweep, places).entries()
+    assert run(make_plan(sweep, locations), InlineEngine(), lambda line: None) == 2
+    entries = make_plan(sweep, locations).entries()
     for entry in entries:
         here = {p.name: p.read_bytes() for p in (tmp_path / "node" / entry.key).iterdir()}
-        assert here["manifest.json"] == places.cache.read(f"{entry.key}/manifest.json")
-        assert here["shard-00000.npy"] == places.cache.read(f"{entry.key}/shard-00000.npy")
+        assert here["manifest.json"] == locations.cache.read(f"{entry.key}/manifest.json")
+        assert here["shard-00000.npy"] == locations.cache.read(f"{entry.key}/shard-00000.npy")
 
-    other_node = Places.of(bucket, str(tmp_path / "other"))
+    other_node = Locations.of(bucket, str(tmp_path / "other"))
     grown = make_sweep(recipe=sweep.recipe, preprocess=grid((), (ops.Sharpen(),), (ops.Grayscale(),)))
     plan = make_plan(grown, other_node)
     assert [t.cell.label for t in plan.lacking()] == ["grayscale"]
     assert run(plan, InlineEngine(), lambda line: None) == 1
 
-    leaderboard = write_report(places.storage, "study", tmp_path / "report")
+    leaderboard = write_report(locations.storage, "study", tmp_path / "report")
     assert "grayscale" in leaderboard.read_text()
-    submission = pd.read_csv(predict(places.storage, "study", "best", tmp_path / "submission.csv"))
+    submission = pd.read_csv(predict(locations.storage, "study", "best", tmp_path / "submission.csv"))
     assert submission["img_id"].tolist() == pd.read_csv(layout / "sample_submission.csv")["img_id"].tolist()

@@ -28,7 +28,7 @@ from swath.engine.inline import InlineEngine
 from swath.plan import records as records_
 from swath.plan.make import make_plan
 from swath.plan.plan import Plan
-from swath.store.storage import Places
+from swath.store.storage import Locations
 from swath.store.sweeps import read_sweep
 from swath.training.job import Job, Report
 
@@ -37,7 +37,7 @@ RATES = Recipe(epochs=4, batch_size=8, optimizer="adamw", lr=grid(3e-3, 1e-3, 1e
 
 
 def carry_out(sweep: Sweep, store: Path, engine: Engine | None = None) -> tuple[Plan, int]:
-    plan = make_plan(sweep, Places.of(str(store)))
+    plan = make_plan(sweep, Locations.of(str(store)))
     ran = run(plan, engine or InlineEngine(), lambda line: None)
     plan.refresh()
     return plan, ran
@@ -127,7 +127,7 @@ def test_a_live_trial_of_another_process_is_waited_for(
     make_sweep: SweepMaker, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     sweep = make_sweep(preprocess=(), recipe=Recipe(epochs=1, batch_size=8, image_size=32))
-    plan = make_plan(sweep, Places.of(str(tmp_path)))
+    plan = make_plan(sweep, Locations.of(str(tmp_path)))
     lease = tmp_path / "trials" / plan.trials[0].spec.fingerprint / "lease.json"
     lease.parent.mkdir(parents=True)
     lease.write_text(f'{{"host": "elsewhere", "pid": 1, "started": 0, "heartbeat": {time.time()}}}')
@@ -165,10 +165,10 @@ def test_trials_that_end_without_a_word_are_tried_again_and_never_called_failed(
 def test_a_sweep_that_finds_everything_done_is_still_listed(make_sweep: SweepMaker, tmp_path: Path) -> None:
     one = make_sweep(name="one", recipe=Recipe(epochs=1, batch_size=8, image_size=32))
     carry_out(one, tmp_path)
-    smaller = make_plan(replace(one, preprocess=()), Places.of(str(tmp_path)))
+    smaller = make_plan(replace(one, preprocess=()), Locations.of(str(tmp_path)))
     assert not smaller.lacking()
     records_.write_records(smaller)
-    listed = read_sweep(smaller.places.storage, "one")
+    listed = read_sweep(smaller.locations.storage, "one")
     assert listed is not None
     assert [t.cell for t in listed.trials] == [smaller.trials[0].cell.label]
 
@@ -178,12 +178,12 @@ def test_stopped_counts_as_done_only_for_trials_that_may_stop(make_sweep: SweepM
     first, _ = carry_out(make_sweep(preprocess=(), recipe=RATES, stop=rule, seeds=(1,)), tmp_path)
     stopped = {t.cell.label for t in first.trials if first.outcomes[t.spec.fingerprint].state == "STOPPED"}
     assert stopped
-    both = make_plan(make_sweep(preprocess=(), recipe=RATES, stop=rule, seeds=(0, 1)), Places.of(str(tmp_path)))
+    both = make_plan(make_sweep(preprocess=(), recipe=RATES, stop=rule, seeds=(0, 1)), Locations.of(str(tmp_path)))
     wanted = {t.cell.label for t in both.lacking() if t.spec.seed == 1}
     assert wanted == stopped, "as further seeds they run to the end, if their cell survives"
     other = Recipe(epochs=4, batch_size=8, optimizer="adamw", lr=grid(1e-7, 1e-3, 3e-3), image_size=32)
     exempt = make_sweep(preprocess=(), recipe=other, stop=replace(rule, exempt="baseline"), seeds=(1,))
-    again = make_plan(exempt, Places.of(str(tmp_path)))
+    again = make_plan(exempt, Locations.of(str(tmp_path)))
     assert "1e-07" in {t.cell.label for t in again.lacking()}
 
 
@@ -211,10 +211,10 @@ def test_caches_are_wanted_only_for_trials_that_are_to_run(make_sweep: SweepMake
     short = Recipe(epochs=1, batch_size=8, image_size=32)
     plan, _ = carry_out(make_sweep(recipe=short), tmp_path)
     for entry in plan.entries():
-        plan.places.cache.delete(entry.key)
-    assert make_plan(make_sweep(recipe=short), Places.of(str(tmp_path))).bytes_to_build() == 0
+        plan.locations.cache.delete(entry.key)
+    assert make_plan(make_sweep(recipe=short), Locations.of(str(tmp_path))).bytes_to_build() == 0
     grown = make_sweep(recipe=short, preprocess=grid((), (ops.Sharpen(),), (ops.Grayscale(),)))
-    again = make_plan(grown, Places.of(str(tmp_path)))
+    again = make_plan(grown, Locations.of(str(tmp_path)))
     assert again.bytes_to_build() == (48 + 12) * 32 * 32
     _, ran = carry_out(grown, tmp_path)
     assert ran == 1
@@ -296,7 +296,7 @@ def test_a_killed_worker_costs_at_most_its_epoch(
         assert len(table) >= 10
         assert f"process {killed[-1]} was lost: killed, or out of memory" in outcome.error
         assert outcome.error.endswith("its process was lost 3 times")
-        again = make_plan(sweep, Places.of(str(tmp_path)))
+        again = make_plan(sweep, Locations.of(str(tmp_path)))
         assert not again.lacking()
         assert len(again.lacking(retry_failed=True)) == 1
 
@@ -305,7 +305,7 @@ def test_a_killed_worker_costs_at_most_its_epoch(
 def test_a_flipped_byte_in_the_cache_never_reaches_a_trial(make_sweep: SweepMaker, tmp_path: Path, where: str) -> None:
     def with_seeds(store: str, *seeds: int) -> Plan:
         local = "" if where == "mapped in place" else str(tmp_path / f"{store}-node")
-        plan = make_plan(make_sweep(preprocess=(), seeds=seeds), Places.of(str(tmp_path / store), local))
+        plan = make_plan(make_sweep(preprocess=(), seeds=seeds), Locations.of(str(tmp_path / store), local))
         run(plan, InlineEngine(), lambda line: None)
         plan.refresh()
         return plan

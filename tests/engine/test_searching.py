@@ -16,12 +16,12 @@ from swath.engine.driver import run
 from swath.plan.make import make_plan
 from swath.plan.plan import Plan
 from swath.report.write import write_results
-from swath.store.storage import Places
+from swath.store.storage import Locations
 from tests.support.scripted import ScriptedEngine
 
 
 def start(sweep: Sweep, store: Path, engine: Engine) -> Plan:
-    plan = make_plan(sweep, Places.of(str(store)))
+    plan = make_plan(sweep, Locations.of(str(store)))
     run(plan, engine, lambda line: None)
     plan.refresh()
     return plan
@@ -52,7 +52,7 @@ def test_an_interrupted_search_goes_on_with_the_points_of_an_uninterrupted_one(
     searching: Callable[..., Sweep], tmp_path: Path
 ) -> None:
     whole = ScriptedEngine(score)
-    plan = make_plan(searching(), Places.of(str(tmp_path / "whole")))
+    plan = make_plan(searching(), Locations.of(str(tmp_path / "whole")))
     assert "4 cells, 4 trials: 0 done, 0 stopped, 0 failed, 4 to run, and at most 8 later" in check.headline(plan)
     start(searching(), tmp_path / "whole", whole)
     assert whole.waves == [4, 4, 4]
@@ -66,7 +66,7 @@ def test_an_interrupted_search_goes_on_with_the_points_of_an_uninterrupted_one(
     cut, rest = ScriptedEngine(killed), ScriptedEngine(score)
     with pytest.raises(_KilledError):
         start(searching(), tmp_path / "cut", cut)
-    plan = make_plan(searching(), Places.of(str(tmp_path / "cut")))
+    plan = make_plan(searching(), Locations.of(str(tmp_path / "cut")))
     assert (len(plan.trials), len(plan.lacking()), plan.at_most_later()) == (8, 2, 4)
     start(searching(), tmp_path / "cut", rest)
     assert rates(cut) + rates(rest) == rates(whole)
@@ -80,9 +80,9 @@ def test_a_longer_search_goes_on_and_a_shorter_one_is_done(searching: Callable[.
     more = ScriptedEngine(score)
     plan = start(searching(search=optuna(15, seed=1, batch=4)), tmp_path, more)
     assert (len(more.ran), len(plan.trials)) == (3, 15)
-    fewer = make_plan(searching(search=optuna(5, seed=1, batch=4)), Places.of(str(tmp_path)))
+    fewer = make_plan(searching(search=optuna(5, seed=1, batch=4)), Locations.of(str(tmp_path)))
     assert (len(fewer.trials), fewer.lacking()) == (5, [])
-    other = make_plan(searching(search=optuna(12, seed=2, batch=4)), Places.of(str(tmp_path)))
+    other = make_plan(searching(search=optuna(12, seed=2, batch=4)), Locations.of(str(tmp_path)))
     assert len(other.lacking()) == 4
 
 
@@ -91,11 +91,11 @@ def test_a_random_search_is_known_in_full_and_compares_cells_at_the_same_points(
 ) -> None:
     sweep = searching(search=random(5, seed=2), preprocess=grid((), (ops.Sharpen(),)), split=kfold(2), seeds=(0, 1))
     engine = ScriptedEngine(score)
-    plan = make_plan(sweep, Places.of(str(tmp_path)))
+    plan = make_plan(sweep, Locations.of(str(tmp_path)))
     assert (len(plan.lacking()), plan.at_most_later()) == (5 * 2 * 2 * 2, 0)
     start(sweep, tmp_path, engine)
     assert engine.waves == [40]
-    results = read_results(plan.places.storage, "study")
+    results = read_results(plan.locations.storage, "study")
     write_results(results, tmp_path / "report")
     text = (tmp_path / "report" / "leaderboard.md").read_text()
     assert all(f"lr={t.sweep.recipe.lr:g}" in text for t in {c.cell.label: c.cell for c in plan.trials}.values())
@@ -129,13 +129,13 @@ def test_the_second_phase_takes_the_best_points(searching: Callable[..., Sweep],
     best = sorted(first, key=first.__getitem__)[-2:]
     baseline = rates(engine)[0]
     assert {s.recipe.lr for s, _, _ in engine.ran if s.seed == 7} == {*best, baseline}
-    assert not make_plan(sweep, Places.of(str(tmp_path))).lacking()
+    assert not make_plan(sweep, Locations.of(str(tmp_path))).lacking()
 
 
 def test_ends_of_ranges_are_checked_before_anything_runs(searching: Callable[..., Sweep], tmp_path: Path) -> None:
     bad = searching(recipe=Recipe(epochs=4, lr=loguniform(1e-5, 100.0), image_size=32))
     with pytest.raises(InputError, match=r"Recipe\(lr=100\.0\): allowed is above 0 and at most 10"):
-        make_plan(bad, Places.of(str(tmp_path)))
+        make_plan(bad, Locations.of(str(tmp_path)))
 
 
 def test_both_engines_train_the_same_points(make_sweep: Callable[..., Sweep], tmp_path: Path, engine: Engine) -> None:

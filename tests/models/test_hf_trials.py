@@ -20,7 +20,7 @@ from swath.engine.inline import InlineEngine
 from swath.models.backbones import build
 from swath.models.hf_models import HfNet
 from swath.plan.make import make_plan
-from swath.store.storage import Places
+from swath.store.storage import Locations
 from swath.store.trials import Trial
 from swath.training.job import Job, Report
 
@@ -78,7 +78,7 @@ class KilledAfterFirstEpoch(InlineEngine):
 
 
 def carry_out(sweep: Sweep, store: Path, engine: InlineEngine | None = None) -> Trial:
-    plan = make_plan(sweep, Places.of(str(store)))
+    plan = make_plan(sweep, Locations.of(str(store)))
     (planned,) = plan.trials
     run(plan, engine or InlineEngine(), lambda line: None)
     plan.refresh()
@@ -119,7 +119,7 @@ def test_what_a_trial_learned_predicts_the_same_when_saved_and_given_as_weights(
     sweep = make_sweep(preprocess=(), backbone=Backbone(f"hf:{folder}"), recipe=RECIPE)
     with pytest.raises(Killed):
         carry_out(sweep, tmp_path / "store", KilledAfterFirstEpoch())
-    plan = make_plan(sweep, Places.of(str(tmp_path / "store")))
+    plan = make_plan(sweep, Locations.of(str(tmp_path / "store")))
     saved = plan.handle(plan.trials[0]).checkpoint()
     assert saved is not None
     learned = build(Backbone(f"hf:{folder}"), 3, 3, SIZE, seed=0).net

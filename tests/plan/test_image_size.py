@@ -22,7 +22,7 @@ from swath.models.backbones import build
 from swath.plan.make import make_plan
 from swath.plan.plan import Plan
 from swath.plan.smoke import smoke
-from swath.store.storage import Places
+from swath.store.storage import Locations
 
 SweepMaker = Callable[..., Sweep]
 NATIVE = Recipe(epochs=1, batch_size=8, image_size="native")
@@ -41,7 +41,7 @@ def beit(tmp_path: Path) -> Backbone:
 
 
 def plan_of(sweep: Sweep, tmp_path: Path) -> Plan:
-    return make_plan(sweep, Places.of(str(tmp_path / "store")))
+    return make_plan(sweep, Locations.of(str(tmp_path / "store")))
 
 
 def problems(sweep: Sweep, tmp_path: Path) -> str:

@@ -19,7 +19,7 @@ from swath.engine.inline import InlineEngine
 from swath.plan.make import make_plan
 from swath.plan.plan import Plan
 from swath.preprocess.transforms import apply, read_image
-from swath.store.storage import Places
+from swath.store.storage import Locations
 from swath.store.trials import Trial
 from swath.training.job import Job
 from swath.training.trial import _parts
@@ -75,7 +75,7 @@ def plan_of(birds: Path, tmp_path: Path) -> Callable[..., Plan]:
             backbone=Backbone("test_resnet", pretrained=False),
             recipe=Recipe(epochs=1, batch_size=5, image_size=SIZE),
         )
-        return make_plan(replace(sweep, **changes), Places.of(str(tmp_path / "store")))  # type: ignore[arg-type]
+        return make_plan(replace(sweep, **changes), Locations.of(str(tmp_path / "store")))  # type: ignore[arg-type]
 
     return make
 
@@ -122,9 +122,9 @@ def test_both_is_made_of_the_two_entries_it_joins(plan_of: PlanOf) -> None:
 def test_a_trial_sees_the_right_pixels_and_twins_never_part(plan_of: PlanOf, birds: Path, first: ops.Op) -> None:
     plan = plan_of(chain(train=(first, ops.Sharpen()), test=(ops.Unsharp(),)))
     assert run(plan, InlineEngine(), lambda line: None) == 1
-    trial, places = plan.trials[0], plan.places
+    trial, locations = plan.trials[0], plan.locations
     keys = {part: entry.key for part, entry in trial.entries.items()}
-    parts = _parts(Job(trial.spec, places.storage.root, places.cache.root, "", keys, "", False, ()))
+    parts = _parts(Job(trial.spec, locations.storage.root, locations.cache.root, "", keys, "", False, ()))
     train, val, test = parts["train"], parts["val"], parts["test"]
     times = 2 if isinstance(first, ops.Both) else 1
     assert (len(train), len(val), len(test)) == (15 * times, 5, 4)
@@ -145,7 +145,7 @@ def test_a_trial_sees_the_right_pixels_and_twins_never_part(plan_of: PlanOf, bir
         images, _ = part.batch(np.arange(len(part)))
         for position, id_ in enumerate(part.ids):
             np.testing.assert_array_equal(images[position], reference(folder, id_, ops.Unsharp()))
-    ids, _ = Trial(places.storage, trial.spec.fingerprint).logits("val/1")
+    ids, _ = Trial(locations.storage, trial.spec.fingerprint).logits("val/1")
     assert set(ids) == set(val.ids)
 
 

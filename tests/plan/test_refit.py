@@ -23,7 +23,7 @@ from swath.plan.plan import Plan
 from swath.plan.records import list_refits
 from swath.plan.refit import plan_refit
 from swath.preprocess.cache.reader import open_entry
-from swath.store.storage import Places, Storage
+from swath.store.storage import Locations, Storage
 from swath.store.sweeps import read_refits
 from swath.store.trials import Trial
 from swath.training.dataset import Part
@@ -75,40 +75,40 @@ def by_hand(plan: Plan, cache: Storage) -> torch.Tensor:
 def test_a_refit_trains_on_all_images_and_predicts_like_training_by_hand(
     make_sweep: SweepMaker, tmp_path: Path
 ) -> None:
-    plan = make_plan(make_sweep(recipe=RECIPE), Places.of(str(tmp_path)))
+    plan = make_plan(make_sweep(recipe=RECIPE), Locations.of(str(tmp_path)))
     run(plan, InlineEngine(), lambda line: None)
-    before = read_results(plan.places.storage, "study")
+    before = read_results(plan.locations.storage, "study")
     found, ran = refit(plan, "sharpen")
     assert ran == 1
-    handle = Trial(plan.places.storage, found.trials[0].spec.fingerprint)
+    handle = Trial(plan.locations.storage, found.trials[0].spec.fingerprint)
     outcome = handle.outcome()
     assert outcome is not None
     assert (outcome.state, outcome.epochs) == ("COMPLETE", 2)
     assert outcome.score is not None
     assert np.isnan(outcome.score)
     ids, logits = handle.logits("test")
-    expected = by_hand(found, plan.places.cache).numpy().astype(np.float16)
+    expected = by_hand(found, plan.locations.cache).numpy().astype(np.float16)
     np.testing.assert_array_equal(logits, expected)
     of_cell = next(t for t in plan.trials if t.cell.label == "sharpen")
     assert not np.array_equal(logits, plan.handle(of_cell).logits("test")[1])
     # Started again it does nothing; the sweep's ranking has not heard of it, and a sweep started again keeps it.
     assert refit(plan, "sharpen")[1] == 0
-    again = make_plan(make_sweep(recipe=RECIPE), Places.of(str(tmp_path)))
+    again = make_plan(make_sweep(recipe=RECIPE), Locations.of(str(tmp_path)))
     assert run(again, InlineEngine(), lambda line: None) == 0
-    after = read_results(plan.places.storage, "study")
+    after = read_results(plan.locations.storage, "study")
     assert [t.fingerprint for t in after.tasks[0].trials] == [t.fingerprint for t in before.tasks[0].trials]
     assert after.sweep == before.sweep
-    assert len(read_refits(plan.places.storage, "study")) == 1
-    frame = pd.read_csv(predict(plan.places.storage, "study", "refit sharpen", tmp_path / "s.csv"))
+    assert len(read_refits(plan.locations.storage, "study")) == 1
+    frame = pd.read_csv(predict(plan.locations.storage, "study", "refit sharpen", tmp_path / "s.csv"))
     labels = list(found.tasks[0].record.labels)
     np.testing.assert_allclose(frame.set_index("img_id").loc[list(ids), labels], expit(logits), atol=1e-3)
     with pytest.raises(InputError, match="swath refit SCRIPT"):
-        predict(plan.places.storage, "study", "refit raw", tmp_path / "s.csv")
+        predict(plan.locations.storage, "study", "refit raw", tmp_path / "s.csv")
 
 
 def test_what_watches_validation_images_is_refused_with_the_cure(make_sweep: SweepMaker, tmp_path: Path) -> None:
     watching = replace(RECIPE, epochs=6, early_stop=schedules.EarlyStop(patience=2), schedule=schedules.Plateau())
-    plan = make_plan(make_sweep(recipe=watching, preprocess=(ops.Sharpen(),)), Places.of(str(tmp_path)))
+    plan = make_plan(make_sweep(recipe=watching, preprocess=(ops.Sharpen(),)), Locations.of(str(tmp_path)))
     (label,) = {t.cell.label for t in plan.trials}
     with pytest.raises(InputError) as refused:
         plan_refit(plan, label)
@@ -123,7 +123,7 @@ def test_every_seed_once_whatever_the_folds_and_the_stopping_rule(make_sweep: Sw
     from swath import asha
 
     sweep = make_sweep(recipe=replace(RECIPE, epochs=6), split=kfold(3), seeds=(0, 1), stop=asha(grace_epochs=1))
-    found = plan_refit(make_plan(sweep, Places.of(str(tmp_path))), "raw")
+    found = plan_refit(make_plan(sweep, Locations.of(str(tmp_path))), "raw")
     assert [(t.spec.seed, t.spec.fold, t.rungs()) for t in found.lacking()] == [(0, 0, {}), (1, 0, {})]
     assert set(found.tasks[0].folds) == {-1}
 

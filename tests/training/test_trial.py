@@ -20,7 +20,7 @@ from swath.engine.inline import InlineEngine
 from swath.models.backbones import Model, build
 from swath.plan.make import make_plan
 from swath.plan.plan import Plan
-from swath.store.storage import Places
+from swath.store.storage import Locations
 from swath.store.trials import Outcome, Trial
 from swath.training import trial as trials
 from swath.training.job import Job, Report
@@ -38,7 +38,7 @@ def one_thread() -> Iterator[None]:
 
 
 def carry_out(sweep: Sweep, store: Path, engine: InlineEngine | None = None) -> Plan:
-    plan = make_plan(sweep, Places.of(str(store)))
+    plan = make_plan(sweep, Locations.of(str(store)))
     run(plan, engine or InlineEngine(), lambda line: None)
     plan.refresh()
     return plan
@@ -124,7 +124,7 @@ def test_early_stopping_keeps_each_half_at_the_epoch_chosen_on_the_other(
     assert waited == 2, "it ended with its patience, not before"
 
     # The report composes the two and scores what it composed, as the trial did.
-    (read,) = read_results(plan.places.storage, plan.sweep.name).tasks[0].trials
+    (read,) = read_results(plan.locations.storage, plan.sweep.name).tasks[0].trials
     composed = dict(zip([*ids_a, *ids_b], np.concatenate([of_a, of_b]), strict=True))
     assert read.val_logits is not None
     np.testing.assert_array_equal(read.val_logits, np.stack([composed[i] for i in order]))
@@ -227,7 +227,7 @@ def test_the_score_is_that_of_the_augmented_predictions_and_the_epochs_scores_ar
     assert handle.metrics()["score"].tolist() == only(plain)[0].metrics()["score"].tolist()
     assert (handle.logits("val/2")[1] != only(plain)[0].logits("val/2")[1]).any()
     assert (handle.logits("test")[1] != only(plain)[0].logits("test")[1]).any()
-    (read,) = read_results(plan.places.storage, plan.sweep.name).tasks[0].trials
+    (read,) = read_results(plan.locations.storage, plan.sweep.name).tasks[0].trials
     assert read.scores["map"] == pytest.approx(outcome.score)
 
 

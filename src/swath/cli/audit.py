@@ -12,7 +12,7 @@ from swath.core.errors import InputError, raise_if_any
 from swath.plan.cells import expand
 from swath.plan.problems import grid_problems
 from swath.store.paths import absolute
-from swath.store.storage import Places, Storage
+from swath.store.storage import Locations, Storage
 from swath.tasks.audit import run as audit_run
 from swath.tasks.audit.findings import Audit, kept_place
 from swath.tasks.audit.write import draw, terminal, write_audit
@@ -23,10 +23,10 @@ def audit(argv: list[str]) -> None:
     """Carry out `swath audit SCRIPT [options of the script]`."""
     script = script_argument(argv, "swath audit SCRIPT", "Look at every image and label of a sweep's tasks.")
     sweep, options = parse_options(load_script(script), argv[1:])
-    places = Places.of(absolute(options.storage, "--storage"))
-    raise_if_any([*grid_problems(sweep), *places.storage.problems()])
-    out = report_folder(options.out, sweep.name, places.storage)
-    for task_audit, folder in audit_sweep(sweep, places.storage, places.memory, out, say):
+    locations = Locations.of(absolute(options.storage, "--storage"))
+    raise_if_any([*grid_problems(sweep), *locations.storage.problems()])
+    out = report_folder(options.out, sweep.name, locations.storage)
+    for task_audit, folder in audit_sweep(sweep, locations.storage, locations.memory, out, say):
         print(terminal(task_audit))
         print(f"audit: {folder}/audit.md")
 

@@ -61,18 +61,18 @@ def _caches(plan: Plan) -> list[str]:
     lines = []
     to_build = {e.key for e in plan.entries_to_build()}
     for entry in plan.entries():
-        ready = is_built(plan.places.cache, entry.key)
+        ready = is_built(plan.locations.cache, entry.key)
         state = "ready" if ready else "to build" if entry.key in to_build else "not needed"
         lines.append(f"  {state:<10}  {size_text(entry.bytes):>9}  {entry.describe()}")
     computed = {f.key for f in plan.features_to_build()}
     for entry in plan.features():
-        ready = is_built(plan.places.cache, entry.key)
+        ready = is_built(plan.locations.cache, entry.key)
         state = "ready" if ready else "to build" if entry.key in computed else "not needed"
         lines.append(f"  {state:<10}  {size_text(entry.bytes):>9}  {entry.describe()}")
     needed = plan.bytes_to_build()
-    free = plan.places.cache.free_bytes()
+    free = plan.locations.cache.free_bytes()
     room = "an object store" if free is None else f"{size_text(free)} free"
-    return ["caches:", *lines, f"disk: {size_text(needed)} to write in {plan.places.cache.root} ({room})"]
+    return ["caches:", *lines, f"disk: {size_text(needed)} to write in {plan.locations.cache.root} ({room})"]
 
 
 def _cost(plan: Plan) -> list[str]:

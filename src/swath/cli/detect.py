@@ -100,12 +100,12 @@ def _task_sweep(kind: type[Task]) -> SweepFunction:
 def _training_rows(sweep: Sweep, options: RunOptions) -> "tuple[TaskPlan, list[Row]]":
     """The task as a sweep would use it, and the files of its training rows; prints the task's notes."""
     from swath.models.detection.transfer import training_rows
-    from swath.store.storage import Places
+    from swath.store.storage import Locations
     from swath.tasks.prepare import plan_task
 
     notes: list[str] = []
-    places = Places.of(absolute(options.storage, "--storage"))
-    planned = plan_task(sweep.task, sweep, places.memory, notes, places.storage)
+    locations = Locations.of(absolute(options.storage, "--storage"))
+    planned = plan_task(sweep.task, sweep, locations.memory, notes, locations.storage)
     for note in notes:
         say(f"note: {note}")
     return planned, training_rows(sweep.task.images.rows, planned.record.rows, planned.folds)

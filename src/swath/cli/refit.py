@@ -29,7 +29,7 @@ def refit(argv: list[str]) -> None:
     label, sweep = words[1], run.plan.sweep
     if label == "best":
         planned_labels = {trial.cell.label for trial in run.plan.trials}
-        label = best_cell(read_results(run.plan.places.storage, sweep.name), planned_labels)
+        label = best_cell(read_results(run.plan.locations.storage, sweep.name), planned_labels)
     plan = plan_refit(run.plan, label)
     if run.options.dry_run:
         print(f"would train {label!r} on all training images, {len(plan.lacking())} of {len(plan.trials)} seeds")
@@ -40,5 +40,5 @@ def refit(argv: list[str]) -> None:
     failed = [t.label for t in plan.trials if plan.outcomes[t.spec.fingerprint].state != State.COMPLETE]
     if failed:
         raise SwathError(f"{', '.join(failed)} failed; start it again with --retry-failed.")
-    storage = run.plan.places.storage.root
+    storage = run.plan.locations.storage.root
     print(f'refitted: swath predict {sweep.name} --ensemble "refit {label}" --storage {storage}')

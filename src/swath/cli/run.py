@@ -15,7 +15,7 @@ from swath.core.errors import InputError, SwathError, raise_if_any
 from swath.plan.problems import grid_problems
 from swath.store.paths import absolute, is_uri
 from swath.store.states import State
-from swath.store.storage import Places
+from swath.store.storage import Locations
 
 if TYPE_CHECKING:  # imported below where they are used: `swath --help` and refused options need neither
     from swath.engine.ray_backend.trackers import Tracking
@@ -53,12 +53,12 @@ def prepare_run(sweep_function: SweepFunction, argv: Sequence[str]) -> PreparedR
 
     resources = Resources(options.cpus, options.gpus, options.workers)
     raise_if_any([*resources.problems(), *_inline_problems(options)])
-    places = _places(options)
+    locations = _locations(options)
     raise_if_any(grid_problems(sweep))
     sweep = smoke(sweep) if options.smoke else sweep
-    out = report_folder(options.out, sweep.name, places.storage)
+    out = report_folder(options.out, sweep.name, locations.storage)
     tracking = _tracking(options, sweep.name, out)
-    plan = make_plan(sweep, places, threads=options.cpus)
+    plan = make_plan(sweep, locations, threads=options.cpus)
     plan.command = _shell_command(sweep_function, argv)
     return PreparedRun(plan, options, resources, tracking, out)
 
@@ -69,12 +69,12 @@ def _inline_problems(options: RunOptions) -> list[str]:
     return []
 
 
-def _places(options: RunOptions) -> Places:
+def _locations(options: RunOptions) -> Locations:
     storage = absolute(options.storage, "--storage")
     cache = options.cache and absolute(options.cache, "--cache")
     if is_uri(cache):
         raise InputError(f"--cache is {cache!r}: give a folder on each node; what it copies from is --storage.")
-    return Places.of(storage, cache)
+    return Locations.of(storage, cache)
 
 
 def _tracking(options: RunOptions, name: str, out: Path | None) -> "Tracking":
@@ -118,7 +118,7 @@ def run_script(sweep_function: SweepFunction, argv: Sequence[str], check_only: b
 
         write_records(plan)
         say("nothing to run: the store has every trial of this sweep")
-    write_report(plan.places.storage, plan.sweep.name, run.out)
+    write_report(plan.locations.storage, plan.sweep.name, run.out)
     if plan.outcomes and all(outcome.state == State.FAILED for outcome in plan.outcomes.values()):
         raise SwathError("every trial of the sweep has failed; the leaderboard says why")
 
@@ -139,7 +139,7 @@ def carry_out(run: PreparedRun) -> None:
 
         with (
             RayEngine(run.resources, run.tracking) as engine,
-            beating(plan.places.storage, plan.sweep.name, engine.dashboard),
+            beating(plan.locations.storage, plan.sweep.name, engine.dashboard),
         ):
             trials = driver.run(plan, engine, say, options.retry_failed)
     say(f"{trials} trials run in {time.monotonic() - started:.0f} s")

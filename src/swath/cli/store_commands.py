@@ -182,10 +182,10 @@ def cache(argv: list[str]) -> None:
     values = parser.parse_args(argv)
     from swath.core.text import size_text
     from swath.preprocess.cache import usage
-    from swath.store.storage import Places
+    from swath.store.storage import Locations
 
     storage = _storage(values)
-    local = Places.of(storage.root, absolute(values.cache, "--cache") if values.cache else "").local_cache
+    local = Locations.of(storage.root, absolute(values.cache, "--cache") if values.cache else "").local_cache
     entries = usage.list_cached(storage)
     if values.what == "rm":
         entries = usage.chosen(entries, values.entries or [], values.chain, values.unused)

@@ -15,7 +15,7 @@ from swath.preprocess.cache.features import FeaturePlan
 from swath.preprocess.cache.intermediates import PackWork, Results, Step, read_results
 from swath.preprocess.cache.manifest import is_built
 from swath.store.lease import Lease
-from swath.store.storage import Places, Storage
+from swath.store.storage import Locations, Storage
 
 TRIES_ALLOWED = 3
 """How often an entry is begun while what it starts from turns out damaged."""
@@ -86,13 +86,13 @@ def _step_results(cache: Storage, work: PackWork, engine: Engine, say: Say) -> R
     return read_results(cache, key)
 
 
-def build_features(places: Places, entries: Sequence[FeaturePlan], engine: Engine, say: Say) -> None:
+def build_features(locations: Locations, entries: Sequence[FeaturePlan], engine: Engine, say: Say) -> None:
     """Compute the features that are missing, all entries of a model together: it is loaded once.
 
     Raises:
         StoreError: A model or its images cannot be had.
     """
-    cache, local = places.cache, places.local_cache
+    cache, local = locations.cache, locations.local_cache
     with ExitStack() as held:
         for entry in sorted(entries, key=lambda e: e.key):  # in one order, so that no two wait for each other
             held.enter_context(_held(cache, entry.key, entry.describe(), say))

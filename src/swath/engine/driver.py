@@ -96,7 +96,7 @@ def _build_caches(plan: Plan, engine: Engine, say: Callable[[str], None], retry_
 
 
 def _build_entries(plan: Plan, engine: Engine, say: Callable[[str], None], retry_failed: bool) -> None:
-    cache = plan.places.cache
+    cache = plan.locations.cache
     for features in plan.features():
         drop_damaged(cache, features.key)
     for entry in plan.entries_needed(retry_failed):
@@ -105,15 +105,15 @@ def _build_entries(plan: Plan, engine: Engine, say: Callable[[str], None], retry
             say(f"cache {entry.describe()}: {', '.join(damaged)} damaged; built again")
         if not is_built(cache, entry.key):
             build_entry(cache, entry, engine, say)
-        if not plan.places.storage.exists(contact_key(entry.key)):
-            plan.places.storage.write(contact_key(entry.key), contact_sheet(cache, entry))
-    build_features(plan.places, plan.features_to_build(retry_failed), engine, say)
+        if not plan.locations.storage.exists(contact_key(entry.key)):
+            plan.locations.storage.write(contact_key(entry.key), contact_sheet(cache, entry))
+    build_features(plan.locations, plan.features_to_build(retry_failed), engine, say)
 
 
 def _leave_out_bad(plan: Plan, task: TaskPlan) -> str:
     for key in {e.key for t in plan.trials if t.spec.data == task.data for e in t.entries.values()}:
-        if is_built(plan.places.cache, key):
-            task.record.leave_out(caches.bad_images(plan.places.cache, key))
+        if is_built(plan.locations.cache, key):
+            task.record.leave_out(caches.bad_images(plan.locations.cache, key))
     return bad_image_note(task.record)
 
 

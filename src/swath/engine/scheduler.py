@@ -55,12 +55,12 @@ class Wave:
         engine.train([self._job(t) for t in self._trials.values()], self)
 
     def _job(self, trial: PlannedTrial) -> Job:
-        places = self._plan.places
+        locations = self._plan.locations
         return Job(
             spec=trial.spec,
-            storage=places.storage.root,
-            cache=places.cache.root,
-            local_cache=str(places.local_cache or ""),
+            storage=locations.storage.root,
+            cache=locations.cache.root,
+            local_cache=str(locations.local_cache or ""),
             entries={part: entry.key for part, entry in (trial.features or trial.entries).items()},
             features=bool(trial.features),
             weights_file=trial.weights_file,

@@ -8,7 +8,7 @@ from swath.core.text import size_text
 from swath.preprocess.cache.entry import EntryPlan
 from swath.preprocess.cache.intermediates import Step, read_results
 from swath.preprocess.transforms import UnreadableImageError, read_image
-from swath.store.storage import Places, Storage
+from swath.store.storage import Locations, Storage
 
 SAMPLES = 8
 PNG_SHARE = 0.7
@@ -42,11 +42,11 @@ def _image_bytes(paths: list[str]) -> float:
     return float(np.mean(sizes)) if sizes else 0.0
 
 
-def disk_problems(places: Places, needed: int) -> list[str]:
+def disk_problems(locations: Locations, needed: int) -> list[str]:
     """A sentence for each disk that cannot hold caches of `needed` bytes."""
-    disks = [("--storage", places.cache)]
-    if places.local_cache:
-        disks.append(("--cache", Storage(str(places.local_cache))))
+    disks = [("--storage", locations.cache)]
+    if locations.local_cache:
+        disks.append(("--cache", Storage(str(locations.local_cache))))
     found = []
     for option, disk in disks:
         free = disk.free_bytes()

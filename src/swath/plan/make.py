@@ -20,16 +20,16 @@ from swath.plan.problems import cell_problems, grid_problems, label_problems, pu
 from swath.plan.trials import PlannedTrial, cell_chain, trial_maker
 from swath.store import sweeps as sweeps_
 from swath.store import tasks as tasks_
-from swath.store.storage import Places
+from swath.store.storage import Locations
 from swath.tasks.prepare import TaskPlan, plan_task
 
 
-def make_plan(sweep: Sweep, places: Places, threads: int = 1) -> Plan:
+def make_plan(sweep: Sweep, locations: Locations, threads: int = 1) -> Plan:
     """Read, look and expand.
 
     Args:
         sweep: The sweep.
-        places: Where it reads and writes.
+        locations: Where it reads and writes.
         threads: CPU threads of a trial.
 
     Raises:
@@ -37,9 +37,9 @@ def make_plan(sweep: Sweep, places: Places, threads: int = 1) -> Plan:
     """
     problems = grid_problems(sweep)
     raise_if_any(problems)
-    unreachable = places.storage.problems()
+    unreachable = locations.storage.problems()
     problems += unreachable
-    points = {} if problems else _points(sweep, places)
+    points = {} if problems else _points(sweep, locations)
     cells = [cell.sized() for cell in expand(sweep, points)]
     edges = [cell.sized() for cell in edge_cells(sweep)]
     problems += label_problems(cells) + published_problems(sweep, cells)
@@ -51,23 +51,25 @@ def make_plan(sweep: Sweep, places: Places, threads: int = 1) -> Plan:
     sound = (c.sweep.task for c in cells if isinstance(c.sweep.task, Task) and not c.sweep.task.problems())
     for task in dict.fromkeys(sound):
         try:
-            tasks[task] = plan_task(task, sweep, places.memory, notes, None if unreachable else places.storage)
+            tasks[task] = plan_task(task, sweep, locations.memory, notes, None if unreachable else locations.storage)
         except InputError as error:
             problems += error.problems
     problems += crop_problems(_crops(cells, tasks))
     raise_if_any(problems)
     used = dict.fromkeys((c.sweep.task, cell_chain(c)) for c in [*cells, *edges])
     for task in {task for task, chain in used if reads_hires(chain)}:
-        tasks[task] = tasks[task].with_hires(places.memory)
+        tasks[task] = tasks[task].with_hires(locations.memory)
     raise_if_any(p for task, chain in used for p in chain_problems_on(tasks[task], chain))
     trials_of = trial_maker(sweep, tasks, threads)
     trials = trials_of(cells)
-    plan = Plan(sweep, places, list(tasks.values()), trials, points=points, notes=notes, trials_of=trials_of)
+    plan = Plan(sweep, locations, list(tasks.values()), trials, points=points, notes=notes, trials_of=trials_of)
     plan.refresh()
     while sweep.search and plan.first_phase_over() and plan.grow():
         pass  # an interrupted search goes on where it was
     _keep_bad_images(plan)
-    raise_if_any([*_twin_problems(trials), *_name_problems(plan), *disk_problems(plan.places, plan.bytes_to_build())])
+    raise_if_any(
+        [*_twin_problems(trials), *_name_problems(plan), *disk_problems(plan.locations, plan.bytes_to_build())]
+    )
     return plan
 
 
@@ -83,12 +85,12 @@ def _crops(cells: Iterable[Cell], tasks: Mapping[Task, TaskPlan]) -> list[tuple[
     ]
 
 
-def _points(sweep: Sweep, places: Places) -> dict[str, list[Point]]:
+def _points(sweep: Sweep, locations: Locations) -> dict[str, list[Point]]:
     """The points that an earlier start asked for in the same search, else the first ones."""
     search = sweep.search
     if search is None or sweep.members:
         return {}
-    record = sweeps_.read_sweep(places.storage, sweep.name)
+    record = sweeps_.read_sweep(locations.storage, sweep.name)
     earlier_searches = record.search if record else {}
     points: dict[str, list[Point]] = {}
     for cell in grid_cells(sweep):
@@ -103,7 +105,7 @@ def _points(sweep: Sweep, places: Places) -> dict[str, list[Point]]:
 def _keep_bad_images(plan: Plan) -> None:
     """Enter the images that an earlier build could not decode: the same content cannot be decoded now either."""
     for task in plan.tasks:
-        task.record.leave_out(tasks_.bad_images(plan.places.storage, task.data))
+        task.record.leave_out(tasks_.bad_images(plan.locations.storage, task.data))
 
 
 def _twin_problems(trials: list[PlannedTrial]) -> list[str]:
@@ -120,7 +122,7 @@ def _twin_problems(trials: list[PlannedTrial]) -> list[str]:
 
 def _name_problems(plan: Plan) -> list[str]:
     """A sentence when the sweep's name already stands for a sweep on other tasks."""
-    earlier = sweeps_.read_sweep(plan.places.storage, plan.sweep.name)
+    earlier = sweeps_.read_sweep(plan.locations.storage, plan.sweep.name)
     if earlier is None:
         return []
     kinds = {(t.label, t.labels) for t in earlier.tasks}
@@ -129,6 +131,6 @@ def _name_problems(plan: Plan) -> list[str]:
         return []
     return [
         f"sweep name {plan.sweep.name!r} already stands for a sweep on {', '.join(sorted(k for k, _ in kinds))} in "
-        f"{plan.places.storage.root}; this one is on {', '.join(sorted(k for k, _ in now))}. "
+        f"{plan.locations.storage.root}; this one is on {', '.join(sorted(k for k, _ in now))}. "
         "Give it another name, or another --storage."
     ]

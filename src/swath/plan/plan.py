@@ -26,7 +26,7 @@ from swath.preprocess.cache.entry import EntryPlan
 from swath.preprocess.cache.features import FeaturePlan
 from swath.preprocess.cache.manifest import is_built
 from swath.store.states import State
-from swath.store.storage import Places
+from swath.store.storage import Locations
 from swath.store.trials import Outcome, Trial
 from swath.tasks.prepare import TaskPlan
 
@@ -39,7 +39,7 @@ class Plan:
 
     Attributes:
         sweep: The sweep.
-        places: Where it reads and writes.
+        locations: Where it reads and writes.
         tasks: Its tasks.
         trials: Its trials, the baseline's first.
         outcomes: Final states found in the store, by fingerprint.
@@ -53,7 +53,7 @@ class Plan:
     """
 
     sweep: Sweep
-    places: Places
+    locations: Locations
     tasks: list[TaskPlan]
     trials: list[PlannedTrial]
     outcomes: dict[str, Outcome] = field(default_factory=dict)
@@ -82,7 +82,7 @@ class Plan:
 
     def entries_to_build(self, retry_failed: bool = False) -> list[EntryPlan]:
         """Those that are not finished."""
-        return [e for e in self.entries_needed(retry_failed) if not is_built(self.places.cache, e.key)]
+        return [e for e in self.entries_needed(retry_failed) if not is_built(self.locations.cache, e.key)]
 
     def features(self) -> list[FeaturePlan]:
         """The distinct feature entries of all trials."""
@@ -91,18 +91,18 @@ class Plan:
     def features_to_build(self, retry_failed: bool = False) -> list[FeaturePlan]:
         """The feature entries that lacking trials need and that are not finished."""
         wanted = {f.key: f for t in self.lacking(retry_failed) for f in t.features.values()}
-        return [f for f in wanted.values() if not is_built(self.places.cache, f.key)]
+        return [f for f in wanted.values() if not is_built(self.locations.cache, f.key)]
 
     def bytes_to_build(self) -> int:
         """Size of the shards that are still to be built, and about that of the results of expensive ops."""
-        cache = self.places.cache
+        cache = self.locations.cache
         entries = self.entries_to_build()
         shards = sum(e.image_bytes * e.images_in(caches.missing_shards(cache, e)) for e in entries)
         return shards + steps_bytes(cache, entries) + sum(f.bytes for f in self.features_to_build())
 
     def handle(self, trial: PlannedTrial) -> Trial:
         """The trial in the store."""
-        return Trial(self.places.storage, trial.spec.fingerprint)
+        return Trial(self.locations.storage, trial.spec.fingerprint)
 
     def read(self, trials: Sequence[PlannedTrial], what: Callable[[Trial], T]) -> list[T]:
         """Something of each trial in the store, in order; many at a time, for object stores are slow to answer."""

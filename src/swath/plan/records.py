@@ -14,7 +14,7 @@ from swath.tasks.prepare import TaskPlan
 
 def write_records(plan: Plan) -> None:
     """Write what a report needs beside the trials: tasks, splits, and the list of this sweep's trials."""
-    storage = plan.places.storage
+    storage = plan.locations.storage
     for task in plan.tasks:
         tasks_.write_task(storage, task.data, task.record)
         tasks_.write_folds(storage, task.data, plan.sweep.split.canonical(), task.folds)
@@ -58,7 +58,7 @@ def list_refits(plan: Plan) -> None:
         )
         for t in plan.trials
     ]
-    sweeps_.add_refits(plan.places.storage, plan.sweep.name, listed)
+    sweeps_.add_refits(plan.locations.storage, plan.sweep.name, listed)
 
 
 def _listed_task(task: TaskPlan) -> ListedTask:

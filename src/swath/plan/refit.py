@@ -39,7 +39,7 @@ def plan_refit(plan: Plan, label: str) -> Plan:
     everything = replace(task, folds=np.full(len(task.folds), -1))
     trials = [_trial(trial, everything) for trial in own.values()]
     sweep = replace(plan.sweep, split=Full(), stop=None, search=None)
-    found = Plan(sweep, plan.places, [everything], trials, notes=plan.notes, commit=plan.commit, refit=True)
+    found = Plan(sweep, plan.locations, [everything], trials, notes=plan.notes, commit=plan.commit, refit=True)
     found.refresh()
     return found
 

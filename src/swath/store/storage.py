@@ -159,18 +159,18 @@ class Storage:
         return shutil.disk_usage(folder).free
 
 
-class ReadOnly(Storage):
-    """A store that keeps nothing: for the workers of a trial that leave writing to the first one."""
+class DiscardingStorage(Storage):
+    """A store that is read and never changed: of a trial's several workers only the first one writes."""
 
     def write(self, key: str, data: bytes | memoryview) -> None:
-        """Nothing."""
+        """Discard the data."""
 
     def delete(self, key: str) -> None:
-        """Nothing."""
+        """Leave the object where it is."""
 
 
 @dataclass(frozen=True)
-class Places:
+class Locations:
     """Where a sweep reads and writes.
 
     Attributes:
@@ -182,12 +182,12 @@ class Places:
     local_cache: Path | None = None
 
     @staticmethod
-    def of(storage: str, cache: str = "") -> "Places":
+    def of(storage: str, cache: str = "") -> "Locations":
         """From the command line's `--storage` and `--cache` (both absolute or a URI)."""
         store = Storage(storage)
         if cache:
-            return Places(store, Path(cache))
-        return Places(store, None if store.folder else node_cache_folder())
+            return Locations(store, Path(cache))
+        return Locations(store, None if store.folder else node_cache_folder())
 
     @property
     def cache(self) -> Storage:

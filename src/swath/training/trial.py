@@ -27,7 +27,7 @@ from swath.models.backbones import Model
 from swath.preprocess.cache.reader import JoinedImages, open_entry
 from swath.store import tasks as tasks_
 from swath.store.states import State
-from swath.store.storage import ReadOnly, Storage
+from swath.store.storage import DiscardingStorage, Storage
 from swath.store.trials import Trial, outcome_of
 from swath.training.dataset import Part
 from swath.training.distributed import Team
@@ -118,7 +118,7 @@ def train_in_team(job: Job, team: Team, tell: Callable[[Report], bool]) -> None:
 def trial_epochs(job: Job, team: Team = ALONE) -> Generator[Report]:
     """Train to the end, keeping in the store what must be kept before each report."""
     spec = job.spec
-    trial = Trial((ReadOnly if team.rank else Storage)(job.storage), spec.fingerprint)
+    trial = Trial((DiscardingStorage if team.rank else Storage)(job.storage), spec.fingerprint)
     torch.set_num_threads(spec.threads)
     torch.backends.cudnn.benchmark, torch.backends.cudnn.deterministic = False, True
     parts = _parts(job)

@@ -17,7 +17,7 @@ from swath.engine.driver import run
 from swath.engine.ray_backend.engine import RayEngine
 from swath.engine.ray_backend.trackers import Tracking, folder_name
 from swath.plan.make import make_plan
-from swath.store.storage import Places, Storage
+from swath.store.storage import Locations, Storage
 from swath.store.trials import Trial
 
 
@@ -26,7 +26,7 @@ def test_tensorboard_hears_scores_and_levels(
     make_sweep: Callable[..., Sweep], ray_engine: Engine, tmp_path: Path
 ) -> None:
     sweep = make_sweep(recipe=replace(make_sweep().recipe, epochs=2))
-    plan = make_plan(sweep, Places.of(str(tmp_path / "store")))
+    plan = make_plan(sweep, Locations.of(str(tmp_path / "store")))
     with RayEngine(Resources(cpus=1), Tracking("study", ("tensorboard",), tmp_path / "events")) as engine:
         assert run(plan, engine, lambda line: None) == 2
     assert len(list((tmp_path / "events").iterdir())) == 2

@@ -15,7 +15,7 @@ from swath.engine.inline import InlineEngine
 from swath.engine.ray_backend.engine import RayEngine
 from swath.plan.make import make_plan
 from swath.plan.plan import Plan
-from swath.store.storage import Places
+from swath.store.storage import Locations
 from swath.training.job import Job, Report
 
 SweepMaker = Callable[..., Sweep]
@@ -38,7 +38,7 @@ class KilledAfterOneEpoch(InlineEngine):
 
 
 def carried_out(sweep: Sweep, store: Path, engine: Engine) -> Plan:
-    plan = make_plan(sweep, Places.of(str(store)))
+    plan = make_plan(sweep, Locations.of(str(store)))
     run(plan, engine, lambda line: None)
     plan.refresh()
     return plan

@@ -18,7 +18,7 @@ from swath.engine.driver import run
 from swath.engine.ray_backend import warm_processes as warm
 from swath.engine.ray_backend.engine import RayEngine
 from swath.plan.make import make_plan
-from swath.store.storage import Places
+from swath.store.storage import Locations
 from swath.training.job import Job
 
 SweepMaker = Callable[..., Sweep]
@@ -52,7 +52,7 @@ def test_two_sweeps_train_in_children_of_one_server(make_sweep: SweepMaker, tmp_
     parents, pids = [], []
     for seed in (1, 2):
         with Watched(tmp_path) as engine:
-            plan = make_plan(make_sweep(seeds=(seed,)), Places.of(str(tmp_path)))
+            plan = make_plan(make_sweep(seeds=(seed,)), Locations.of(str(tmp_path)))
             assert run(plan, engine, lambda line: None) == 2
         parents.append(engine.parents)
         pids.append(engine.pids)
@@ -150,7 +150,7 @@ def test_weights_are_looked_for_in_a_forked_process(
     (host,) = ray_engine._hosts(1)
     assert "broken.safetensors" in ray.get(host.call.remote(alone.probe, Probe(backbone, 32)))
     plan = make_plan(
-        make_sweep(backbone=backbone, recipe=Recipe(epochs=1, image_size=32)), Places.of(str(tmp_path / "store"))
+        make_sweep(backbone=backbone, recipe=Recipe(epochs=1, image_size=32)), Locations.of(str(tmp_path / "store"))
     )
     with pytest.raises(InputError, match=r"broken\.safetensors"):
         run(plan, ray_engine, lambda line: None)

@@ -19,7 +19,7 @@ from swath.models.detection.yolo import Detector
 from swath.models.detection.yolo_training import Training
 from swath.models.image_models.loader import load
 from swath.plan.make import make_plan
-from swath.store.storage import Places
+from swath.store.storage import Locations
 from tests.support.drawn_birds import Box, draw, write_birds
 
 pytest.importorskip("ultralytics")
@@ -108,7 +108,7 @@ def plan(fitted: Fitted, tmp_path: Path) -> Callable[..., object]:
             backbone=Backbone("test_resnet", pretrained=False),
             recipe=Recipe(epochs=1, batch_size=8, image_size=32),
         )
-        return make_plan(replace(sweep, **changes), Places.of(str(tmp_path / "store")))  # type: ignore[arg-type]
+        return make_plan(replace(sweep, **changes), Locations.of(str(tmp_path / "store")))  # type: ignore[arg-type]
 
     return make
 

@@ -27,7 +27,7 @@ from swath.preprocess.cache import entry as caches
 from swath.preprocess.cache.features import missing_shards
 from swath.preprocess.cache.reader import open_entry
 from swath.preprocess.cache.usage import chosen, list_cached, remove
-from swath.store.storage import Places
+from swath.store.storage import Locations
 
 RECIPE = Recipe(epochs=4, batch_size=8, optimizer="adamw", lr=3e-3, image_size=32, freeze="backbone")
 Make = Callable[..., Sweep]
@@ -39,7 +39,7 @@ def one_thread() -> None:
 
 
 def planned(sweep: Sweep, storage: Path) -> Plan:
-    return make_plan(sweep, Places.of(str(storage)))
+    return make_plan(sweep, Locations.of(str(storage)))
 
 
 def carried_out(sweep: Sweep, storage: Path, engine: Engine) -> Plan:
@@ -82,7 +82,7 @@ def test_a_grid_on_features_equals_the_same_grid_with_the_network_in_every_epoch
 def test_features_are_computed_once_and_without_their_images_afterwards(make_sweep: Make, tmp_path: Path) -> None:
     sweep = make_sweep(recipe=RECIPE, preprocess=(), backbone=Backbone("test_vit", pretrained=False))
     first = carried_out(sweep, tmp_path, InlineEngine())
-    cache = first.places.cache
+    cache = first.locations.cache
     keys = {f.key for f in first.features()}
     assert all(caches.is_built(cache, key) for key in keys)
     for entry in first.entries():
@@ -98,7 +98,7 @@ def test_features_are_computed_once_and_without_their_images_afterwards(make_swe
 def test_a_damaged_build_goes_on_with_the_shards_that_are_missing(make_sweep: Make, tmp_path: Path) -> None:
     sweep = make_sweep(recipe=RECIPE, preprocess=(), backbone=Backbone("test_vit", pretrained=False))
     plan = carried_out(sweep, tmp_path, InlineEngine())
-    cache, entry = plan.places.cache, plan.features()[0]
+    cache, entry = plan.locations.cache, plan.features()[0]
     before = open_entry(cache, entry.key, None).take(np.arange(48))
     assert (before.dtype, before.shape) == (np.float32, (48, 64))
     manifest = json.loads(cache.read(f"{entry.key}/manifest.json"))
@@ -246,7 +246,7 @@ from pathlib import Path
 from swath import Backbone, Recipe, Sweep, holdout, tasks
 from swath.engine.cache_builder import build_features
 from swath.engine.inline import InlineEngine
-from swath.store.storage import Places
+from swath.store.storage import Locations
 from swath.plan.make import make_plan
 
 data, store, number = sys.argv[1:]
@@ -260,12 +260,12 @@ class Slow(InlineEngine):
 recipe = Recipe(epochs=4, batch_size=8, image_size=32, freeze="backbone")
 backbone = Backbone("test_vit", pretrained=False)
 sweep = Sweep("both", tasks.DaconSatellite(data), split=holdout(0.25), backbone=backbone, recipe=recipe)
-plan = make_plan(sweep, Places.of(store))
+plan = make_plan(sweep, Locations.of(store))
 lacking = plan.features_to_build()
 Path(store, f"here-{number}").touch()
 while not all(Path(store, f"here-{i}").exists() for i in "01"):
     time.sleep(0.02)
-build_features(plan.places, lacking, Slow(), lambda line: print(line, flush=True))
+build_features(plan.locations, lacking, Slow(), lambda line: print(line, flush=True))
 print("lack", len(plan.features_to_build()), flush=True)
 """
 
@@ -276,7 +276,7 @@ def test_of_two_drivers_one_computes_the_features_and_the_other_waits(
     backbone = Backbone("test_vit", pretrained=False)
     plan = planned(make_sweep(recipe=RECIPE, preprocess=(), backbone=backbone), tmp_path)
     for entry in plan.entries():
-        build_entry(plan.places.cache, entry, InlineEngine(), lambda line: None)
+        build_entry(plan.locations.cache, entry, InlineEngine(), lambda line: None)
     commands = [[sys.executable, "-c", DRIVER, str(layout), str(tmp_path), str(i)] for i in range(2)]
     two = [subprocess.Popen(c, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) for c in commands]
     said = [process.communicate(timeout=120) for process in two]
@@ -287,14 +287,14 @@ def test_of_two_drivers_one_computes_the_features_and_the_other_waits(
     assert waited[0].startswith("waiting for")
     assert "which builds features of test_vit(scratch), raw, t" in waited[0]
     assert waited[-1] == "lack 0"
-    assert not [name for f in plan.features() for name in plan.places.cache.names(f.key) if name == "lease.json"]
+    assert not [name for f in plan.features() for name in plan.locations.cache.names(f.key) if name == "lease.json"]
 
 
 def test_the_cache_lists_features_with_their_sweep_and_keeps_them(make_sweep: Make, tmp_path: Path) -> None:
     sweep = make_sweep(recipe=RECIPE, preprocess=(ops.Sharpen(),))
     plan = carried_out(sweep, tmp_path, InlineEngine())
-    storage = plan.places.storage
-    plan.places.cache.write("0123abcd/shard-00000.npy", b"of nobody")
+    storage = plan.locations.storage
+    plan.locations.cache.write("0123abcd/shard-00000.npy", b"of nobody")
     found = {c.key: c for c in list_cached(storage)}
     assert set(found) == {e.key for e in (*plan.entries(), *plan.features())} | {"0123abcd"}
     for features in plan.features():

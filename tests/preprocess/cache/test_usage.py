@@ -22,7 +22,7 @@ from swath.preprocess.transforms import read_image
 from swath.report.write import write_report
 from swath.store.keys import contact_key
 from swath.store.lease import Lease
-from swath.store.storage import Places, Storage
+from swath.store.storage import Locations, Storage
 
 
 @pytest.fixture(scope="module")
@@ -38,13 +38,13 @@ def ran(tmp_path_factory: pytest.TempPathFactory, layout: Path) -> Plan:
         backbone=Backbone("test_resnet", pretrained=False),
         recipe=Recipe(epochs=1, batch_size=8, image_size=32),
     )
-    plan = make_plan(sweep, Places.of(str(tmp_path_factory.mktemp("store"))))
+    plan = make_plan(sweep, Locations.of(str(tmp_path_factory.mktemp("store"))))
     run(plan, InlineEngine(), lambda line: None)
     return plan
 
 
 def test_ls_tells_what_there_is_and_who_uses_it(ran: Plan, capsys: pytest.CaptureFixture[str]) -> None:
-    storage = ran.places.storage
+    storage = ran.locations.storage
     storage.write("cache/0123abcd/shard-00000.npy", b"x" * 1000)
     found = {c.key: c for c in list_cached(storage)}
     assert set(found) == {e.key for e in ran.entries()} | {"0123abcd"}
@@ -67,7 +67,7 @@ def test_rm_frees_what_was_asked_for_and_nothing_that_is_being_built(
 ) -> None:
     import shutil
 
-    shutil.copytree(ran.places.storage.root, tmp_path / "store")
+    shutil.copytree(ran.locations.storage.root, tmp_path / "store")
     storage, local = Storage(str(tmp_path / "store")), tmp_path / "local"
     raw, gray = ran.trials[0].entries["train"].key, ran.trials[1].entries["train"].key
     shutil.copytree(tmp_path / "store/cache" / gray, local / gray)
@@ -98,7 +98,7 @@ def test_rm_frees_what_was_asked_for_and_nothing_that_is_being_built(
 
 def test_a_contact_sheet_shows_images_before_and_after(ran: Plan, tmp_path: Path) -> None:
     entry = ran.trials[1].entries["train"]
-    data = ran.places.storage.read(contact_key(entry.key))
+    data = ran.locations.storage.read(contact_key(entry.key))
     sheet = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_COLOR_RGB)
     assert sheet is not None
     assert sheet.shape[1] == IMAGES * (CELL_PX + 6) + 6
@@ -106,7 +106,7 @@ def test_a_contact_sheet_shows_images_before_and_after(ran: Plan, tmp_path: Path
     assert np.abs(sheet[6 : 6 + CELL_PX, 6 : 6 + CELL_PX].astype(int) - first).mean() < 12  # JPEG
     below = sheet[12 + CELL_PX : 12 + 2 * CELL_PX, 6 : 6 + CELL_PX].astype(int)
     assert np.ptp(below, axis=2).mean() < 4, "gray"
-    board = write_report(ran.places.storage, "study", tmp_path).read_text()
+    board = write_report(ran.locations.storage, "study", tmp_path).read_text()
     assert "## Preprocessing" in board
     assert f"contact-{entry.key[:12]}.jpg" in board
     assert (tmp_path / f"contact-{entry.key[:12]}.jpg").read_bytes() == data
@@ -116,6 +116,6 @@ def test_disk_needs_count_the_results_of_models(make_sweep: Callable[..., Sweep]
     weights = tmp_path / "model.pth"
     weights.write_bytes(b"some")
     sweep = make_sweep(preprocess=(ops.SuperRes(4, "compact", str(weights)),))
-    plan = make_plan(sweep, Places.of(str(tmp_path / "store")))
-    assert steps_bytes(plan.places.cache, plan.entries()) == round(60 * 40 * 40 * 3 * 16 * PNG_SHARE)
-    assert plan.bytes_to_build() == steps_bytes(plan.places.cache, plan.entries()) + 60 * 32 * 32 * 3
+    plan = make_plan(sweep, Locations.of(str(tmp_path / "store")))
+    assert steps_bytes(plan.locations.cache, plan.entries()) == round(60 * 40 * 40 * 3 * 16 * PNG_SHARE)
+    assert plan.bytes_to_build() == steps_bytes(plan.locations.cache, plan.entries()) + 60 * 32 * 32 * 3
