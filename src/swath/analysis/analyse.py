@@ -55,14 +55,16 @@ def analyse(task: TaskResults, max_ms: float = math.inf) -> Analysis:
     effects = from_evidence(task, members, asked, gathered)
     pool = Pool.of(task, max_ms)
     found = ensembles(pool)
+    best_thresholds, best_calibration = _of_best(pool, found)
     return Analysis(
-        task,
-        cells,
-        effects,
-        found,
-        diversity(pool) if len(pool.runs) > 1 else (),
-        *_of_best(pool, found),
-        max_ms,
+        task=task,
+        cells=cells,
+        effects=effects,
+        ensembles=found,
+        diversity=diversity(pool) if len(pool.runs) > 1 else (),
+        thresholds=best_thresholds,
+        calibration=best_calibration,
+        max_ms=max_ms,
     )
 
 

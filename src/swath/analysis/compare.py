@@ -144,16 +144,16 @@ def _compared(label: str, a: TaskResults, b: TaskResults) -> TaskComparison:
     assert together is not None
     overall = estimate(together, values, variances)
     return TaskComparison(
-        label,
-        a.record.metric,
-        "",
-        images,
-        tuple(sorted(_corrected(moved), key=lambda m: -abs(m.estimate.difference))),
-        overall,
-        verdicts.power(overall, len(np.unique(together.blocks)), images),
-        tuple(_unmatched(a, b, names, compared)),
-        tuple(_changes(together, merged.trials)),
-        (*notes, *_counts(merged, a, b)),
+        label=label,
+        metric=a.record.metric,
+        refused="",
+        images=images,
+        cells=tuple(sorted(_corrected(moved), key=lambda m: -abs(m.estimate.difference))),
+        overall=overall,
+        power=verdicts.power(overall, len(np.unique(together.blocks)), images),
+        unmatched=tuple(_unmatched(a, b, names, compared)),
+        changed=tuple(_changes(together, merged.trials)),
+        notes=(*notes, *_counts(merged, a, b)),
     )
 
 
@@ -230,7 +230,15 @@ def _moved(cell: str, units: Units, values: Floats, variances: partial[Floats], 
     pairs = [(merged.trials[int(row.argmin())], merged.trials[int(row.argmax())]) for row in units.weights]
     same = all(np.array_equal(x.probabilities, y.probabilities) for x, y in pairs)
     before = float(units.shares @ (np.minimum(units.weights, 0) @ -values))
-    return Moved(cell, before, before + found.difference, found, float("nan"), "no interval", same)
+    return Moved(
+        cell=cell,
+        before=before,
+        after=before + found.difference,
+        estimate=found,
+        adjusted_p=float("nan"),
+        verdict="no interval",
+        same=same,
+    )
 
 
 def _corrected(moved: Sequence[Moved]) -> list[Moved]:

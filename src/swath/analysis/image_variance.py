@@ -123,7 +123,17 @@ def gather(
         dropped = np.isnan(drawn_few[:, 0]).mean(axis=0)
         drawn_few = labels[:, few] + larger[few] * (drawn_few - labels[:, few])
         drawn, drawn_rare = _drawn(labels[:, common], derivative, drawn_few, draws)
-    return FoldEvidence(np.asarray(trials), labels, derivative, plain, drawn, drawn_rare, few, dropped, label_variance)
+    return FoldEvidence(
+        trials=np.asarray(trials),
+        labels=labels,
+        derivative=derivative,
+        plain=plain,
+        drawn=drawn,
+        drawn_rare=drawn_rare,
+        rare=few,
+        dropped=dropped,
+        label_variance=label_variance,
+    )
 
 
 def _drawn(common: Floats, derivative: Float32s, few: Floats, draws: rare.Draws) -> tuple[Floats, Floats]:

@@ -19,7 +19,6 @@ from swath.core.registry import unknown
 from swath.store import sweeps as sweeps_
 from swath.store import tasks as tasks_
 from swath.store import trials as predictions
-from swath.store.keys import trial_key
 from swath.store.states import State
 from swath.store.storage import Storage
 from swath.store.sweeps import ListedTrial
@@ -69,10 +68,9 @@ def _read_trial(
     """The trial with its logits as stored, and their ids."""
     handle = Trial(storage, listed.fingerprint)
     outcome, rows = handle.outcome(), handle.metrics()
-    leased = outcome is None and storage.exists(trial_key(handle.fingerprint, "lease.json"))
-    begun = storage.exists(trial_key(handle.fingerprint, "spec.json"))
+    leased = outcome is None and handle.has_lease()
     state = outcome.state if outcome else State.UNFINISHED if leased or len(rows) else State.NOT_RUN
-    spec = handle.spec() if begun else {}
+    spec = handle.spec() if handle.has_begun() else {}
     ids, logits, problem = None, None, ""
     if predictions_too and outcome and state in (State.COMPLETE, State.STOPPED):
         try:

@@ -140,7 +140,8 @@ def _hf(backbone: Backbone, classes: int, in_chans: int, image_size: int, seed: 
     net, features = hf_models.body(backbone, in_chans, image_size)
     head = new_head(features, classes, backbone.drop_rate, seed)
     pool = "" if backbone.head == "stacked" else backbone.pool
-    return Model(hf_models.HfNet(net, pool, head), *hf_models.normalisation(backbone), "head")
+    mean, std = hf_models.normalisation(backbone)
+    return Model(hf_models.HfNet(net, pool, head), mean, std, head="head")
 
 
 def _timm(backbone: Backbone, classes: int, in_chans: int, image_size: int, seed: int, check: bool) -> Model:

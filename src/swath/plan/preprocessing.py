@@ -58,7 +58,7 @@ def plan_chain(task: TaskPlan, preprocess: Preprocess, fold: int) -> ChainPlan:
     entries["val"] = _entry(task, "train", test, fold, _rows(task, "val", test, fold, fitted[test], both_ways))
     entries["test"] = _entry(task, "test", test, fold, _rows(task, "test", test, fold, fitted[test], both_ways))
     hashes = [w.sha256 for half in (train, test) for w in chain_weights(half, fold)]
-    anonymous = Chain(*(tuple(op.without_file() for op in half) for half in (train, test)))
+    anonymous = Chain(train=tuple(op.without_file() for op in train), test=tuple(op.without_file() for op in test))
     return ChainPlan(
         anonymous.train if both_ways else anonymous,
         tuple(hashes) if any(hashes) else (),
@@ -72,12 +72,12 @@ def _entry(task: TaskPlan, part: str, half: Ops, fold: int, rows: NDArray[np.int
     paths, digests = (task.hires_paths, task.hires_digests) if hires else (task.paths, task.digests)
     weights = chain_weights(half, fold)
     return EntryPlan(
-        part,
-        half,
-        tuple(paths[i] for i in rows),
-        tuple(task.record.rows["id"].to_numpy()[rows]),
-        tuple(digests[i] for i in rows),
-        weights if any(w.sha256 for w in weights) else (),
+        part=part,
+        chain=half,
+        paths=tuple(paths[i] for i in rows),
+        ids=tuple(task.record.rows["id"].to_numpy()[rows]),
+        digests=tuple(digests[i] for i in rows),
+        weights=weights if any(w.sha256 for w in weights) else (),
     )
 
 

@@ -84,10 +84,19 @@ def planned_trial(
     features = {}
     if spec.recipe.shares_features:
         features = {
-            part: FeaturePlan(entry, spec.backbone, spec.weights, start.path, spec.threads, spec.seed)
+            part: FeaturePlan(
+                images=entry,
+                backbone=spec.backbone,
+                weights=spec.weights,
+                path=start.path,
+                threads=spec.threads,
+                seed=spec.seed,
+            )
             for part, entry in entries.items()
         }
-    return PlannedTrial(cell, spec, entries, features, start.path, phase, exempt)
+    return PlannedTrial(
+        cell=cell, spec=spec, entries=entries, features=features, weights_file=start.path, phase=phase, exempt=exempt
+    )
 
 
 def trial_spec(

@@ -106,6 +106,14 @@ class Trial:
             raise FileNotFoundError(self._key("spec.json"))
         return spec
 
+    def has_begun(self) -> bool:
+        """True if its spec was written."""
+        return self.storage.exists(self._key("spec.json"))
+
+    def has_lease(self) -> bool:
+        """True if a process has taken its lease, and not given it up."""
+        return self.storage.exists(self._key("lease.json"))
+
     def begin(self, spec: TrialSpec) -> None:
         """Take the lease and write the spec; an earlier final state no longer counts."""
         self.heartbeat()

@@ -126,7 +126,9 @@ def plan_task(task: Task, sweep: Sweep, memory: Path, notes: list[str], storage:
         kept = _kept_folds(storage, data, sweep.split, len(rows)) if storage else None
         folds = _divided(task, sweep.split, rows, _spread(images.rows[keep], targets)) if kept is None else kept
     hires = images.rows["hires_path"][keep] if "hires_path" in images.rows else [""] * len(rows)
-    return TaskPlan(task, record, data, paths, digests, folds, tuple(hires))
+    return TaskPlan(
+        task=task, record=record, data=data, paths=paths, digests=digests, folds=folds, hires_paths=tuple(hires)
+    )
 
 
 def _kept_folds(storage: Storage, data: str, split: Split, rows: int) -> NDArray[np.int64] | None:

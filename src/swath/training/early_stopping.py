@@ -85,7 +85,8 @@ class BestEpochs:
 
     def load(self, state: dict[str, Any]) -> None:
         """Go on from a saved state."""
-        self._best = {part: _Best(*best) for part, best in state["best"].items()}
-        self._improved = _Best(*state["improved"])
+        self._best = {part: _Best(value, epoch) for part, (value, epoch) in state["best"].items()}
+        value, epoch = state["improved"]
+        self._improved = _Best(value, epoch)
         self._weights = {epoch: {k: v.cpu() for k, v in w.items()} for epoch, w in state["weights"].items()}
         self._epoch = state["epoch"]

@@ -203,7 +203,15 @@ def _new_trainer(job: Job, parts: dict[str, Part], team: Team) -> Trainer:
     train, device = parts["train"], _device()
     half_a = _half_a(job, parts["val"]) if spec.recipe.early_stop else None
     objective = _objective(spec, train, device)
-    return Trainer(_model(job, train), objective, spec.recipe, spec.seed, device, team, half_a)
+    return Trainer(
+        model=_model(job, train),
+        objective=objective,
+        recipe=spec.recipe,
+        seed=spec.seed,
+        device=device,
+        team=team,
+        half_a=half_a,
+    )
 
 
 def _model(job: Job, train: Part) -> Model:

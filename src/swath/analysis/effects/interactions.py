@@ -78,7 +78,16 @@ def interactions(
             one = estimate(units, values, variances)
             found.append(
                 Interaction(
-                    *(factor, level, base, by, by_level, by_base, within, within - one.difference, one, float("nan"))
+                    factor=factor,
+                    level=level,
+                    baseline=base,
+                    by=by,
+                    by_level=by_level,
+                    by_baseline=by_base,
+                    within=within,
+                    within_baseline=within - one.difference,
+                    estimate=one,
+                    q=float("nan"),
                 )
             )
     q = benjamini_hochberg([i.estimate.p for i in found])

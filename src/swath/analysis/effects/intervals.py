@@ -139,16 +139,16 @@ def estimate(units: Units, values: Floats, variances: Callable[[Floats], Floats]
     df = sum(how.df)
     half = half_width(image_variance, seed_variance, df)
     return Estimate(
-        difference,
-        len(units),
-        float((observed > 0).mean()),
-        image_variance,
-        seed_variance,
-        df,
-        how.source,
-        difference - half,
-        difference + half,
-        p_value(difference, image_variance, seed_variance, df),
+        difference=difference,
+        units=len(units),
+        won=float((observed > 0).mean()),
+        image_variance=image_variance,
+        seed_variance=seed_variance,
+        df=df,
+        source=how.source,
+        low=difference - half,
+        high=difference + half,
+        p=p_value(difference, image_variance, seed_variance, df),
     )
 
 

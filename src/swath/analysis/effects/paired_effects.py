@@ -6,7 +6,7 @@ training seeds and over images of the validation population. Decision 0012 says 
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 
 import numpy as np
@@ -175,25 +175,38 @@ def _effect(
     family: int,
     possible: int,
 ) -> Effect:
-    said = verdicts.verdict(found, adjusted_p)
+    without_pairs = Effect(
+        factor=c.factor,
+        level=c.level,
+        baseline=c.baseline,
+        estimate=None,
+        adjusted_p=adjusted_p,
+        family=family,
+        verdict=verdicts.verdict(found, adjusted_p),
+        refused="",
+        possible=possible,
+        pairs=(),
+        blocks=0,
+        splits=None,
+        wider=None,
+        power=None,
+        confounds=(),
+    )
     if found is None or c.units is None:
-        reason = members.refusal(task, c.factor, c.level, c.baseline)
-        return Effect(
-            *(c.factor, c.level, c.baseline, None, adjusted_p, family, said, reason, possible, (), 0),
-            *(None, None, None, ()),
-        )
+        return replace(without_pairs, refused=members.refusal(task, c.factor, c.level, c.baseline))
     observed = c.units.weights @ values
     pairs = [_pair(task, row) for row in c.units.weights]
     blocks = len(np.unique(c.units.blocks))
     images = sum(len(task.validation[f]) for f in np.unique(c.units.folds))
-    return Effect(
-        *(c.factor, c.level, c.baseline, found, adjusted_p, family, said, "", possible),
-        tuple(Pair(a.fingerprint, b.fingerprint, float(d)) for (a, b), d in zip(pairs, observed, strict=True)),
-        blocks,
-        wider.over_splits(c.units, observed, _test_share(task)),
-        wider.over_factors(c.units, observed, list(c.others), found.image_variance),
-        verdicts.power(found, blocks, images),
-        confounds(c.factor, pairs),
+    return replace(
+        without_pairs,
+        estimate=found,
+        pairs=tuple(Pair(a.fingerprint, b.fingerprint, float(d)) for (a, b), d in zip(pairs, observed, strict=True)),
+        blocks=blocks,
+        splits=wider.over_splits(c.units, observed, _test_share(task)),
+        wider=wider.over_factors(c.units, observed, list(c.others), found.image_variance),
+        power=verdicts.power(found, blocks, images),
+        confounds=confounds(c.factor, pairs),
     )
 
 

@@ -66,7 +66,14 @@ def rung_effects(task: TaskResults) -> list[RungEffect]:
         stopped_before = any(t.state == State.STOPPED and t.epochs in t.rungs[:rung] for t in task.trials)
         variances = partial(image_variances, evidence=evidence)
         found += [
-            RungEffect(c.factor, c.level, c.baseline, epochs, estimate(c.units, values, variances), stopped_before)
+            RungEffect(
+                factor=c.factor,
+                level=c.level,
+                baseline=c.baseline,
+                epochs=epochs,
+                estimate=estimate(c.units, values, variances),
+                selected=stopped_before,
+            )
             for c in asked
             if c.units is not None and np.isfinite(c.units.weights @ np.nan_to_num(values, nan=np.inf)).all()
         ]

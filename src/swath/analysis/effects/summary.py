@@ -82,7 +82,9 @@ class TaskEffects:
     dropped: float
 
 
-NO_EFFECTS = TaskEffects((), None, (), (), None, (), 0, (), 0.0)
+NO_EFFECTS = TaskEffects(
+    effects=(), seed_noise=None, interactions=(), labels=(), shares=None, rungs=(), left_out=0, rare=(), dropped=0.0
+)
 """Of a task whose predictions have not been read."""
 
 
@@ -107,15 +109,15 @@ def from_evidence(
         if c.units is not None
     ]
     return TaskEffects(
-        tuple(effects(task, members, asked, found)),
-        seed_noise(members.members, values),
-        tuple(interactions(task, members.members, values, variances)),
-        tuple(tables),
-        shares(list(task.factors), members.members, values),
-        tuple(rung_effects(task)),
-        members.left_out,
-        tuple(names[c] for c in found[0].rare) if found else (),
-        max((float(fold.dropped.max(initial=0)) for fold in found), default=0.0),
+        effects=tuple(effects(task, members, asked, found)),
+        seed_noise=seed_noise(members.members, values),
+        interactions=tuple(interactions(task, members.members, values, variances)),
+        labels=tuple(tables),
+        shares=shares(list(task.factors), members.members, values),
+        rungs=tuple(rung_effects(task)),
+        left_out=members.left_out,
+        rare=tuple(names[c] for c in found[0].rare) if found else (),
+        dropped=max((float(fold.dropped.max(initial=0)) for fold in found), default=0.0),
     )
 
 

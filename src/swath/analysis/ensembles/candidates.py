@@ -130,8 +130,14 @@ class View:
         at = np.linspace(0, len(self.targets) - 1, min(keep, len(self.targets))).astype(np.int64)
         rows = at if self.rows is None else self.rows[at]
         return View(
-            *(self.metric, self.kind, self.factors, self.probabilities[:, rows].astype(np.float32)),
-            *(self.targets[at], self.folds[at], self.costs, self.bound),
+            metric=self.metric,
+            kind=self.kind,
+            factors=self.factors,
+            probabilities=self.probabilities[:, rows].astype(np.float32),
+            targets=self.targets[at],
+            folds=self.folds[at],
+            costs=self.costs,
+            bound=self.bound,
             known_scores=self.known_scores if len(at) == len(self.targets) else None,
         )
 

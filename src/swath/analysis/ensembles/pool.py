@@ -95,11 +95,17 @@ class Pool:
     ) -> View:
         record = self.task.record
         return View(
-            *(record.metric, record.kind, tuple(run.trials[0].factors for run in self.runs), self.probabilities),
-            self.targets if rows is None else self.targets[rows],
-            self.folds if rows is None else self.folds[rows],
-            tuple(run.ms_per_image for run in self.runs),
-            *(self.max_ms, rows, scores, products),
+            metric=record.metric,
+            kind=record.kind,
+            factors=tuple(run.trials[0].factors for run in self.runs),
+            probabilities=self.probabilities,
+            targets=self.targets if rows is None else self.targets[rows],
+            folds=self.folds if rows is None else self.folds[rows],
+            costs=tuple(run.ms_per_image for run in self.runs),
+            bound=self.max_ms,
+            rows=rows,
+            known_scores=scores,
+            known_products=products,
         )
 
     def views(self, parts: NDArray[np.int64]) -> Iterator[View]:

@@ -87,7 +87,15 @@ def fold_job(
         )
     # Images without objects may be trained on; nothing can be measured on them.
     val = tuple(e for e in val if e.targets)
-    return FoldJob(fold, train, val, tuple(categories), contours, training, threads)
+    return FoldJob(
+        fold=fold,
+        train=train,
+        val=val,
+        categories=tuple(categories),
+        contours=contours,
+        training=training,
+        threads=threads,
+    )
 
 
 def fit_fold(job: FoldJob, device: str = "") -> FoldResult:

@@ -105,7 +105,8 @@ def transfer(
             )
             for a in found
         ]
-        examples[row] = Example(low[row], *target, tuple(t for t in targets if _is_left(t.box)))
+        width, height = target
+        examples[row] = Example(low[row], width, height, tuple(t for t in targets if _is_left(t.box)))
     return examples
 
 
@@ -173,4 +174,7 @@ def training_rows(source: pd.DataFrame, kept: pd.DataFrame, folds: NDArray[np.in
     high = source["hires_path"] if "hires_path" in source else source["path"]
     files = {id_: (low, other or low) for id_, low, other in zip(source["id"], source["path"], high, strict=True)}
     usable = (kept["split"] == "train") & (kept["bad"] == "")
-    return [Row(id_, *files[id_], int(fold)) for id_, fold in zip(kept["id"][usable], folds[usable], strict=True)]
+    return [
+        Row(id_, low=files[id_][0], high=files[id_][1], fold=int(fold))
+        for id_, fold in zip(kept["id"][usable], folds[usable], strict=True)
+    ]

@@ -80,7 +80,13 @@ def tell_apart(subject: Subject, groups: NDArray[np.int64], seed: int = 0) -> Ad
     unlike_train = test[np.argsort(-scores[len(train) :], kind="stable")[:6]]
     most = (tuple(map(int, like_test)), tuple(map(int, unlike_train)))
     return Adversarial(
-        auc, max(0.0, auc - half_width), min(1.0, auc + half_width), len(train), len(test), telling, most
+        auc=auc,
+        low=max(0.0, auc - half_width),
+        high=min(1.0, auc + half_width),
+        train=len(train),
+        test=len(test),
+        telling=telling,
+        most=most,
     )
 
 

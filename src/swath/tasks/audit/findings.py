@@ -90,7 +90,14 @@ def from_json(data: bytes) -> Audit:
     """What `Audit.json` gave, from this swath or another: fields that this one does not know are left out."""
     raw = json.loads(data)
     groups = tuple(map(tuple, raw["groups"]))
-    return Audit(raw["task"], raw["data"], raw["images"], tuple(map(_finding, raw["findings"])), groups, raw["facts"])
+    return Audit(
+        task=raw["task"],
+        data=raw["data"],
+        images=raw["images"],
+        findings=tuple(map(_finding, raw["findings"])),
+        groups=groups,
+        facts=raw["facts"],
+    )
 
 
 def _finding(raw: dict[str, Any]) -> Finding:

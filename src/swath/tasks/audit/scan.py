@@ -90,14 +90,16 @@ def look(path: str) -> Look:
     suffix = _right_suffix(kind, path)
     pixels = _decode(data)
     if pixels is None:
-        return Look(_truncated(data, kind) or "cannot be decoded", *size, mode, suffix)
+        problem = _truncated(data, kind) or "cannot be decoded"
+        return Look(problem, width=size[0], height=size[1], mode=mode, suffix=suffix)
     gray = cast("NDArray[np.uint8]", cv2.cvtColor(pixels, cv2.COLOR_RGB2GRAY))
     small = cv2.resize(gray, (_HASH_SIDE, _HASH_SIDE), interpolation=cv2.INTER_AREA)
     return Look(
         _truncated(data, kind),
-        *size,
-        mode,
-        suffix,
+        width=size[0],
+        height=size[1],
+        mode=mode,
+        suffix=suffix,
         constant=int(gray.max()) - int(gray.min()) <= CONSTANT_SPREAD,
         hash=int(str(imagehash.phash(Image.fromarray(small))), 16),
         features=_features(pixels, gray, size),
