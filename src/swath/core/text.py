@@ -20,10 +20,10 @@ def size_text(size: float) -> str:
     return f"{size:.1f} TB"
 
 
-def duration(seconds: float) -> str:
-    """`45 s`, `12 min`, `3 h 20 min`."""
+def duration(seconds: float, decimals: int = 0) -> str:
+    """`45 s` (with one decimal `45.3 s`), `12 min`, `3 h 20 min`."""
     if seconds < 90:
-        return f"{seconds:.0f} s"
+        return f"{seconds:.{decimals}f} s"
     minutes = round(seconds / 60)
     return f"{minutes} min" if minutes < 90 else f"{minutes // 60} h {minutes % 60:02d} min"
 

@@ -15,6 +15,7 @@ from swath.models.detection.checkpoints import DetectorRecord, FoldRecord
 from swath.models.detection.finetune import FoldJob, FoldResult, fit_fold, fold_job
 from swath.models.detection.transfer import Example, Row, missing_contours, transfer
 from swath.models.detection.yolo_training import Training
+from swath.store.file_hashes import file_sha256
 from swath.store.storage import write_atomic
 from swath.tasks.prepare import TaskPlan
 
@@ -86,8 +87,8 @@ def finetune(task: TaskPlan, split: Split, rows: Sequence[Row], request: Request
         contours=request.contours,
         classes=categories,
         base=base.name,
-        base_sha256=folder.file_sha256(base) if base.is_file() else "",
-        annotations_sha256=folder.file_sha256(request.annotations),
+        base_sha256=file_sha256(base) if base.is_file() else "",
+        annotations_sha256=file_sha256(request.annotations),
         settings={**asdict(request.training), "weights": base.name, "background": request.background},
         versions={name: importlib.metadata.version(name) for name in ("ultralytics", "torch")},
         folds=tuple(records[fold] for fold in sorted(records)),
@@ -124,7 +125,7 @@ def _write_fold(out: Path, job: FoldJob, result: FoldResult) -> FoldRecord:
     write_atomic(out / name, result.weights)
     return FoldRecord(
         file=name,
-        sha256=folder.file_sha256(out / name),
+        sha256=file_sha256(out / name),
         images=len(job.train),
         objects=sum(len(e.targets) for e in job.train),
         val_images=len(job.val),

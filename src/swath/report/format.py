@@ -6,6 +6,7 @@ import textwrap
 import unicodedata
 from collections.abc import Sequence
 
+from swath.core.text import duration as _duration
 from swath.core.text import escape as escape
 
 _WIDTH = 110
@@ -84,10 +85,7 @@ def points_text(difference: float) -> str:
 
 def duration(seconds: float) -> str:
     """`4.8 s`, `12 min`, `3 h 20 min`."""
-    if seconds < 90:
-        return f"{seconds:.1f} s"
-    minutes = round(seconds / 60)
-    return f"{minutes} min" if minutes < 90 else f"{minutes // 60} h {minutes % 60:02d} min"
+    return _duration(seconds, decimals=1)
 
 
 def file_part(label: str) -> str:

@@ -5,7 +5,7 @@ import os
 import socket
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass
 
 import psutil
@@ -101,18 +101,37 @@ class Lease:
     @contextlib.contextmanager
     def kept(self) -> Iterator[None]:
         """Renew the lease from a thread while the block runs, and give it up after."""
-        ended = threading.Event()
-
-        def beat() -> None:
-            while not ended.wait(LEASE_TIMEOUT_S / 4):
-                with contextlib.suppress(OSError):  # a storage that is away for a moment must not end the work
-                    self.heartbeat()
-
-        thread = threading.Thread(target=beat, daemon=True)
-        thread.start()
+        interval_s = LEASE_TIMEOUT_S / 4
         try:
-            yield
+            with repeated(self.heartbeat, interval_s, first_after_s=interval_s):
+                yield
         finally:
-            ended.set()
-            thread.join()
             self.release()
+
+
+@contextlib.contextmanager
+def repeated(action: Callable[[], None], interval_s: float, first_after_s: float = 0.0) -> Iterator[None]:
+    """Call `action` again and again from a thread while the block runs.
+
+    Args:
+        action: What is done; its errors are passed over, because a store or a cluster that is away for a moment must
+            not end the work of the block.
+        interval_s: Seconds between the end of one call and the next call.
+        first_after_s: Seconds before the first call.
+    """
+    ended = threading.Event()
+
+    def repeat() -> None:
+        wait_s = first_after_s
+        while not ended.wait(wait_s):
+            with contextlib.suppress(Exception):
+                action()
+            wait_s = interval_s
+
+    thread = threading.Thread(target=repeat, daemon=True)
+    thread.start()
+    try:
+        yield
+    finally:
+        ended.set()
+        thread.join()

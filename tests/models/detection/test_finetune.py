@@ -19,6 +19,7 @@ from swath.models.detection.yolo import Detector
 from swath.models.detection.yolo_training import Training
 from swath.models.image_models.loader import load
 from swath.plan.make import make_plan
+from swath.store.file_hashes import file_sha256
 from swath.store.storage import Locations
 from tests.support.drawn_birds import Box, draw, write_birds
 
@@ -82,7 +83,7 @@ def test_the_folder_says_what_it_was_fitted_on(fitted: Fitted) -> None:
     assert (fold.images, fold.objects, fold.val_images) == (90, 90, 30)
     assert fold.val_iou > 0.6
     assert fold.val_found > 0.9
-    assert fold.sha256 == folders.file_sha256(fitted.folder / "fold0.pt")
+    assert fold.sha256 == file_sha256(fitted.folder / "fold0.pt")
 
 
 def test_the_op_crops_with_the_folds_detector(fitted: Fitted) -> None:

@@ -7,6 +7,7 @@ from pathlib import Path
 
 from swath.core.errors import InputError
 from swath.core.registry import unknown
+from swath.store.file_hashes import file_sha256
 from swath.store.json_files import read_record, write_record
 from swath.store.keys import sweep_key
 from swath.store.storage import Storage
@@ -103,7 +104,7 @@ def sweep_of(storage: Storage, file: Path) -> str:
 
 def _digest(file: Path) -> str:
     try:
-        return hashlib.sha256(file.read_bytes()).hexdigest()
+        return file_sha256(file)
     except OSError as error:
         raise InputError(f"{file} cannot be read: {error.strerror}. Give the file that was submitted.") from error
 

@@ -1,10 +1,10 @@
 """Ray's resources and nodes, told to the store while a driver works, for `swath dashboard`."""
 
 import contextlib
-import threading
 from collections.abc import Iterator
 
 from swath.store.cluster_state import ClusterState, forget_state, write_state
+from swath.store.lease import repeated
 from swath.store.storage import Storage
 
 BEAT_S = 2.0
@@ -39,21 +39,9 @@ def beating(storage: Storage, sweep: str, dashboard: str = "") -> Iterator[None]
         sweep: Name of the sweep that works on the cluster.
         dashboard: URL of Ray's own dashboard; "" for none.
     """
-    ended = threading.Event()
-
-    def beat() -> None:
-        while True:
-            with contextlib.suppress(Exception):  # whatever is the matter, it must not end the work
-                write_state(storage, sweep, look(dashboard))
-            if ended.wait(BEAT_S):
-                return
-
-    thread = threading.Thread(target=beat, daemon=True)
-    thread.start()
     try:
-        yield
+        with repeated(lambda: write_state(storage, sweep, look(dashboard)), BEAT_S):
+            yield
     finally:
-        ended.set()
-        thread.join()
         with contextlib.suppress(OSError):
             forget_state(storage, sweep)

@@ -1,6 +1,5 @@
 """A folder of fine-tuned detectors: `fold0.pt`, `fold1.pt`, ... and `detector.json`, written last. Standard library."""
 
-import hashlib
 import importlib.util
 import json
 from collections.abc import Iterable
@@ -11,6 +10,7 @@ from typing import Any
 from swath.config.ops import DetectCrop
 from swath.core.errors import InputError
 from swath.core.registry import unknown
+from swath.store.file_hashes import file_sha256
 from swath.store.storage import write_atomic
 
 INSTALL = "pip install 'swath[detect]'"
@@ -70,12 +70,6 @@ class DetectorRecord:
     settings: dict[str, Any]
     versions: dict[str, str]
     folds: tuple[FoldRecord, ...]
-
-
-def file_sha256(path: Path) -> str:
-    """SHA-256 of a file's content."""
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def fold_file(fold: int) -> str:

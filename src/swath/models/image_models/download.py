@@ -1,6 +1,5 @@
 """Model files from their official release: downloaded once per machine, checked, then found."""
 
-import hashlib
 import http.client
 import shutil
 import urllib.request
@@ -11,6 +10,7 @@ from filelock import FileLock
 
 from swath.config.releases import Release
 from swath.core.errors import InputError
+from swath.store.file_hashes import file_sha256
 from swath.store.paths import downloads_folder
 
 _TIMEOUT_S = 30.0
@@ -47,12 +47,7 @@ def fetch(release: Release, cure: str, folder: Path | None = None) -> Path:
 
 
 def _is_whole(path: Path, release: Release) -> bool:
-    return path.is_file() and path.stat().st_size == release.size_bytes and _sha256(path) == release.sha256
-
-
-def _sha256(path: Path) -> str:
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
+    return path.is_file() and path.stat().st_size == release.size_bytes and file_sha256(path) == release.sha256
 
 
 def _download(release: Release, path: Path) -> None:
@@ -60,7 +55,7 @@ def _download(release: Release, path: Path) -> None:
     try:
         with urllib.request.urlopen(release.url, timeout=_TIMEOUT_S) as source, temporary.open("wb") as target:
             shutil.copyfileobj(source, target, 2**20)
-        got = _sha256(temporary)
+        got = file_sha256(temporary)
         if got != release.sha256:
             raise OSError(
                 f"what arrived ({temporary.stat().st_size:,} bytes, sha256 {got[:12]}...) is not the release "
