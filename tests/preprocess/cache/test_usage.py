@@ -119,3 +119,10 @@ def test_disk_needs_count_the_results_of_models(make_sweep: Callable[..., Sweep]
     plan = make_plan(sweep, Locations.of(str(tmp_path / "store")))
     assert steps_bytes(plan.locations.cache, plan.entries()) == round(60 * 40 * 40 * 3 * 16 * PNG_SHARE)
     assert plan.bytes_to_build() == steps_bytes(plan.locations.cache, plan.entries()) + 60 * 32 * 32 * 3
+
+
+def test_a_damaged_manifest_is_listed_as_such(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    storage = Storage(str(tmp_path))
+    storage.write("cache/0123abcd/manifest.json", b'{"chain": "raw"')
+    command(["cache", "ls", "--storage", storage.root])
+    assert capsys.readouterr().out.splitlines()[0].split()[:2] == ["0123abcd", "damaged"]

@@ -10,7 +10,7 @@ from typing import Any, TypeVar
 
 from swath.core.errors import StoreError
 from swath.preprocess.cache.checksums import put, read_all
-from swath.store.json_files import SCHEMA, from_bytes, read_record
+from swath.store.json_files import SCHEMA, from_bytes
 from swath.store.storage import Storage
 
 R = TypeVar("R")
@@ -113,9 +113,11 @@ def read_manifest(cache: Storage, key: str) -> Manifest | None:
     """The manifest of an entry; None while it is not finished.
 
     Raises:
-        StoreError: The manifest is damaged, or of a newer swath.
+        DamagedRecordError: The manifest is damaged.
+        StoreError: It is of a newer swath.
     """
-    return read_record(cache, _manifest_key(key), Manifest)
+    data = cache.read_or_none(_manifest_key(key))
+    return None if data is None else from_bytes(data, Manifest, f"{_manifest_key(key)} of the cache")
 
 
 def write_manifest(cache: Storage, key: str, manifest: Manifest) -> None:

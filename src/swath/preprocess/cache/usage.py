@@ -6,7 +6,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from swath.core.errors import InputError
+from swath.core.errors import DamagedRecordError, InputError
 from swath.core.text import size_text
 from swath.preprocess.cache.manifest import PackReceipt, delete_manifest, is_built, read_manifest, read_receipts
 from swath.store import sweeps as sweeps_
@@ -24,8 +24,9 @@ class Cached:
 
     Attributes:
         key: Its name.
-        state: `ready`, `building` (by a process that lives), `unfinished` (begun, and left), or `results` (of an
-            expensive op, which chains start from).
+        state: `ready`, `building` (by a process that lives), `unfinished` (begun, and left), `damaged` (its manifest
+            cannot be read; the next sweep that needs it writes it again), or `results` (of an expensive op, which
+            chains start from).
         chain: Label of its chain; "" while it is unfinished and no sweep lists it.
         part: `train` or `test`; "" for results.
         images: Number of images.
@@ -75,9 +76,13 @@ def list_cached(storage: Storage) -> list[Cached]:
 
 def _look(cache: Storage, key: str, uses: Sequence["_Use"]) -> Cached:
     sizes = cache.sizes(key)
-    manifest = read_manifest(cache, key) if "manifest.json" in sizes else None
+    manifest, damaged = None, False
+    try:
+        manifest = read_manifest(cache, key)
+    except DamagedRecordError:
+        damaged = True
     packs = [name for name in sizes if name.startswith("pack-") and name.endswith(".json")]
-    state = "ready" if manifest else "results" if packs else "unfinished"
+    state = "damaged" if damaged else "ready" if manifest else "results" if packs else "unfinished"
     if "lease.json" in sizes and Lease(cache, f"{key}/lease.json").elsewhere():
         state = "building"
     receipts = [] if manifest else read_receipts(cache, key, [Path(name).stem for name in packs], PackReceipt)
