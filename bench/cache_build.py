@@ -25,7 +25,7 @@ from processes import Processes, thirds
 
 from swath import ops
 from swath.config import chains
-from swath.config.sweep import Resources
+from swath.config.sweep import TrialResources
 from swath.engine.ray_backend.engine import RayEngine
 from swath.preprocess.cache import entry as caches
 from swath.preprocess.cache.entry import EntryPlan, ShardWork
@@ -89,7 +89,7 @@ def main() -> None:
     try:
         paths = write_images(root / "images", options.images)
         workers = os.cpu_count() or 1
-        with multiprocessing.get_context("spawn").Pool(workers) as pool, RayEngine(Resources()) as engine:
+        with multiprocessing.get_context("spawn").Pool(workers) as pool, RayEngine(TrialResources()) as engine:
             cache = Storage(str(root / "cache"))
             digests = [file_digest(path) for path in paths]
             by_pool(cache, entry(paths[:1000], digests[:1000], "warm-pool"), pool)

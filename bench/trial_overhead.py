@@ -16,7 +16,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from swath import Backbone, Recipe, Sweep, grid, holdout, losses, ops, tasks
-from swath.config.sweep import Resources
+from swath.config.sweep import TrialResources
 from swath.engine.base import Listener
 from swath.engine.driver import run
 from swath.engine.inline import InlineEngine
@@ -81,7 +81,7 @@ def main() -> None:
             started = time.perf_counter()
             floor_scores = pool.map(only_train, collector.jobs, chunksize=1)
             floor_s = time.perf_counter() - started
-        with RayEngine(Resources()) as engine:
+        with RayEngine(TrialResources()) as engine:
             plan = make_plan(sweep, Locations.of(str(root / "ray")))
             started = time.perf_counter()
             ran = run(plan, engine, lambda line: None)

@@ -33,7 +33,7 @@ STAGES = ("imported", "planned", "connected", "handed to Tune", "trial begins", 
 def sweep_once(root: Path, images: int, seed: int, started: float) -> None:
     """One sweep from its process's start; prints its stages as json, in seconds since then."""
     from swath import Backbone, Recipe, Sweep, asha, grid, holdout, losses, ops, tasks
-    from swath.config.sweep import Resources
+    from swath.config.sweep import TrialResources
     from swath.engine.base import Listener
     from swath.engine.driver import run
     from swath.engine.ray_backend.engine import RayEngine
@@ -62,7 +62,7 @@ def sweep_once(root: Path, images: int, seed: int, started: float) -> None:
 
     plan = make_plan(sweep, Locations.of(str(root / "store")))
     at["planned"] = time.time()
-    with Told(Resources()) as engine:
+    with Told(TrialResources()) as engine:
         at["connected"] = time.time()
         run(plan, engine, lambda line: None)
         at["ended"] = time.time()

@@ -76,14 +76,14 @@ def make_sweep(layout: Path) -> Callable[..., Sweep]:
 @pytest.fixture(scope="session")
 def ray_engine() -> Iterator[Engine]:
     """One Ray with two CPUs for all tests of a session."""
-    from swath.config.sweep import Resources
+    from swath.config.sweep import TrialResources
     from swath.engine.ray_backend.engine import SETTINGS, RayEngine
 
     os.environ.update(SETTINGS)
     import ray
 
     ray.init(address="local", num_cpus=2, include_dashboard=False, log_to_driver=False)
-    with RayEngine(Resources(cpus=1)) as engine:
+    with RayEngine(TrialResources(cpus=1)) as engine:
         yield engine
     ray.shutdown()
 

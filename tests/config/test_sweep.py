@@ -8,7 +8,7 @@ import pytest
 
 from swath import Backbone, Recipe, Sweep, asha, chain, grid, holdout, losses, ops, tasks
 from swath.config.losses import BCE, Asymmetric, Focal
-from swath.config.sweep import Resources
+from swath.config.sweep import TrialResources
 from swath.core.errors import InputError
 from swath.plan.cells import expand
 from swath.plan.make import make_plan
@@ -415,16 +415,21 @@ def test_cells_of_two_labels_that_train_the_same_are_refused(make_sweep: Callabl
 
 
 def test_resources_out_of_range_are_named_with_the_allowed_ones() -> None:
-    assert Resources().problems() == Resources(2, 0.5).problems() == Resources(1, 2).problems() == []
+    assert TrialResources().problems() == TrialResources(2, 0.5).problems() == TrialResources(1, 2).problems() == []
     for cpus in (0, 1.5, -1):
-        (problem,) = Resources(cpus).problems()  # type: ignore[arg-type]
+        (problem,) = TrialResources(cpus).problems()  # type: ignore[arg-type]
         assert problem == f"cpus={cpus!r}: a trial takes a whole number of CPUs, 1 or more."
     for gpus in (1.5, -0.5, -1):
-        (problem,) = Resources(1, gpus).problems()
+        (problem,) = TrialResources(1, gpus).problems()
         assert problem == f"gpus={gpus!r}: give a share below 1, e.g. 0.5, or a whole number."
-    assert Resources(1, 1, 4).problems() == Resources(2, None, 2).problems() == Resources(1, 0, 2).problems() == []
+    assert (
+        TrialResources(1, 1, 4).problems()
+        == TrialResources(2, None, 2).problems()
+        == TrialResources(1, 0, 2).problems()
+        == []
+    )
     for workers in (0, 1.5):
-        (problem,) = Resources(workers=workers).problems()  # type: ignore[arg-type]
+        (problem,) = TrialResources(workers=workers).problems()  # type: ignore[arg-type]
         assert problem == f"workers={workers!r}: a trial takes a whole number of workers, 1 or more."
-    (problem,) = Resources(1, 0.5, 2).problems()
+    (problem,) = TrialResources(1, 0.5, 2).problems()
     assert problem.startswith("workers=2, gpus=0.5: each worker of a trial takes one whole GPU or none")

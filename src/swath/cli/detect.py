@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 from swath.cli.output import say
 from swath.cli.script import RunOptions, SweepFunction, load_script, parse_options
-from swath.config.sweep import Resources, Sweep
+from swath.config.sweep import Sweep, TrialResources
 from swath.config.task import Task
 from swath.core.errors import InputError
 from swath.store.paths import absolute
@@ -209,7 +209,7 @@ def _finetune(argv: list[str]) -> None:
         contours=contours,
         background=values.background,
         inline=options.inline,
-        resources=Resources(options.cpus, options.gpus),
+        resources=TrialResources(options.cpus, options.gpus),
     )
     record = finetune(planned, sweep.split, rows, request, say)
     print(f"{len(record.folds)} detector(s): {out}. Use it as ops.DetectCrop(detector={str(out)!r}).")

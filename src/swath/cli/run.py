@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 from swath.cli.output import report_folder, say, write_report
 from swath.cli.script import RunOptions, SweepFunction, parse_options
-from swath.config.sweep import Resources
+from swath.config.sweep import TrialResources
 from swath.core.errors import InputError, SwathError, raise_if_any
 from swath.plan.problems import grid_problems
 from swath.store.paths import absolute, is_uri
@@ -36,7 +36,7 @@ class PreparedRun:
 
     plan: "Plan"
     options: RunOptions
-    resources: Resources
+    resources: TrialResources
     tracking: "Tracking"
     out: Path | None
 
@@ -51,7 +51,7 @@ def prepare_run(sweep_function: SweepFunction, argv: Sequence[str]) -> PreparedR
     from swath.plan.make import make_plan
     from swath.plan.smoke import smoke
 
-    resources = Resources(options.cpus, options.gpus, options.workers)
+    resources = TrialResources(options.cpus, options.gpus, options.workers)
     raise_if_any([*resources.problems(), *_inline_problems(options)])
     locations = _locations(options)
     raise_if_any(grid_problems(sweep))
@@ -135,11 +135,11 @@ def carry_out(run: PreparedRun) -> None:
         trials = driver.run(plan, InlineEngine(), say, options.retry_failed)
     else:
         from swath.engine.ray_backend.engine import RayEngine
-        from swath.engine.ray_backend.monitor import beating
+        from swath.engine.ray_backend.monitor import publish_cluster_state
 
         with (
             RayEngine(run.resources, run.tracking) as engine,
-            beating(plan.locations.storage, plan.sweep.name, engine.dashboard),
+            publish_cluster_state(plan.locations.storage, plan.sweep.name, engine.dashboard),
         ):
             trials = driver.run(plan, engine, say, options.retry_failed)
     say(f"{trials} trials run in {time.monotonic() - started:.0f} s")

@@ -179,7 +179,7 @@ class Optuna(Search):
         seed = int(np.random.SeedSequence([self.seed, len(evaluated)]).generate_state(1)[0])
         study = library.create_study(direction="maximize", sampler=library.samplers.TPESampler(seed=seed))
         for one in evaluated:
-            study.add_trial(_told(library, one, kinds))
+            study.add_trial(_to_optuna_trial(library, one, kinds))
         known = [e.point for e in evaluated]
         found: list[Point] = []
         for _ in range(_TRIES):
@@ -267,7 +267,7 @@ def _distribution(library: Any, one: Range) -> Any:
     return library.distributions.FloatDistribution(one.low, one.high, log=one.kind == "loguniform")
 
 
-def _told(library: Any, one: Evaluated, kinds: dict[str, Any]) -> Any:
+def _to_optuna_trial(library: Any, one: Evaluated, kinds: dict[str, Any]) -> Any:
     states = library.trial.TrialState
     known = math.isfinite(one.score)
     if one.state == "COMPLETE" and known:

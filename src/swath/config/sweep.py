@@ -46,8 +46,8 @@ def two_phase(
 
 
 @dataclass(frozen=True)
-class Resources:
-    """What one trial gets; never part of a trial's identity, but for the threads.
+class TrialResources:
+    """What one trial takes of a machine or a cluster; never part of a trial's identity, but for the threads.
 
     Attributes:
         cpus: CPUs of each worker, and threads of one that trains on them.
@@ -61,21 +61,26 @@ class Resources:
     gpus: float | None = None
     workers: int = 1
 
+    @property
+    def gpus_per_worker(self) -> float:
+        """GPUs of each worker as a number: 0 as long as nobody knows whether the cluster has any."""
+        return float(self.gpus or 0)
+
     def problems(self) -> list[str]:
         """Sentences about values out of range."""
-        found = []
+        problems = []
         if not isinstance(self.cpus, int) or self.cpus < 1:
-            found.append(f"cpus={self.cpus!r}: a trial takes a whole number of CPUs, 1 or more.")
+            problems.append(f"cpus={self.cpus!r}: a trial takes a whole number of CPUs, 1 or more.")
         if self.gpus is not None and not (0 <= self.gpus < 1 or (self.gpus >= 1 and float(self.gpus).is_integer())):
-            found.append(f"gpus={self.gpus!r}: give a share below 1, e.g. 0.5, or a whole number.")
+            problems.append(f"gpus={self.gpus!r}: give a share below 1, e.g. 0.5, or a whole number.")
         if not isinstance(self.workers, int) or self.workers < 1:
-            found.append(f"workers={self.workers!r}: a trial takes a whole number of workers, 1 or more.")
+            problems.append(f"workers={self.workers!r}: a trial takes a whole number of workers, 1 or more.")
         elif self.workers > 1 and self.gpus not in (None, 0, 1):
-            found.append(
+            problems.append(
                 f"workers={self.workers}, gpus={self.gpus:g}: each worker of a trial takes one whole GPU or none; give "
                 "gpus=1, gpus=0 or leave it out."
             )
-        return found
+        return problems
 
 
 @dataclass(frozen=True)

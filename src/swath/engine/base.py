@@ -15,24 +15,6 @@ CRASHES_ALLOWED = 2
 """How often a trial whose process or node was lost is started again from its last epoch."""
 
 
-@dataclass(frozen=True)
-class PerTrial:
-    """What one trial takes of a cluster.
-
-    Attributes:
-        cpus: CPUs of each worker.
-        gpus: GPUs of each worker, or a share of one.
-        workers: Workers that train the trial together.
-        at_once: Trials that the cluster has room for at a time; 0 leaves the counting to Tune, which sees the
-            resources of a trial's own process only.
-    """
-
-    cpus: float
-    gpus: float
-    workers: int = 1
-    at_once: int = 0
-
-
 class Listener(Protocol):
     """The driver's side of running trials; all calls come from one thread of the driver."""
 

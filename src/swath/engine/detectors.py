@@ -6,7 +6,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from swath.config.splits import Split
-from swath.config.sweep import Resources
+from swath.config.sweep import TrialResources
 from swath.core.errors import raise_if_any
 from swath.engine.ray_backend.detectors import fit_on_ray
 from swath.models.detection import checkpoints as folder
@@ -42,7 +42,7 @@ class Request:
     contours: bool
     background: bool
     inline: bool
-    resources: Resources
+    resources: TrialResources
 
 
 def finetune(task: TaskPlan, split: Split, rows: Sequence[Row], request: Request, say: Say) -> DetectorRecord:

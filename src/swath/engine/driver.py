@@ -8,7 +8,7 @@ from dataclasses import replace
 from swath.core.errors import DamagedError, InputError, SwathError, raise_if_any
 from swath.engine.base import Engine, Probe
 from swath.engine.cache_builder import build_entry, build_features
-from swath.engine.scheduler import Wave
+from swath.engine.scheduler import TrialScheduler
 from swath.plan.plan import Plan
 from swath.plan.records import write_records
 from swath.plan.trials import PlannedTrial
@@ -145,7 +145,7 @@ def _run_wave(
                 )
             if tries:  # a trial that found its cache entry damaged ends without a word
                 _build_caches(plan, engine, say, retry_failed)
-            together = Wave(plan, wave, ours)
+            together = TrialScheduler(plan, wave, ours)
             together.run(engine)
             ended |= together.ended
             tries.update(t.spec.fingerprint for t in ours if t.spec.fingerprint not in together.elsewhere)

@@ -15,7 +15,7 @@ from swath.store.trials import Trial, outcome_of
 from swath.training.job import Job, Report
 
 
-class Wave:
+class TrialScheduler:
     """A listener for some trials of a wave.
 
     Args:

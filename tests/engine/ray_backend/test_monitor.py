@@ -31,7 +31,7 @@ def test_the_store_knows_what_the_cluster_does_while_a_driver_works(
         while not Path(path).exists():
             time.sleep(0.05)
 
-    with heartbeat.beating(storage, "study", "http://127.0.0.1:8265"):
+    with heartbeat.publish_cluster_state(storage, "study", "http://127.0.0.1:8265"):
         idle = eventually(lambda: read_state(storage, "study"))
         assert (idle.total["CPU"], idle.nodes, idle.nodes_lost) == (2, 1, 0)
         assert idle.dashboard == "http://127.0.0.1:8265"

@@ -10,7 +10,7 @@ from tensorboard.backend.event_processing.event_accumulator import EventAccumula
 
 from swath import Sweep
 from swath.cli import main as cli
-from swath.config.sweep import Resources
+from swath.config.sweep import TrialResources
 from swath.core.errors import InputError
 from swath.engine.base import Engine
 from swath.engine.driver import run
@@ -27,7 +27,7 @@ def test_tensorboard_hears_scores_and_levels(
 ) -> None:
     sweep = make_sweep(recipe=replace(make_sweep().recipe, epochs=2))
     plan = make_plan(sweep, Locations.of(str(tmp_path / "store")))
-    with RayEngine(Resources(cpus=1), Tracking("study", ("tensorboard",), tmp_path / "events")) as engine:
+    with RayEngine(TrialResources(cpus=1), Tracking("study", ("tensorboard",), tmp_path / "events")) as engine:
         assert run(plan, engine, lambda line: None) == 2
     assert len(list((tmp_path / "events").iterdir())) == 2
     for planned in plan.trials:

@@ -7,9 +7,9 @@ import numpy as np
 import pytest
 
 from swath import Recipe, Sweep, asha, grid
-from swath.config.sweep import Resources
+from swath.config.sweep import TrialResources
 from swath.core.errors import InputError
-from swath.engine.base import Engine, Listener, PerTrial
+from swath.engine.base import Engine, Listener
 from swath.engine.driver import run
 from swath.engine.inline import InlineEngine
 from swath.engine.ray_backend.engine import RayEngine
@@ -57,7 +57,7 @@ def test_two_workers_go_on_from_one_workers_checkpoint_and_end_where_it_would_ha
     sweep = make_sweep(preprocess=(), recipe=RATES, stop=asha(grace_epochs=1, reduction=3))
     with pytest.raises(Killed):
         carried_out(sweep, tmp_path / "team", KilledAfterOneEpoch())
-    with RayEngine(Resources(workers=2)) as engine:
+    with RayEngine(TrialResources(workers=2)) as engine:
         team = carried_out(sweep, tmp_path / "team", engine)
     assert held_groups() == [], "a trial that was stopped last gives its CPUs back"
     alone = carried_out(sweep, tmp_path / "alone", InlineEngine())
@@ -78,25 +78,27 @@ def test_two_workers_go_on_from_one_workers_checkpoint_and_end_where_it_would_ha
 @pytest.mark.parametrize(
     ("resources", "nodes", "taken"),
     [
-        (Resources(), [{"CPU": 2}], PerTrial(1, 0)),
-        (Resources(), [{"CPU": 2}, {"CPU": 8, "GPU": 2}], PerTrial(1, 1)),
-        (Resources(gpus=0.5), [{"CPU": 8, "GPU": 2}], PerTrial(1, 0.5)),
-        (Resources(workers=2), [{"CPU": 2}], PerTrial(1, 0, 2, 1)),
-        (Resources(2, 1, 4), [{"CPU": 16, "GPU": 4}] * 2, PerTrial(2, 1, 4, 2)),
-        (Resources(4, 1, 3), [{"CPU": 8, "GPU": 4}] * 3, PerTrial(4, 1, 3, 2)),
+        (TrialResources(), [{"CPU": 2}], (TrialResources(1, 0), 0)),
+        (TrialResources(), [{"CPU": 2}, {"CPU": 8, "GPU": 2}], (TrialResources(1, 1), 0)),
+        (TrialResources(gpus=0.5), [{"CPU": 8, "GPU": 2}], (TrialResources(1, 0.5), 0)),
+        (TrialResources(workers=2), [{"CPU": 2}], (TrialResources(1, 0, 2), 1)),
+        (TrialResources(2, 1, 4), [{"CPU": 16, "GPU": 4}] * 2, (TrialResources(2, 1, 4), 2)),
+        (TrialResources(4, 1, 3), [{"CPU": 8, "GPU": 4}] * 3, (TrialResources(4, 1, 3), 2)),
     ],
 )
-def test_what_a_trial_takes_of_a_cluster(resources: Resources, nodes: list[dict[str, float]], taken: PerTrial) -> None:
+def test_what_a_trial_takes_of_a_cluster(
+    resources: TrialResources, nodes: list[dict[str, float]], taken: tuple[TrialResources, int]
+) -> None:
     assert RayEngine(resources).fit(nodes) == taken
 
 
 @pytest.mark.parametrize(
     ("resources", "said"),
     [
-        (Resources(4), "a trial asks for 4 CPUs and 0 GPUs, and no node has as many: there are 2 CPUs and 0 GPUs"),
-        (Resources(workers=3), "3 workers with 1 CPUs and 0 GPUs each, and there is room for 2: there are 2 CPUs"),
+        (TrialResources(4), "a trial asks for 4 CPUs and 0 GPUs, and no node has as many: there are 2 CPUs and 0 GPUs"),
+        (TrialResources(workers=3), "3 workers with 1 CPUs and 0 GPUs each, and there is room for 2: there are 2 CPUs"),
     ],
 )
-def test_a_cluster_that_is_too_small_is_said_before_anything_starts(resources: Resources, said: str) -> None:
+def test_a_cluster_that_is_too_small_is_said_before_anything_starts(resources: TrialResources, said: str) -> None:
     with pytest.raises(InputError, match=said):
         RayEngine(resources).fit([{"CPU": 2.0}])

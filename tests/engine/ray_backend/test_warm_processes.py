@@ -10,7 +10,7 @@ import psutil
 import pytest
 
 from swath import Backbone, Recipe, Sweep
-from swath.config.sweep import Resources
+from swath.config.sweep import TrialResources
 from swath.core.errors import InputError
 from swath.engine import in_process as alone
 from swath.engine.base import Engine, Listener, Probe
@@ -30,7 +30,7 @@ class Watched(RayEngine):
     parents: set[int]
 
     def __init__(self, store: Path) -> None:
-        super().__init__(Resources(cpus=1))
+        super().__init__(TrialResources(cpus=1))
         self._store, self.parents, self.pids = store, set(), set()
 
     def train(self, jobs: Sequence[Job], listener: Listener) -> None:
@@ -75,7 +75,7 @@ def test_drivers_of_one_code_share_the_server_that_was_started_for_the_first(ray
     key = ray_engine._key
     addresses = set()
     for _ in range(2):
-        with RayEngine(Resources(cpus=1)) as engine:
+        with RayEngine(TrialResources(cpus=1)) as engine:
             (host,) = engine._hosts(2)
             addresses.add(ray.get(host.address.remote()))
 

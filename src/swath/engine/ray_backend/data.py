@@ -16,7 +16,7 @@ MOST_IN_BLOCK = 16
 """Shards in one block at most: some seconds of work. A block is a task, and between two tasks a CPU is idle."""
 
 
-def settle() -> None:
+def configure_ray_data() -> None:
     """Settings of Ray Data for work of one operator, whose results are counts, and whose progress swath shows itself.
 
     Ray Data reserves part of the resources for each operator; with one there is nobody to reserve for, and on two CPUs
@@ -37,7 +37,7 @@ def build(cache: Storage, work: Work, numbers: Sequence[int], built: Callable[[i
     Raises:
         StoreError: A piece could not be built; the other pieces are built all the same.
     """
-    settle()
+    configure_ray_data()
     rows = [{"number": number} for number in numbers]
     resources = ray.cluster_resources()
     if work.needs_model:

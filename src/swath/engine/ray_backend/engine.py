@@ -5,14 +5,15 @@ import itertools
 import logging
 import os
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from types import TracebackType
 from typing import Any
 
-from swath.config.sweep import Resources
+from swath.config.sweep import TrialResources
 from swath.core.errors import InputError
 from swath.engine import in_process as alone
-from swath.engine.base import Listener, PerTrial, Probe, Work
+from swath.engine.base import Listener, Probe, Work
 from swath.engine.ray_backend.trackers import NOBODY, Tracking
 from swath.preprocess.cache.features import FeatureShard
 from swath.store.storage import Storage
@@ -37,7 +38,7 @@ class RayEngine:
         tracking: Who hears of the trials beside the driver; by default nobody.
     """
 
-    def __init__(self, resources: Resources, tracking: Tracking = NOBODY) -> None:
+    def __init__(self, resources: TrialResources, tracking: Tracking = NOBODY) -> None:
         self._resources = resources
         self._tracking = tracking
         self.dashboard = ""
@@ -59,9 +60,10 @@ class RayEngine:
             found = ray.init(address, include_dashboard=dashboard, logging_level=logging.ERROR, log_to_driver=False)
             self.dashboard = _url(found.dashboard_url or "")
         nodes = {node["NodeID"]: node["Resources"] for node in ray.nodes() if node["Alive"]}
-        self._per_trial = self.fit(list(nodes.values()))
+        self._resolved, self._trials_at_once = self.fit(list(nodes.values()))
         self._key = warm.code_key(ray.get_runtime_context().get_runtime_env_string())
-        self._room = {name: _room(resources, self._wanted(self._per_trial.gpus)) for name, resources in nodes.items()}
+        per_worker = self._per_worker(self._resolved.gpus_per_worker)
+        self._room = {name: _room(resources, per_worker) for name, resources in nodes.items()}
         return self
 
     def __exit__(
@@ -72,11 +74,22 @@ class RayEngine:
 
             ray.shutdown()
 
-    def fit(self, nodes: Sequence[Mapping[str, float]]) -> PerTrial:
-        """What a trial takes of this cluster: a whole GPU each where there are any and none was asked for."""
+    def fit(self, nodes: Sequence[Mapping[str, float]]) -> tuple[TrialResources, int]:
+        """What a trial takes of a cluster: a whole GPU for each worker where there are any and the user named none.
+
+        Args:
+            nodes: `CPU` and `GPU` of each node.
+
+        Returns:
+            The resources, with the GPUs as a number; how many trials of several workers there is room for at a time, or
+            0 for trials of one worker, which Tune counts itself: it sees a trial's own process only.
+
+        Raises:
+            InputError: No node, or not enough of them, has room for a worker.
+        """
         asked = self._resources
         gpus = asked.gpus if asked.gpus is not None else float(any(n.get("GPU", 0) >= 1 for n in nodes))
-        room = sum(_room(node, self._wanted(gpus)) for node in nodes)
+        room = sum(_room(node, self._per_worker(gpus)) for node in nodes)
         if room < asked.workers:
             found = "; ".join(f"{n.get('CPU', 0):g} CPUs and {n.get('GPU', 0):g} GPUs" for n in nodes)
             if asked.workers == 1:
@@ -89,12 +102,12 @@ class RayEngine:
                 f"room for {room}: there are {found}. Lower --workers, --cpus or --gpus, or use more nodes."
             )
         at_once = room // asked.workers if asked.workers > 1 else 0
-        return PerTrial(float(asked.cpus), float(gpus), asked.workers, at_once)
+        return replace(asked, gpus=float(gpus)), at_once
 
     @property
     def per_trial(self) -> dict[str, float]:
         """`cpu` and `gpu` of one trial on this cluster."""
-        return {"cpu": self._per_trial.cpus, "gpu": self._per_trial.gpus}
+        return {"cpu": float(self._resolved.cpus), "gpu": self._resolved.gpus_per_worker}
 
     def build(self, cache: Storage, work: Work, numbers: Sequence[int], built: Callable[[int], None]) -> None:
         from swath.engine.ray_backend import data
@@ -108,11 +121,11 @@ class RayEngine:
 
         features.build(cache, local, shards, built, self.per_trial)
 
-    def _wanted(self, gpus: float) -> dict[str, float]:
+    def _per_worker(self, gpus: float) -> dict[str, float]:
         return {"CPU": self._resources.cpus, "GPU": gpus}
 
     def get_ready(self, trials: int) -> None:
-        if self._per_trial.workers == 1:  # several have processes of Ray Train
+        if self._resolved.workers == 1:  # several have processes of Ray Train
             self._hosts(trials)
 
     def _hosts(self, trials: int) -> list[Any]:
@@ -141,12 +154,19 @@ class RayEngine:
     def train(self, jobs: Sequence[Job], listener: Listener) -> None:
         from swath.engine.ray_backend import tune
 
-        tune.train(jobs, listener, self._per_trial, self._tracking, self._key)
+        tune.train(
+            jobs,
+            listener,
+            resources=self._resolved,
+            trials_at_once=self._trials_at_once,
+            tracking=self._tracking,
+            key=self._key,
+        )
 
 
-def _room(node: Mapping[str, float], wanted: Mapping[str, float]) -> int:
-    """How many trials that want so much a node has room for."""
-    return int(min(node.get(name, 0) / count for name, count in wanted.items() if count))
+def _room(node: Mapping[str, float], per_worker: Mapping[str, float]) -> int:
+    """How many workers a node has room for."""
+    return int(min(node.get(name, 0) / count for name, count in per_worker.items() if count))
 
 
 def _url(address: str) -> str:

@@ -6,7 +6,7 @@ from typing import Any
 
 import ray.data
 
-from swath.engine.ray_backend.data import collect, counted, settle
+from swath.engine.ray_backend.data import collect, configure_ray_data, counted
 from swath.preprocess.cache.features import FeatureShard, build_shard
 from swath.store.storage import Storage
 
@@ -38,7 +38,7 @@ def build(
         StoreError: A model or its images cannot be had.
         DamagedError: Images are not what was built, and must be built again first.
     """
-    settle()
+    configure_ray_data()
     total = ray.cluster_resources()
     fits = [total.get(name.upper(), 0) // amount for name, amount in resources.items() if amount]
     actors = int(max(1, min([*fits, len(shards)])))

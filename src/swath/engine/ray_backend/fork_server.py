@@ -35,7 +35,7 @@ class Stopped(BaseException):
 
 
 @dataclass(frozen=True)
-class Surroundings:
+class ProcessContext:
     """What a child takes over from the process that it works for.
 
     Attributes:
@@ -49,9 +49,9 @@ class Surroundings:
     folder: str
 
     @staticmethod
-    def here() -> "Surroundings":
+    def here() -> "ProcessContext":
         """Those of this process."""
-        return Surroundings(dict(os.environ), tuple(sys.path), str(Path.cwd()))
+        return ProcessContext(dict(os.environ), tuple(sys.path), str(Path.cwd()))
 
     def enter(self) -> None:
         """Make them this process's own."""

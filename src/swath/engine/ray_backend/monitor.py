@@ -1,4 +1,4 @@
-"""Ray's resources and nodes, told to the store while a driver works, for `swath dashboard`."""
+"""Ray's resources and nodes, written to the store while a driver works, for `swath dashboard`."""
 
 import contextlib
 from collections.abc import Iterator
@@ -11,8 +11,8 @@ BEAT_S = 2.0
 _COUNTED = ("CPU", "GPU")
 
 
-def look(dashboard: str = "") -> ClusterState:
-    """The cluster that this process is connected to, now.
+def current_state(dashboard: str = "") -> ClusterState:
+    """State of the cluster that this process is connected to.
 
     Args:
         dashboard: URL of Ray's own dashboard; "" for none.
@@ -31,8 +31,8 @@ def look(dashboard: str = "") -> ClusterState:
 
 
 @contextlib.contextmanager
-def beating(storage: Storage, sweep: str, dashboard: str = "") -> Iterator[None]:
-    """Keep the state of the cluster in the store while the block runs, and take it back after.
+def publish_cluster_state(storage: Storage, sweep: str, dashboard: str = "") -> Iterator[None]:
+    """Keep the state of the cluster in the store while the block runs, and delete it after.
 
     Args:
         storage: The store.
@@ -40,7 +40,7 @@ def beating(storage: Storage, sweep: str, dashboard: str = "") -> Iterator[None]
         dashboard: URL of Ray's own dashboard; "" for none.
     """
     try:
-        with repeated(lambda: write_state(storage, sweep, look(dashboard)), BEAT_S):
+        with repeated(lambda: write_state(storage, sweep, current_state(dashboard)), BEAT_S):
             yield
     finally:
         with contextlib.suppress(OSError):

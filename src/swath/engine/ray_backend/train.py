@@ -20,8 +20,9 @@ from ray.train.torch import TorchTrainer, get_device
 from ray.util.placement_group import PlacementGroup, get_current_placement_group, remove_placement_group
 from ray.util.queue import Empty, Queue
 
+from swath.config.sweep import TrialResources
 from swath.core.errors import SwathError
-from swath.engine.base import CRASHES_ALLOWED, PerTrial
+from swath.engine.base import CRASHES_ALLOWED
 from swath.training.job import Job, Report
 
 TRIAL_CPUS = 0.1
@@ -46,7 +47,7 @@ class _LostWorkerError(SwathError):
     """A worker's process or node went away without a word."""
 
 
-class Taken:
+class PlacementGroups:
     """The placement groups of workers by their trial. An actor of the driver, which outlives the trials' processes.
 
     Ray Train gives a group back when its `fit()` ends. Where a trial's process ends before, stopped at the end of a
@@ -69,9 +70,9 @@ class Taken:
 
 
 @contextlib.contextmanager
-def taken() -> Iterator[Any]:
-    """A `Taken` for the trials that run in the block."""
-    actor: Any = ray.remote(num_cpus=0)(Taken).remote()
+def placement_groups() -> Iterator[Any]:
+    """An actor of `PlacementGroups` for the trials that run in the block."""
+    actor: Any = ray.remote(num_cpus=0)(PlacementGroups).remote()
     try:
         yield actor
     finally:
@@ -80,31 +81,31 @@ def taken() -> Iterator[Any]:
             ray.kill(actor)
 
 
-def epochs(job: Job, per_trial: PerTrial, groups: Any) -> Generator[Report]:
+def epochs(job: Job, resources: TrialResources, groups: Any) -> Generator[Report]:
     """Train with several workers, yielding after each epoch; closing the generator stops them.
 
     Workers that are lost are started again, from the last epoch.
 
     Args:
         job: The trial.
-        per_trial: What it takes.
-        groups: The driver's `Taken`.
+        resources: What it takes, resolved for this cluster.
+        groups: The driver's `PlacementGroups`.
     """
     for left in reversed(range(CRASHES_ALLOWED + 1)):
         ray.get(groups.give_back.remote(job.spec.fingerprint))  # what a process of this trial held that was killed
         try:
-            yield from _epochs(job, per_trial, groups)
+            yield from _epochs(job, resources, groups)
             return
         except _LostWorkerError:
             if not left:
                 raise
 
 
-def _epochs(job: Job, per_trial: PerTrial, groups: Any) -> Generator[Report]:
+def _epochs(job: Job, resources: TrialResources, groups: Any) -> Generator[Report]:
     reports, words = (Queue(actor_options={"num_cpus": 0}) for _ in range(2))
     failures: list[Exception] = []
     config = {"job": job, "reports": reports, "words": words, "groups": groups}
-    fitting = threading.Thread(target=_fit, args=(config, per_trial, failures), daemon=True)
+    fitting = threading.Thread(target=_fit, args=(config, resources, failures), daemon=True)
     fitting.start()
     told: list[_Failure] = []
     stopped = True
@@ -142,16 +143,16 @@ def _next(reports: Queue, fitting: threading.Thread) -> Report | _Failure | None
                 return None
 
 
-def _fit(config: dict[str, Any], per_trial: PerTrial, failures: list[Exception]) -> None:
+def _fit(config: dict[str, Any], resources: TrialResources, failures: list[Exception]) -> None:
     try:
         with tempfile.TemporaryDirectory(prefix="swath-train-", ignore_cleanup_errors=True) as scratch:
             TorchTrainer(
                 _work,
                 train_loop_config=config,
                 scaling_config=train.ScalingConfig(
-                    num_workers=per_trial.workers,
-                    use_gpu=per_trial.gpus > 0,
-                    resources_per_worker={"CPU": per_trial.cpus - TRIAL_CPUS, "GPU": per_trial.gpus},
+                    num_workers=resources.workers,
+                    use_gpu=resources.gpus_per_worker > 0,
+                    resources_per_worker={"CPU": resources.cpus - TRIAL_CPUS, "GPU": resources.gpus_per_worker},
                 ),
                 run_config=train.RunConfig(name=config["job"].spec.fingerprint, storage_path=scratch),
             ).fit()

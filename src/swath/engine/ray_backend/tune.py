@@ -16,7 +16,8 @@ from ray import tune
 from ray.tune.experiment import Trial as TuneTrial
 from ray.tune.schedulers import FIFOScheduler, TrialScheduler
 
-from swath.engine.base import CRASHES_ALLOWED, Listener, PerTrial
+from swath.config.sweep import TrialResources
+from swath.engine.base import CRASHES_ALLOWED, Listener
 from swath.engine.in_process import train_alone
 from swath.engine.ray_backend import warm_processes as warm
 from swath.engine.ray_backend.trackers import Tracking, folder_name
@@ -58,24 +59,24 @@ class _Events(_Unpickled, tune.Callback):
         self._listener.crashed(fingerprint, f"{said}its process was lost {CRASHES_ALLOWED + 1} times")
 
 
-def _run(config: dict[str, Any], jobs: dict[str, Job], per_trial: PerTrial, groups: Any, key: str) -> None:
+def _run(config: dict[str, Any], jobs: dict[str, Job], resources: TrialResources, groups: Any, key: str) -> None:
     # A stopped trial may be slow to let go of its lease on an object store; by default Ray would give up on it after
     # two seconds and take the next trial of this actor with it.
     os.environ.setdefault("TUNE_FUNCTION_THREAD_TIMEOUT_S", "600")
     job = jobs[config["trial"]["fingerprint"]]
-    if per_trial.workers > 1:
+    if resources.workers > 1:
         from swath.engine.ray_backend import train as workers
         from swath.training.trial import run_trial
 
-        run_trial(job, _report, functools.partial(workers.epochs, per_trial=per_trial, groups=groups))
-    elif process := warm.own_process(key, per_trial.gpus):
+        run_trial(job, _report, functools.partial(workers.epochs, resources=resources, groups=groups))
+    elif process := warm.own_process(key, resources.gpus_per_worker):
         try:
-            process.call(train_alone, job, per_trial.gpus, hear=_report)
+            process.call(train_alone, job, resources.gpus_per_worker, hear=_report)
         except warm.LostProcessError:
             warm.own_process.cache_clear()
             raise
     else:
-        train_alone(job, per_trial.gpus, _report)
+        train_alone(job, resources.gpus_per_worker, _report)
 
 
 def _report(said: Report) -> None:
@@ -83,13 +84,22 @@ def _report(said: Report) -> None:
     tune.report({**dataclasses.asdict(said), "timesteps_total": said.epoch})
 
 
-def train(jobs: Sequence[Job], listener: Listener, per_trial: PerTrial, tracking: Tracking, key: str) -> None:
+def train(
+    jobs: Sequence[Job],
+    listener: Listener,
+    *,
+    resources: TrialResources,
+    trials_at_once: int,
+    tracking: Tracking,
+    key: str,
+) -> None:
     """Run all jobs, as many at once as the resources of the cluster allow.
 
     Args:
         jobs: In the order they should start.
         listener: Hears of a crash only after a trial's process was lost more than `CRASHES_ALLOWED` times.
-        per_trial: What each takes.
+        resources: What each takes, resolved for this cluster.
+        trials_at_once: Trials of several workers that the cluster has room for; 0 leaves the counting to Tune.
         tracking: Who else hears of the trials.
         key: The driver's `warm.code_key`.
     """
@@ -97,16 +107,16 @@ def train(jobs: Sequence[Job], listener: Listener, per_trial: PerTrial, tracking
     told = [{"fingerprint": fingerprint, **job.described} for fingerprint, job in by_fingerprint.items()]
     with (
         tempfile.TemporaryDirectory(prefix="swath-tune-", ignore_cleanup_errors=True) as scratch,
-        _groups(per_trial) as groups,
+        _placement_groups(resources) as groups,
     ):
-        trainable = tune.with_parameters(_run, jobs=by_fingerprint, per_trial=per_trial, groups=groups, key=key)
+        trainable = tune.with_parameters(_run, jobs=by_fingerprint, resources=resources, groups=groups, key=key)
         tuner = tune.Tuner(
-            tune.with_resources(trainable, _resources(per_trial)),
+            tune.with_resources(trainable, _tune_resources(resources)),
             param_space={"trial": tune.grid_search(told)},
             tune_config=tune.TuneConfig(
                 reuse_actors=True,
                 scheduler=_Scheduler(listener),
-                max_concurrent_trials=per_trial.at_once or None,
+                max_concurrent_trials=trials_at_once or None,
                 trial_name_creator=lambda trial: folder_name(trial.config["trial"]),
                 trial_dirname_creator=lambda trial: trial.trial_id,
             ),
@@ -121,19 +131,19 @@ def train(jobs: Sequence[Job], listener: Listener, per_trial: PerTrial, tracking
         tuner.fit()
 
 
-def _groups(per_trial: PerTrial) -> AbstractContextManager[Any]:
+def _placement_groups(resources: TrialResources) -> AbstractContextManager[Any]:
     """Who remembers the placement groups of workers; nobody where trials train in their own processes."""
-    if per_trial.workers > 1:
-        from swath.engine.ray_backend.train import taken
+    if resources.workers > 1:
+        from swath.engine.ray_backend.train import placement_groups
 
-        return taken()
+        return placement_groups()
     return nullcontext()
 
 
-def _resources(per_trial: PerTrial) -> dict[str, float]:
+def _tune_resources(resources: TrialResources) -> dict[str, float]:
     """Of the trial's own process; workers take theirs when it starts them."""
-    if per_trial.workers > 1:
+    if resources.workers > 1:
         from swath.engine.ray_backend.train import TRIAL_CPUS
 
         return {"cpu": TRIAL_CPUS}
-    return {"cpu": per_trial.cpus, "gpu": per_trial.gpus}
+    return {"cpu": resources.cpus, "gpu": resources.gpus_per_worker}

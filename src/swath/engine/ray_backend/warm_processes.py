@@ -26,7 +26,7 @@ from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
 from swath.core.errors import SwathError
 from swath.engine.in_process import can_train
-from swath.engine.ray_backend.fork_server import Call, Message, Surroundings
+from swath.engine.ray_backend.fork_server import Call, Message, ProcessContext
 
 AVAILABLE = sys.platform == "linux"
 """Elsewhere there is no fork, or it is unsound once frameworks are loaded."""
@@ -50,7 +50,7 @@ class WarmProcess:
 
     def __init__(self, address: str) -> None:
         self._connection = Client(address, "AF_UNIX")
-        self._connection.send(Surroundings.here())
+        self._connection.send(ProcessContext.here())
         self.pid: int = self._connection.recv()
 
     def call(self, function: Callable[..., Any], *arguments: Any, hear: Callable[[Any], None] | None = None) -> Any:
