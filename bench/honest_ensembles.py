@@ -17,7 +17,7 @@ from threadpoolctl import threadpool_limits
 
 from swath.analysis.ensembles.cross_fit import ensembles
 from swath.analysis.ensembles.pool import Pool
-from swath.analysis.ensembles.rules import BEST, GREEDY, RANKS, SINGLE, WEIGHTED, Mix
+from swath.analysis.ensembles.rules import BEST, GREEDY, RANKS, SINGLE, WEIGHTED, EnsembleWeights
 from swath.analysis.results import TaskResults, TrialResult
 from swath.core import metrics
 from swath.store.storage import Storage
@@ -65,7 +65,7 @@ def one_sweep(rare: bool, seed: int) -> dict[str, list[float]]:
     found, fresh = {}, {}
     for e in ensembles(pool):
         if e.name in NAMES:
-            mix = Mix(tuple(pool.runs.index(run) for run in e.members), e.weights, e.average)
+            mix = EnsembleWeights(tuple(pool.runs.index(run) for run in e.members), e.weights, e.average)
             new = fresh[e.name] = metrics.score("map", "multilabel", targets, mix.apply(p))
             gain, low, high = e.gain
             found[e.name] = [

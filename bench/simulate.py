@@ -19,7 +19,7 @@ import numpy as np
 from simulated_sweeps import COMMON, FACTORS, ONE_PAIR, RARE, TWELVE, Cell, Planted, World, plant, plant_drawn
 from threadpoolctl import threadpool_limits
 
-from swath.analysis.effects.intervals import Units, contrast, estimate, image_variances
+from swath.analysis.effects.intervals import PairedDifferences, contrast, estimate, image_variances
 from swath.analysis.effects.matching import Member, matched
 from swath.analysis.effects.random_effects import over_factors
 from swath.analysis.effects.significance import holm
@@ -178,7 +178,7 @@ def _second_phase(setting: Setting, world: World) -> Iterator[Trial]:
 def _compare(sweep: Planted, trials: list[Trial], world: World, predictions: list[np.ndarray], seed: int) -> Tally:
     members = _members(trials)
     truths = np.array([sweep.truth(cell) for cell, _ in trials])
-    asked: dict[str, list[Units]] = {}
+    asked: dict[str, list[PairedDifferences]] = {}
     for factor in FACTORS:
         base, *others = sweep.grid[factor]
         found = (matched(members, [factor], {(level,): 1.0, (base,): -1.0}) for level in others)

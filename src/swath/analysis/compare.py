@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from swath.analysis.effects import significance as verdicts
 from swath.analysis.effects.comparable import final_members
 from swath.analysis.effects.confounds import differences
-from swath.analysis.effects.intervals import Estimate, Units, estimate, image_variances
+from swath.analysis.effects.intervals import Estimate, PairedDifferences, estimate, image_variances
 from swath.analysis.effects.matching import Corners, Member, matched
 from swath.analysis.effects.paired_effects import evidence, scores
 from swath.analysis.effects.significance import Power, Verdict
@@ -26,8 +26,8 @@ _CORNERS: Corners = {(AFTER,): 1.0, (BEFORE,): -1.0}
 
 
 @dataclass(frozen=True)
-class Moved:
-    """One cell on both sides. Scores and differences are 0 to 1; not points.
+class CellChange:
+    """The change of one cell's score from A to B. Scores and differences are 0 to 1; not points.
 
     Attributes:
         cell: Its label in A.
@@ -70,7 +70,7 @@ class TaskComparison:
     metric: str
     refused: str
     images: int = 0
-    cells: tuple[Moved, ...] = ()
+    cells: tuple[CellChange, ...] = ()
     overall: Estimate | None = None
     power: Power | None = None
     unmatched: tuple[tuple[str, str], ...] = ()
@@ -137,7 +137,7 @@ def _compared(label: str, a: TaskResults, b: TaskResults) -> TaskComparison:
         )
     found = evidence(merged, members, [])
     values, variances = scores(members, found), partial(image_variances, evidence=found)
-    moved = [_moved(cell, units, values, variances, merged) for cell, units in compared.items()]
+    moved = [_cell_change(cell, units, values, variances, merged) for cell, units in compared.items()]
     # Cells that are the same trials know nothing of noise; where others moved they would only lend degrees of freedom.
     counted = {m.cell for m in moved if not m.same} or set(compared)
     together = _units(members, [c.cell in counted for c in sides])
@@ -221,16 +221,18 @@ def _merged(a: TaskResults, b: TaskResults, sides: Sequence[_Candidate]) -> Task
     return replace(a, trials=tuple(trials), validation=common)
 
 
-def _units(members: Sequence[Member], chosen: Sequence[bool]) -> Units | None:
+def _units(members: Sequence[Member], chosen: Sequence[bool]) -> PairedDifferences | None:
     return matched([m if here else None for m, here in zip(members, chosen, strict=True)], [SIDE], _CORNERS)
 
 
-def _moved(cell: str, units: Units, values: Floats, variances: partial[Floats], merged: TaskResults) -> Moved:
+def _cell_change(
+    cell: str, units: PairedDifferences, values: Floats, variances: partial[Floats], merged: TaskResults
+) -> CellChange:
     found = estimate(units, values, variances)
     pairs = [(merged.trials[int(row.argmin())], merged.trials[int(row.argmax())]) for row in units.weights]
     same = all(np.array_equal(x.probabilities, y.probabilities) for x, y in pairs)
     before = float(units.shares @ (np.minimum(units.weights, 0) @ -values))
-    return Moved(
+    return CellChange(
         cell=cell,
         before=before,
         after=before + found.difference,
@@ -241,7 +243,7 @@ def _moved(cell: str, units: Units, values: Floats, variances: partial[Floats], 
     )
 
 
-def _corrected(moved: Sequence[Moved]) -> list[Moved]:
+def _corrected(moved: Sequence[CellChange]) -> list[CellChange]:
     adjusted = verdicts.holm([float("nan") if m.same else m.estimate.p for m in moved])
     return [
         replace(m, adjusted_p=float(p), verdict=verdicts.verdict(m.estimate, float(p)))
@@ -250,7 +252,7 @@ def _corrected(moved: Sequence[Moved]) -> list[Moved]:
 
 
 def _unmatched(
-    a: TaskResults, b: TaskResults, names: Mapping[str, str], compared: Mapping[str, Units]
+    a: TaskResults, b: TaskResults, names: Mapping[str, str], compared: Mapping[str, PairedDifferences]
 ) -> list[tuple[str, str]]:
     partners = set(names.values())
     found = [
@@ -261,7 +263,7 @@ def _unmatched(
     return [*found, *((cell, "only in B") for cell in dict.fromkeys(t.cell for t in b.trials) if cell not in names)]
 
 
-def _changes(units: Units, trials: Sequence[TrialResult]) -> list[tuple[str, str, str]]:
+def _changes(units: PairedDifferences, trials: Sequence[TrialResult]) -> list[tuple[str, str, str]]:
     """What the two trials of some pair differ in: parts of their specs, package versions, devices, swath's commit."""
     found: dict[tuple[str, str, str], None] = {}
     for row in units.weights:

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from swath.analysis.effects.intervals import Units, contrast, estimate, half_width, p_value
+from swath.analysis.effects.intervals import PairedDifferences, contrast, estimate, half_width, p_value
 from swath.analysis.effects.matching import Member, matched
 
 rng = np.random.default_rng(0)
@@ -17,7 +17,7 @@ def none(contrasts: np.ndarray) -> np.ndarray:
     return np.zeros(len(contrasts))
 
 
-def grid(cells: list[dict[str, str]], seeds: int, levels=("a", "b")) -> tuple[list[Member], Units]:
+def grid(cells: list[dict[str, str]], seeds: int, levels=("a", "b")) -> tuple[list[Member], PairedDifferences]:
     members = [Member({"f": f, **cell}, s, 0, 5) for s in range(seeds) for cell in cells for f in levels]
     units = matched(members, ["f"], {("b",): 1.0, ("a",): -1.0})
     assert units is not None

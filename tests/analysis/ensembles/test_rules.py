@@ -5,12 +5,12 @@ from scipy.stats import rankdata
 from sklearn.metrics import average_precision_score
 
 from swath.analysis.ensembles.binned_ap import binned_average_precision, sorted_average_precision
-from swath.analysis.ensembles.candidates import View
+from swath.analysis.ensembles.candidates import CandidateSubset
 from swath.analysis.ensembles.rules import (
     BAGS,
     PATIENCE,
     PICKS,
-    Mix,
+    EnsembleWeights,
     best,
     best_by_rank,
     best_per_level,
@@ -37,7 +37,7 @@ def make_view(candidates=6, images=300, classes=4, metric="map", seed=0):
     ]
     p = (1 / (1 + np.exp(-2 * np.array(logits)))).astype(np.float32)
     factors = tuple({"backbone": "ab"[k % 2]} for k in range(candidates))
-    return View(metric, "multilabel", factors, p, targets, np.zeros(images, np.int64))
+    return CandidateSubset(metric, "multilabel", factors, p, targets, np.zeros(images, np.int64))
 
 
 def test_binned_average_precision_is_close_to_scikit_learns():
@@ -68,7 +68,7 @@ def test_order_top_best_and_levels():
     exact = [macro_ap(view.targets, p) for p in view.probabilities]
     order = np.argsort(exact)[::-1]
     assert view.order.tolist() == order.tolist()
-    assert top(view, 3) == Mix(tuple(order[:3]), (1 / 3,) * 3)
+    assert top(view, 3) == EnsembleWeights(tuple(order[:3]), (1 / 3,) * 3)
     assert everyone(view).members == tuple(order)
     sizes = [1, 2, 3, 5]
     by_size = {k: macro_ap(view.targets, view.probabilities[order[:k]].mean(axis=0)) for k in sizes}
@@ -144,9 +144,9 @@ def test_thinning_keeps_an_even_share_of_the_images():
 def test_scores_are_means_over_folds():
     view = make_view(metric="macro_f1")
     folds = np.repeat([0, 1], [100, 200])
-    split = View("macro_f1", "multilabel", view.factors, view.probabilities, view.targets, folds)
+    split = CandidateSubset("macro_f1", "multilabel", view.factors, view.probabilities, view.targets, folds)
     parts = [
-        View("macro_f1", "multilabel", view.factors, view.probabilities[:, m], view.targets[m], folds[m])
+        CandidateSubset("macro_f1", "multilabel", view.factors, view.probabilities[:, m], view.targets[m], folds[m])
         for m in (folds == 0, folds == 1)
     ]
     p = view.probabilities[0]
@@ -156,5 +156,5 @@ def test_scores_are_means_over_folds():
 def test_ranks_and_mixes_are_weighted_means():
     p = make_view(candidates=3).probabilities.astype(np.float64)
     assert np.allclose(ranks(p[0])[:, 1], rankdata(p[0][:, 1]) / 300)
-    assert np.allclose(Mix((2, 0), (0.25, 0.75)).apply(p), 0.25 * p[2] + 0.75 * p[0])
-    assert np.allclose(Mix((1,), (1.0,), "ranks").apply(p), ranks(p[1]))
+    assert np.allclose(EnsembleWeights((2, 0), (0.25, 0.75)).apply(p), 0.25 * p[2] + 0.75 * p[0])
+    assert np.allclose(EnsembleWeights((1,), (1.0,), "ranks").apply(p), ranks(p[1]))

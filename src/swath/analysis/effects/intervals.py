@@ -23,8 +23,8 @@ _LEAST = -300.0  # logarithm of the smallest p that is told from 0
 
 
 @dataclass(frozen=True, eq=False)
-class Units:
-    """Differences between trials, each a replicate of some cell of the grid.
+class PairedDifferences:
+    """Paired differences between trials, each a replicate of some cell of the grid.
 
     Attributes:
         weights: [U, T] what each trial counts in each difference: +1 and -1 of a pair.
@@ -107,7 +107,7 @@ class _Replication:
         return float(sum(found)) if found else float("nan")
 
 
-def contrast(units: Units) -> Floats:
+def contrast(units: PairedDifferences) -> Floats:
     """[T] the mean of the differences as weights of the trials."""
     return units.shares @ units.weights
 
@@ -117,7 +117,7 @@ def image_variances(contrasts: Floats, evidence: Sequence[FoldEvidence]) -> Floa
     return np.sum([fold.variance(contrasts[:, fold.trials]) for fold in evidence], axis=0)
 
 
-def estimate(units: Units, values: Floats, variances: Callable[[Floats], Floats]) -> Estimate:
+def estimate(units: PairedDifferences, values: Floats, variances: Callable[[Floats], Floats]) -> Estimate:
     """The mean of differences with its interval.
 
     Seeds of one cell differ on these images for two reasons: in truth, and because each errs on other images. The
@@ -152,7 +152,7 @@ def estimate(units: Units, values: Floats, variances: Callable[[Floats], Floats]
     )
 
 
-def _replication(units: Units) -> _Replication:
+def _replication(units: PairedDifferences) -> _Replication:
     """Seeds within cells where there are several, main effects of the other factors where there are not."""
     blocks = units.blocks
     sizes = np.bincount(blocks)
@@ -175,7 +175,7 @@ def _replication(units: Units) -> _Replication:
     return _Replication("seeds", tuple(full), tuple(df), tuple(parts))
 
 
-def _one_seed(units: Units) -> _Replication:
+def _one_seed(units: PairedDifferences) -> _Replication:
     """One seed: what the main effects of at least two other factors leave unexplained stands in."""
     varying = [c for c in (*units.levels.T, units.folds) if len(np.unique(c)) > 1]
     if len(varying) < 2:

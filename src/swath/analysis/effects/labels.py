@@ -6,7 +6,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from swath.analysis.effects.intervals import Estimate, Units, contrast, estimate
+from swath.analysis.effects.intervals import Estimate, PairedDifferences, contrast, estimate
 from swath.analysis.effects.significance import benjamini_hochberg
 from swath.analysis.image_variance import FoldEvidence
 
@@ -32,7 +32,7 @@ class LabelEffect:
 
 
 def label_effects(
-    number: int, units: Units, labels: Sequence[str], evidence: Sequence[FoldEvidence]
+    number: int, units: PairedDifferences, labels: Sequence[str], evidence: Sequence[FoldEvidence]
 ) -> list[LabelEffect]:
     """The effects of one comparison on each label, largest first.
 
@@ -62,7 +62,7 @@ def label_effects(
     return sorted(effects, key=lambda e: -abs(e.estimate.difference))
 
 
-def _estimate(units: Units, values: Floats, image_variance: float) -> Estimate:
+def _estimate(units: PairedDifferences, values: Floats, image_variance: float) -> Estimate:
     def variances(contrasts: Floats) -> Floats:
         # The variance of the mean alone is known label by label; taking nothing off for the seeds is the safe side.
         return np.concatenate([[image_variance], np.zeros(len(contrasts) - 1)])

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from swath.analysis.effects.intervals import Units
+from swath.analysis.effects.intervals import PairedDifferences
 
 Corners = Mapping[tuple[str, ...], float]
 """What trials at each combination of the factors' levels count: `{("sharpen",): 1, ("raw",): -1}`."""
@@ -34,7 +34,7 @@ _Others = tuple[tuple[str, str], ...]
 _Key = tuple[_Others, int, int, int]
 
 
-def matched(members: Sequence[Member | None], factors: Sequence[str], corners: Corners) -> Units | None:
+def matched(members: Sequence[Member | None], factors: Sequence[str], corners: Corners) -> PairedDifferences | None:
     """Differences between trials that are equal but for some factors.
 
     Args:
@@ -58,7 +58,7 @@ def matched(members: Sequence[Member | None], factors: Sequence[str], corners: C
             row[at[corner]] = sign
     others = [dict(key[0]) for key in matches]
     names = list(dict.fromkeys(name for some in others for name in some))
-    return Units(
+    return PairedDifferences(
         weights,
         _numbers([(key[0], key[3]) for key in matches]),
         np.array([_numbers([some.get(name, "") for some in others]) for name in names], np.int64)

@@ -17,7 +17,7 @@ from swath.analysis.effects import random_effects as wider
 from swath.analysis.effects import significance as verdicts
 from swath.analysis.effects.comparable import Members, final_members
 from swath.analysis.effects.confounds import confounds
-from swath.analysis.effects.intervals import Estimate, Units, contrast, estimate, image_variances
+from swath.analysis.effects.intervals import Estimate, PairedDifferences, contrast, estimate, image_variances
 from swath.analysis.effects.matching import Member, matched
 from swath.analysis.effects.random_effects import Interval
 from swath.analysis.effects.significance import Power, Verdict
@@ -97,7 +97,7 @@ class Comparison:
     factor: str
     level: str
     baseline: str
-    units: Units | None
+    units: PairedDifferences | None
     others: tuple[str, ...]
 
 

@@ -6,7 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import stats
 
-from swath.analysis.effects.intervals import Units
+from swath.analysis.effects.intervals import PairedDifferences
 
 Floats = NDArray[np.float64]
 
@@ -26,7 +26,7 @@ class Interval:
     over: tuple[str, ...]
 
 
-def over_splits(units: Units, observed: Floats, test_share: float) -> Interval | None:
+def over_splits(units: PairedDifferences, observed: Floats, test_share: float) -> Interval | None:
     """The effect in the long run over training splits, from the folds of a k-fold; None with fewer than 2 folds.
 
     The folds' training sets overlap, so their differences vary less than those of fresh splits: Nadeau and Bengio
@@ -46,7 +46,9 @@ def over_splits(units: Units, observed: Floats, test_share: float) -> Interval |
     return Interval(float(means.mean()) - half, float(means.mean()) + half, ("splits",))
 
 
-def over_factors(units: Units, observed: Floats, names: list[str], image_variance: float) -> Interval | None:
+def over_factors(
+    units: PairedDifferences, observed: Floats, names: list[str], image_variance: float
+) -> Interval | None:
     """The effect over levels that the grid does not have, taking the other factors' levels as drawn at random.
 
     Random effects of each other factor by mean squares: with MS_f = mean square of the main effect of factor f in the

@@ -20,8 +20,8 @@ _CHUNK = 128  # images whose residuals are multiplied at a time, so that they st
 
 
 @dataclass(frozen=True, eq=False)
-class View:
-    """The candidates on some of the validation images.
+class CandidateSubset:
+    """The candidates on a subset of the validation images: all that a rule sees.
 
     Attributes:
         metric: The task's metric.
@@ -33,7 +33,7 @@ class View:
         costs: [K] what each candidate counts against the bound; only looked at where there is one.
         bound: The most that all members together may cost.
         rows: [n] which of the M images are seen; None for all.
-        known_scores: [K] `scores`, where they were computed for several views at once.
+        known_scores: [K] `scores`, where they were computed for several subsets at once.
         known_products: [K, K] `products`, likewise.
     """
 
@@ -122,14 +122,14 @@ class View:
             found.append(float(metrics.macro(parts)))
         return float(np.mean(found))
 
-    def thinned(self, values: int) -> "View":
+    def thinned(self, values: int) -> "CandidateSubset":
         """An even share of the images where they times labels are more than `values`; theirs alone in memory."""
         keep = max(values // self.targets.shape[1], 1)
         if len(self.targets) <= keep and self.rows is None:
             return self
         at = np.linspace(0, len(self.targets) - 1, min(keep, len(self.targets))).astype(np.int64)
         rows = at if self.rows is None else self.rows[at]
-        return View(
+        return CandidateSubset(
             metric=self.metric,
             kind=self.kind,
             factors=self.factors,

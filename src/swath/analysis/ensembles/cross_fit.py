@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from swath.analysis import score_intervals as image_intervals
 from swath.analysis.cells import Run, blocks_of
 from swath.analysis.ensembles.pool import Floats, Pool
-from swath.analysis.ensembles.rules import SINGLE, Average, Mix, choice, rules
+from swath.analysis.ensembles.rules import SINGLE, Average, EnsembleWeights, choice, rules
 from swath.config.splits import stratified_folds
 
 PARTS = 5
@@ -143,7 +143,7 @@ def _scored(pool: Pool, p: Floats, blocks: int) -> tuple[float, Floats]:
 def _ensemble(
     pool: Pool,
     name: str,
-    mix: Mix,
+    mix: EnsembleWeights,
     predictions: Floats | None,
     scored: dict[str, tuple[float, Floats]],
     sizes: tuple[int, ...],

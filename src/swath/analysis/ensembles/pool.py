@@ -10,8 +10,8 @@ from numpy.typing import NDArray
 
 from swath.analysis.cells import Run, finished_runs, pooled_score
 from swath.analysis.ensembles.binned_ap import SORTED, average_precision_of, counts
-from swath.analysis.ensembles.candidates import View, residual_products
-from swath.analysis.ensembles.rules import Mix, ranks
+from swath.analysis.ensembles.candidates import CandidateSubset, residual_products
+from swath.analysis.ensembles.rules import EnsembleWeights, ranks
 from swath.analysis.results import TaskResults
 from swath.core import metrics
 from swath.core.errors import InputError
@@ -86,15 +86,15 @@ class Pool:
         groups = self.task.record.rows["group"].to_numpy()[self.rows]
         return np.unique(groups, return_inverse=True)[1].astype(np.int64)
 
-    def view(self, mask: Mask | None = None) -> View:
+    def view(self, mask: Mask | None = None) -> CandidateSubset:
         """The candidates on the images of a mask [N]; on all without one."""
         return self._view(None if mask is None else np.flatnonzero(mask))
 
     def _view(
         self, rows: NDArray[np.int64] | None, scores: Floats | None = None, products: Floats | None = None
-    ) -> View:
+    ) -> CandidateSubset:
         record = self.task.record
-        return View(
+        return CandidateSubset(
             metric=record.metric,
             kind=record.kind,
             factors=tuple(run.trials[0].factors for run in self.runs),
@@ -108,7 +108,7 @@ class Pool:
             known_products=products,
         )
 
-    def views(self, parts: NDArray[np.int64]) -> Iterator[View]:
+    def views(self, parts: NDArray[np.int64]) -> Iterator[CandidateSubset]:
         """The candidates on the images outside of each part [N] in turn, and at last on all: each as `view` has it.
 
         What adds up over images is read once for all of them.
@@ -127,7 +127,7 @@ class Pool:
             )
 
     def _scores(self, parts: NDArray[np.int64]) -> Floats | None:
-        """[parts + 1, K] `View.scores` of every view; None where images are few and scores are sorted for."""
+        """[parts + 1, K] `CandidateSubset.scores` of every subset; None where images are few enough to sort."""
         count, folds = int(parts.max()) + 1, np.unique(self.folds, return_inverse=True)[1]
         sizes = np.zeros((folds.max() + 1, count), np.int64)
         np.add.at(sizes, (folds, parts), 1)
@@ -154,7 +154,7 @@ class Pool:
     def _ranked(self) -> dict[int, NDArray[np.float32]]:
         return {}
 
-    def mixed(self, mix: Mix, mask: Mask | None = None) -> Floats:
+    def mixed(self, mix: EnsembleWeights, mask: Mask | None = None) -> Floats:
         """[N, C] predictions of an ensemble, or [n, C] on a mask of the images; ranks are among all images."""
         return mix.apply(self.probabilities, mask, self.ranked)
 

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from scipy.optimize import nnls
 
 from swath.analysis.cells import rank_key
-from swath.analysis.ensembles.candidates import SIZES, Floats, View
+from swath.analysis.ensembles.candidates import SIZES, CandidateSubset, Floats
 from swath.analysis.results import TaskResults
 
 SINGLE, BEST, ALL, GREEDY, WEIGHTED, RANKS = "single", "best", "all", "greedy", "weighted", "ranks"
@@ -22,8 +22,8 @@ Average = Literal["probabilities", "ranks"]
 
 
 @dataclass(frozen=True)
-class Mix:
-    """An ensemble as chosen: runs of a pool and their weights.
+class EnsembleWeights:
+    """The weights of an ensemble: the chosen runs of a pool and what each counts.
 
     Attributes:
         members: Index into the pool's runs, the heaviest or best first.
@@ -55,7 +55,7 @@ class Mix:
         return total
 
 
-Rule = Callable[[View], Mix]
+Rule = Callable[[CandidateSubset], EnsembleWeights]
 
 
 def ranks(p: Floats) -> Floats:
@@ -69,9 +69,9 @@ def ranks(p: Floats) -> Floats:
     return np.ascontiguousarray(found.T) / len(p)
 
 
-def uniform(members: NDArray[np.int64] | list[int]) -> Mix:
+def uniform(members: NDArray[np.int64] | list[int]) -> EnsembleWeights:
     """All of some members alike."""
-    return Mix(tuple(int(m) for m in members), (1 / len(members),) * len(members))
+    return EnsembleWeights(tuple(int(m) for m in members), (1 / len(members),) * len(members))
 
 
 def rules(task: TaskResults, runs: int) -> dict[str, Rule]:
@@ -105,28 +105,28 @@ def choice(name: str) -> str:
     return fixed.get(name) or f"the {name.removeprefix('top')} best runs"
 
 
-def top(view: View, size: int) -> Mix:
+def top(view: CandidateSubset, size: int) -> EnsembleWeights:
     """The best `size` candidates; where the bound is met before, those that fit."""
     return uniform(view.affordable(view.order)[:size])
 
 
-def everyone(view: View) -> Mix:
+def everyone(view: CandidateSubset) -> EnsembleWeights:
     """All candidates that fit, the best first."""
     return uniform(view.affordable(view.order))
 
 
-def best(view: View) -> Mix:
+def best(view: CandidateSubset) -> EnsembleWeights:
     """The best candidates, as many as score highest together."""
     size = min(view.by_size.items(), key=lambda pair: rank_key(pair[1]))[0]
     return uniform(view.affordable(view.order)[:size])
 
 
-def best_by_rank(view: View) -> Mix:
+def best_by_rank(view: CandidateSubset) -> EnsembleWeights:
     """The same members, averaged by rank."""
     return replace(best(view), average="ranks")
 
 
-def best_per_level(view: View, factor: str) -> Mix:
+def best_per_level(view: CandidateSubset, factor: str) -> EnsembleWeights:
     """The best candidate of each level of a factor."""
     first: dict[str, int] = {}
     for member in view.order:
@@ -134,12 +134,12 @@ def best_per_level(view: View, factor: str) -> Mix:
     return uniform(view.affordable(list(first.values())))
 
 
-def greedy(view: View) -> Mix:
+def greedy(view: CandidateSubset) -> EnsembleWeights:
     """Weights in proportion to how often bagged greedy selection picks each candidate."""
     return _by_weight(greedy_counts(view).astype(np.float64))
 
 
-def weighted(view: View) -> Mix:
+def weighted(view: CandidateSubset) -> EnsembleWeights:
     """Weights w >= 0 with sum 1 of least mean (sum_k w_k p_k - y)^2: stacking by the Brier score (Breiman 1996).
 
     As the weights sum to 1 the error is w'Gw with G the mean products of the candidates' residuals. Its minimum is the
@@ -152,7 +152,7 @@ def weighted(view: View) -> Mix:
     return _by_weight(weights)
 
 
-def _least_squares(view: View, members: NDArray[np.int64]) -> Floats:
+def _least_squares(view: CandidateSubset, members: NDArray[np.int64]) -> Floats:
     """[K] weights of least squared error; 0 for others than the members."""
     gram = view.products[np.ix_(members, members)]
     values, vectors = np.linalg.eigh(gram)
@@ -164,10 +164,10 @@ def _least_squares(view: View, members: NDArray[np.int64]) -> Floats:
     return found
 
 
-def _by_weight(weights: Floats) -> Mix:
+def _by_weight(weights: Floats) -> EnsembleWeights:
     """Those above 0, heaviest first, with weights that sum to 1."""
     members = [int(m) for m in np.argsort(-weights, kind="stable") if weights[m] > 0]
-    return Mix(tuple(members), tuple(float(weights[m] / weights.sum()) for m in members))
+    return EnsembleWeights(tuple(members), tuple(float(weights[m] / weights.sum()) for m in members))
 
 
 PICKS = 40
@@ -177,7 +177,7 @@ _BAGGED_FROM = 10  # candidates; half of fewer is too few to choose from
 _VALUES = 120_000  # images times labels that a choice looks at; larger validation parts are thinned evenly
 
 
-def greedy_counts(view: View) -> NDArray[np.int64]:
+def greedy_counts(view: CandidateSubset) -> NDArray[np.int64]:
     """[K] how often each candidate is picked, over all bags.
 
     Only the best candidates take part (pruning, Caruana 2006); each bag sees a random half of them. With few
@@ -195,7 +195,7 @@ def greedy_counts(view: View) -> NDArray[np.int64]:
     return counts
 
 
-def _picks(view: View, ranked: NDArray[np.int64]) -> list[int]:
+def _picks(view: CandidateSubset, ranked: NDArray[np.int64]) -> list[int]:
     """The picks of one bag, whose candidates come best first, up to the best average on the way."""
     p = view.probabilities
     picks = _sorted_start(view, ranked)
@@ -213,7 +213,7 @@ def _picks(view: View, ranked: NDArray[np.int64]) -> list[int]:
     return picks[:best_length]
 
 
-def _fitting(view: View, picks: list[int], ranked: NDArray[np.int64]) -> NDArray[np.bool_]:
+def _fitting(view: CandidateSubset, picks: list[int], ranked: NDArray[np.int64]) -> NDArray[np.bool_]:
     """Which candidates fit the bound beside the picks; one that was picked before costs nothing more."""
     if not view.bounded:
         return np.ones(len(ranked), bool)
@@ -222,7 +222,7 @@ def _fitting(view: View, picks: list[int], ranked: NDArray[np.int64]) -> NDArray
     return np.array([m in members or spent + view.costs[m] <= view.bound for m in ranked.tolist()])
 
 
-def _sorted_start(view: View, ranked: NDArray[np.int64]) -> list[int]:
+def _sorted_start(view: CandidateSubset, ranked: NDArray[np.int64]) -> list[int]:
     """The best first candidates, as many of up to five as average best."""
     ranked = np.array(view.affordable(ranked[:5]))
     sums = view.probabilities[ranked].cumsum(axis=0)

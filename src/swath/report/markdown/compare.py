@@ -4,7 +4,7 @@ import math
 from collections.abc import Sequence
 from pathlib import Path
 
-from swath.analysis.compare import Moved, TaskComparison, compare
+from swath.analysis.compare import CellChange, TaskComparison, compare
 from swath.analysis.effects import significance as verdicts
 from swath.analysis.effects.intervals import LEVEL
 from swath.analysis.load import read_results
@@ -74,7 +74,7 @@ def _headline(task: TaskComparison) -> str:
     return f"{sentence} {alone}"
 
 
-def _table(cells: Sequence[Moved]) -> str:
+def _table(cells: Sequence[CellChange]) -> str:
     rows = [
         [
             escape(m.cell),
