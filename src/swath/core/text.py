@@ -5,10 +5,14 @@ from collections.abc import Sequence
 
 def escape(text: str) -> str:
     """Text for a table cell or a sentence: one line, nothing in it taken for markup."""
-    line = " ".join(text.split())
+    return escape_marks(" ".join(text.split()))
+
+
+def escape_marks(text: str) -> str:
+    """Text with its spaces as they are, nothing in it taken for markup."""
     for mark in ("\\", "|", "<", "*", "`"):
-        line = line.replace(mark, f"\\{mark}")
-    return line
+        text = text.replace(mark, f"\\{mark}")
+    return text
 
 
 def size_text(size: float) -> str:

@@ -8,6 +8,8 @@ from collections.abc import Sequence
 
 from swath.core.text import duration as _duration
 from swath.core.text import escape as escape
+from swath.core.text import escape_marks
+from swath.report.marked_text import Label, Part, Sentence, Strong
 
 _WIDTH = 110
 
@@ -17,9 +19,17 @@ def code(text: str) -> str:
     return f"`{' '.join(text.split()).replace('`', chr(39))}`"
 
 
-def plain_text(text: str) -> str:
-    """A sentence without the marks of Markdown."""
-    return re.sub(r"\\([\\|<*`])", r"\1", re.sub(r"(?<!\\)(\*\*|`)", "", text))
+def markdown(sentence: Sentence) -> str:
+    """A sentence with the marks of Markdown: labels as code, emphasised words bold."""
+    return "".join(map(_marked, sentence.parts))
+
+
+def _marked(part: Part) -> str:
+    if isinstance(part, Label):
+        return code(part.text)
+    if isinstance(part, Strong):
+        return f"**{escape_marks(part.text)}**"
+    return escape_marks(part)
 
 
 def table(headers: Sequence[str], rows: Sequence[Sequence[str]], align: str) -> str:

@@ -11,7 +11,6 @@ from sklearn.metrics import precision_recall_curve
 
 from swath.analysis.analyse import Analysis, other_metrics
 from swath.analysis.cells import CellResult, Floats, confusion_shares, label_scores, positives
-from swath.analysis.effects import significance as verdicts
 from swath.analysis.effects.paired_effects import Effect
 from swath.analysis.effects.summary import TaskEffects, interaction_tables
 from swath.analysis.ensembles.cross_fit import Ensemble
@@ -19,8 +18,7 @@ from swath.analysis.results import Results, TaskResults, TrialResult
 from swath.analysis.scores import MEANING, TITLES
 from swath.core.metrics import METRIC_TITLES
 from swath.core.text import count
-from swath.report.format import plain_text
-from swath.report.sentences import commands, headline, last_line, remarks, verdict_sentences
+from swath.report.sentences import commands, headline, last_line, remarks, verdict_sentence, verdict_sentences
 from swath.store.states import State
 from swath.tasks.audit.findings import Audit
 
@@ -85,9 +83,7 @@ def _task(analysis: Analysis) -> dict[str, Any]:
         "labels": record.labels,
         "data": task.data,
         "validation_images": sum(len(rows) for rows in task.validation.values()),
-        "headline": [
-            plain_text(line) for line in f"{verdict_sentences(analysis)}\n{headline(analysis)}".strip().splitlines()
-        ],
+        "headline": [line.plain() for line in [*verdict_sentences(analysis), *headline(analysis)]],
         "factors": task.factors,
         "other_metrics": [{"name": n, "title": TITLES[n], "note": MEANING.get(n, "")} for n in other_metrics(analysis)],
         "cells": [_cell(cell) for cell in analysis.cells],
@@ -248,13 +244,11 @@ def _factor(effects: list[Effect]) -> dict[str, Any]:
 
 
 def _level(e: Effect) -> dict[str, Any]:
-    said = verdicts.wording(e.verdict, e.estimate)
     found = e.estimate
-    why = f" ({e.refused})" if e.refused else ""
     return {
         "level": e.level,
-        "verdict": plain_text("; ".join([f"{e.level}: {said}{why}", *e.confounds])),
-        "remarks": [f"{e.level}{plain_text(text)}" for text in remarks(e)],
+        "verdict": verdict_sentence(e),
+        "remarks": remarks(e),
         "difference": 100 * found.difference if found else None,
         "low": 100 * found.low if found else None,
         "high": 100 * found.high if found else None,

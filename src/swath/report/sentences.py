@@ -13,19 +13,13 @@ from swath.analysis.ensembles.rules import BEST, SINGLE
 from swath.analysis.results import Results, TaskResults, TrialResult
 from swath.core.metrics import METRIC_TITLES
 from swath.core.text import count
-from swath.report.format import (
-    code,
-    duration,
-    escape,
-    file_part,
-    interval_text,
-    points_text,
-    score_text,
-)
+from swath.report.format import duration, file_part, interval_text, points_text, score_text
+from swath.report.marked_text import Label, Sentence, Strong, joined, sentence
 from swath.store.states import State
 from swath.store.storage import Storage
 from swath.store.trials import Outcome
 
+_COMPARISONS_SHOWN = 3
 _TITLES: dict[State, str] = {
     State.COMPLETE: "done",
     State.STOPPED: "stopped early",
@@ -73,42 +67,48 @@ def _given_up(results: Results, task: TaskResults, trial: TrialResult) -> bool:
     return any(t.state in (State.STOPPED, State.FAILED) for t in same)
 
 
-def headline(analysis: Analysis) -> str:
-    """Best cell, baseline, and what choosing and averaging are worth, in sentences."""
+def headline(analysis: Analysis) -> list[Sentence]:
+    """Best cell, baseline, and what choosing and averaging are worth; one line or two."""
     task = analysis.task
     if not analysis.cells:
-        return f"No cell of {code(task.label)} has finished yet, so there is no ranking."
+        return [sentence("No cell of ", Label(task.label), " has finished yet, so there is no ranking.")]
     best = analysis.cells[0]
     seeds = count(len(best.runs), "seed")
-    text = (
-        f"Best cell: {code(best.cell)} with {METRIC_TITLES[task.record.metric]} **{score_text(best.score)}** "
-        f"(95 % interval {interval_text(best.low, best.high)}; {seeds}), {_against_baseline(analysis)}."
-    )
-    if len(analysis.cells) > 1:
-        text += f" It is the highest of {len(analysis.cells)} cells, so part of its lead may be luck."
+    cells = len(analysis.cells)
+    lines = [
+        sentence(
+            *("Best cell: ", Label(best.cell), f" with {METRIC_TITLES[task.record.metric]} "),
+            *(Strong(score_text(best.score)), f" (95 % interval {interval_text(best.low, best.high)}; {seeds}), "),
+            *(_against_baseline(analysis), "."),
+            f" It is the highest of {cells} cells, so part of its lead may be luck." if cells > 1 else "",
+        )
+    ]
     by_name = {e.name: e for e in analysis.ensembles}
     if SINGLE in by_name and not math.isnan(by_name[SINGLE].score):
         gain, low, high = (100 * x for x in by_name[BEST].gain)
-        text += (
-            "\nScored on validation images that did not choose them, the best single run has "
+        text = (
+            "Scored on validation images that did not choose them, the best single run has "
             f"{score_text(by_name[SINGLE].score)} and the best ensemble {score_text(by_name[BEST].score)} "
             f"({points_text(gain)} points, 95 % interval {points_text(low)} to {points_text(high)})."
         )
-    return text
+        lines.append(sentence(text))
+    return lines
 
 
-def _against_baseline(analysis: Analysis) -> str:
+def _against_baseline(analysis: Analysis) -> Sentence:
     task, best, base = analysis.task, analysis.cells[0], analysis.baseline
     if base is None and not task.baseline_cell:
-        return "with no baseline cell in the sweep"
+        return sentence("with no baseline cell in the sweep")
     if base is None:
         name = task.baseline_cell
         stopped = any(t.state == State.STOPPED for t in task.trials if t.cell == name)
-        return f"while the baseline cell {code(name)} {'was stopped early' if stopped else 'has not finished'}"
+        end = " was stopped early" if stopped else " has not finished"
+        return sentence("while the baseline cell ", Label(name), end)
     if best.baseline:
-        return "which is the baseline cell itself"
+        return sentence("which is the baseline cell itself")
     difference = 100 * (best.score - base.score)
-    return f"{difference:.2f} points above the baseline cell {code(base.cell)} ({score_text(base.score)})"
+    lead = f"{difference:.2f} points above the baseline cell "
+    return sentence(lead, Label(base.cell), f" ({score_text(base.score)})")
 
 
 def _storage_option(storage: Storage) -> str:
@@ -133,53 +133,51 @@ def commands(results: Results) -> list[str]:
     return found
 
 
-def verdict_sentences(analysis: Analysis) -> str:
+def verdict_sentences(analysis: Analysis) -> list[Sentence]:
     """Three sentences for everyone: what made a difference, what showed none, and what this sweep could have seen."""
     found = analysis.effects.effects
-    if not found:
-        return ""
     shown = sorted(
         (e for e in found if e.verdict in ("better", "worse") and e.estimate), key=lambda e: -abs(_difference(e))
     )
     unclear = [e for e in found if e.verdict == "not shown"]
     lines = []
     if shown:
-        lines.append(f"What made a difference: {'; '.join(_sentence(e) for e in shown[:3])}{_more(shown, 3)}.")
+        lines.append(_listing("What made a difference", [_shown_difference(e) for e in shown]))
     if unclear:
         start = "No difference shown" if shown else "No choice made a difference that could be shown"
-        lines.append(f"{start}: {'; '.join(_unclear(e) for e in unclear[:3])}{_more(unclear, 3)}.")
+        lines.append(_listing(start, [_unclear_difference(e) for e in unclear]))
     smallest = [e.power.smallest for e in found if e.power]
     if smallest:
         low, high = 100 * min(smallest), 100 * max(smallest)
         span = f"{low:.1f}" if f"{low:.1f}" == f"{high:.1f}" else f"{low:.1f} to {high:.1f}"
-        lines.append(f"This sweep was able to show differences of {span} points or more.")
+        lines.append(sentence(f"This sweep was able to show differences of {span} points or more."))
     silent = [e for e in found if e.verdict in ("no interval", "refused")]
     if silent:
-        lines.append(_silent(silent))
-    return "\n".join(lines)
+        lines.append(sentence(_silent(silent)))
+    return lines
 
 
 def _difference(e: Effect) -> float:
     return e.estimate.difference if e.estimate else math.nan
 
 
-def _more(effects: Sequence[Effect], shown: int) -> str:
-    return f"; and {len(effects) - shown} more below" if len(effects) > shown else ""
+def _listing(start: str, comparisons: Sequence[Sentence]) -> Sentence:
+    """`START: A; B; C; and 2 more below.`"""
+    more = len(comparisons) - _COMPARISONS_SHOWN
+    rest = f"; and {more} more below." if more > 0 else "."
+    return sentence(f"{start}: ", joined(comparisons[:_COMPARISONS_SHOWN], "; "), rest)
 
 
-def _sentence(e: Effect) -> str:
+def _shown_difference(e: Effect) -> Sentence:
     assert e.estimate
     low, high = sorted((100 * abs(e.estimate.low), 100 * abs(e.estimate.high)))
-    return (
-        f"{code(e.level)} is {100 * abs(_difference(e)):.1f} points {e.verdict} than {code(e.baseline)} "
-        f"({low:.1f} to {high:.1f})"
-    )
+    than = f" is {100 * abs(_difference(e)):.1f} points {e.verdict} than "
+    return sentence(Label(e.level), than, Label(e.baseline), f" ({low:.1f} to {high:.1f})")
 
 
-def _unclear(e: Effect) -> str:
+def _unclear_difference(e: Effect) -> Sentence:
     assert e.estimate
-    span = verdicts.wording("not shown", e.estimate).split("(")[1].rstrip(")")
-    return f"{code(e.level)} against {code(e.baseline)} ({span})"
+    return sentence(Label(e.level), " against ", Label(e.baseline), f" ({verdicts.interval_words(e.estimate)})")
 
 
 def _silent(silent: Sequence[Effect]) -> str:
@@ -196,8 +194,14 @@ def _span(low: float, high: float) -> str:
     return "-" if math.isnan(low) else f"{points_text(100 * low)} to {points_text(100 * high)}"
 
 
+def verdict_sentence(e: Effect) -> str:
+    """The verdict on one comparison, why nothing is compared, and what else differs between its trials."""
+    why = f" ({e.refused})" if e.refused else ""
+    return "; ".join([f"{e.level}: {verdicts.wording(e.verdict, e.estimate)}{why}", *e.confounds])
+
+
 def remarks(e: Effect) -> list[str]:
-    """How sure a comparison is and what would make it surer, as Markdown; each goes on after the level's name."""
+    """How sure a comparison is and what would make it surer, each beginning with the level's name."""
     found = []
     if e.estimate and e.estimate.source == "residual":
         found.append(
@@ -214,11 +218,11 @@ def remarks(e: Effect) -> list[str]:
     if e.splits:
         found.append(f", over training splits: {_span(e.splits.low, e.splits.high)} (Nadeau-Bengio).")
     if e.wider and e.estimate and e.estimate.source != "none":
-        over = " and ".join(map(escape, e.wider.over))
+        over = " and ".join(e.wider.over)
         found.append(
             f", for other levels of {over} than these (taken as drawn at random): {_span(e.wider.low, e.wider.high)}."
         )
-    return found
+    return [f"{e.level}{text}" for text in found]
 
 
 def _power(e: Effect) -> str:

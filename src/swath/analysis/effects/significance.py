@@ -59,15 +59,24 @@ def verdict(estimate: Estimate | None, adjusted_p: float) -> Verdict:
 
 def wording(said: Verdict, estimate: Estimate | None) -> str:
     """`no difference shown (-0.4 to +0.2 points)`, `better (+0.3 to +1.1 points)`."""
+    words = verdict_words(said, estimate)
+    return words if estimate is None or said == "no interval" else f"{words} ({interval_words(estimate)})"
+
+
+def verdict_words(said: Verdict, estimate: Estimate | None) -> str:
+    """A verdict without its interval: `no difference shown`, `better`."""
     if estimate is None:
         return "not compared"
     if said == "no interval":
         return "no interval can be stated"
-    span = f"({100 * estimate.low:+.1f} to {100 * estimate.high:+.1f} points)"
     if said == "not shown":
-        alone = " after correction" if estimate.low > 0 or estimate.high < 0 else ""
-        return f"no difference shown{alone} {span}"
-    return f"{said} {span}"
+        return f"no difference shown{' after correction' if estimate.low > 0 or estimate.high < 0 else ''}"
+    return said
+
+
+def interval_words(estimate: Estimate) -> str:
+    """An interval in points: `-0.4 to +0.2 points`."""
+    return f"{100 * estimate.low:+.1f} to {100 * estimate.high:+.1f} points"
 
 
 @dataclass(frozen=True)

@@ -75,7 +75,7 @@ def _row(e: Effect) -> list[str]:
         str(pairs) if pairs == e.possible else f"{pairs} of {e.possible}",
         f"{e.estimate.won:.0%}",
         f"{100 * e.power.smallest:.1f}" if e.power else "-",
-        verdicts.wording(e.verdict, e.estimate).split(" (")[0],
+        verdicts.verdict_words(e.verdict, e.estimate),
     ]
 
 
@@ -90,7 +90,7 @@ def _remarks(effects: Sequence[Effect]) -> list[str]:
         name = escape(e.level)
         lines += [f"- {name}: not compared; {e.refused.rstrip(chr(46))}." for _ in range(e.estimate is None)]
         lines += [f"- {name} is confounded: {text}." for text in e.confounds]
-        lines += [f"- {name}{text}" for text in remarks(e)]
+        lines += [f"- {escape(remark)}" for remark in remarks(e)]
     if any(e.factor == "epochs" for e in effects):
         lines.append("- The levels of this factor are budgets.")
     return ["\n".join(lines)] if lines else []

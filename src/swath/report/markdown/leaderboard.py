@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 
 from swath.analysis.analyse import Analysis
 from swath.analysis.results import Results
-from swath.report.format import code, escape, wrapped
+from swath.report.format import code, escape, markdown, wrapped
 from swath.report.markdown.audit import audit_section
 from swath.report.markdown.contact_sheets import contact_section
 from swath.report.markdown.effects import effects_section, interactions_section, labels_section, rungs_section
@@ -14,6 +14,7 @@ from swath.report.markdown.ranking import other_metrics_section, per_label_secti
 from swath.report.markdown.settings import settings_section
 from swath.report.markdown.states import state_sections
 from swath.report.markdown.submissions import submissions_section
+from swath.report.marked_text import Sentence
 from swath.report.sentences import commands, headline, is_running, states_sentence, verdict_sentences
 
 Pictures = Mapping[str, str]
@@ -40,7 +41,7 @@ def leaderboard(
         parts.append("**This sweep has trials left to run; what follows will change.**")
     for analysis in analyses:
         title = f"**{escape(analysis.task.label)}.** " if several else ""
-        parts += [title + verdict_sentences(analysis), headline(analysis)]
+        parts += [title + _paragraph(verdict_sentences(analysis)), _paragraph(headline(analysis))]
     parts.append(states_sentence(results))
     for analysis, files in zip(analyses, pictures, strict=True):
         if several:
@@ -87,6 +88,11 @@ def _task_sections(results: Results, analysis: Analysis, files: Pictures, mark: 
         parts.append(_picture("Predictions of the best cell by class, percent", files["confusion"]))
     parts += audit_section(analysis, mark)
     return [*parts, f"{mark} Data and settings", settings_section(results, analysis.task)]
+
+
+def _paragraph(sentences: Sequence[Sentence]) -> str:
+    """A line for each sentence."""
+    return "\n".join(map(markdown, sentences))
 
 
 def _picture(title: str, file: str) -> str:
