@@ -11,7 +11,7 @@ import pytest
 
 from swath.core.errors import InputError
 from swath.report import dashboard
-from swath.report.dashboard import Board, live, serve
+from swath.report.dashboard import Dashboard, live, serve
 from swath.store.cluster_state import ClusterState, forget_state, read_state, write_state
 from swath.store.keys import contact_key
 from swath.store.storage import Storage
@@ -137,7 +137,7 @@ def test_a_state_that_cannot_be_read_is_none(storage: Storage):
 
 def test_an_unknown_sweep_is_an_error_before_anything_is_served(storage: Storage):
     with pytest.raises(InputError, match="study"):
-        serve(Board(storage, "studies"), "127.0.0.1", 0, print)
+        serve(Dashboard(storage, "studies"), "127.0.0.1", 0, print)
 
 
 def test_time_left_divides_the_epochs_among_what_runs():

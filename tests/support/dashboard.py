@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 
 from swath.report import dashboard
-from swath.report.dashboard import Board
+from swath.report.dashboard import Dashboard
 from swath.store.storage import Storage
 
 
@@ -21,7 +21,7 @@ def served(storage: Storage, sweep: str = "study") -> Iterator[str]:
     async def run() -> None:
         loop.append(asyncio.get_running_loop())
         task.append(asyncio.current_task())  # type: ignore[arg-type]
-        await dashboard._serve(Board(storage, sweep), "127.0.0.1", 0, lambda s: (lines.append(s), said.set()))
+        await dashboard._serve(Dashboard(storage, sweep), "127.0.0.1", 0, lambda s: (lines.append(s), said.set()))
 
     def thread_main() -> None:
         with suppress(asyncio.CancelledError):

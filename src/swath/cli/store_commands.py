@@ -156,9 +156,9 @@ def dashboard(argv: list[str]) -> None:
     parser.add_argument("--host", default="127.0.0.1", help="address to listen on; the default is this machine only")
     parser.add_argument("--port", type=int, default=8277, help="port to listen on; 0 takes a free one")
     values = parser.parse_args(argv)
-    from swath.report.dashboard import Board, serve
+    from swath.report.dashboard import Dashboard, serve
 
-    serve(Board(_storage(values), values.name), values.host, values.port, print)
+    serve(Dashboard(_storage(values), values.name), values.host, values.port, print)
 
 
 def list_sweeps(argv: list[str]) -> None:

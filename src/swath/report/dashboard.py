@@ -26,7 +26,7 @@ FRESH_S = 2.0
 FINAL = (State.COMPLETE, State.STOPPED, State.FAILED, State.UNREADABLE)
 
 
-class Board:
+class Dashboard:
     """The numbers of a sweep, kept fresh.
 
     States and epochs are read at every look. Rankings, effects and ensembles are computed beside that, each time
@@ -171,32 +171,32 @@ def machine() -> dict[str, str]:
     }
 
 
-def application(board: Board) -> web.Application:
+def application(dashboard: Dashboard) -> web.Application:
     """The page at `/`, its pictures below `/pictures/`, its numbers at `/report.json`.
 
     The numbers have an ETag, so that an unchanged sweep costs no transfer.
     """
 
     async def show(request: web.Request) -> web.Response:
-        text = await asyncio.to_thread(page, await board.numbers())
+        text = await asyncio.to_thread(page, await dashboard.numbers())
         return web.Response(text=text, content_type="text/html", headers={"Cache-Control": "no-store"})
 
     async def tell(request: web.Request) -> web.Response:
-        body = json.dumps(await board.numbers(), ensure_ascii=False, allow_nan=False).encode()
+        body = json.dumps(await dashboard.numbers(), ensure_ascii=False, allow_nan=False).encode()
         etag = f'"{hashlib.sha256(body).hexdigest()[:20]}"'
         if request.headers.get("If-None-Match") == etag:
             return web.Response(status=304, headers={"ETag": etag})
         return web.Response(body=body, content_type="application/json", headers={"ETag": etag})
 
     async def show_picture(request: web.Request) -> web.Response:
-        picture = board.picture(request.match_info["name"])
+        picture = dashboard.picture(request.match_info["name"])
         if picture is None:
             raise web.HTTPNotFound
         headers = {"Cache-Control": "max-age=86400, immutable"}  # a name says what is in it
         return web.Response(body=picture, content_type="image/webp", headers=headers)
 
     async def close(_: web.Application) -> None:
-        await board.close()
+        await dashboard.close()
 
     app = web.Application()
     app.add_routes([web.get("/", show), web.get("/report.json", tell), web.get("/pictures/{name}", show_picture)])
@@ -204,21 +204,21 @@ def application(board: Board) -> web.Application:
     return app
 
 
-def serve(board: Board, host: str, port: int, say: Callable[[str], None]) -> None:
+def serve(dashboard: Dashboard, host: str, port: int, say: Callable[[str], None]) -> None:
     """Serve until interrupted.
 
     Args:
-        board: The sweep.
+        dashboard: The sweep.
         host: Address to listen on; 127.0.0.1 keeps the page on this machine.
         port: 0 takes a free one.
         say: Hears where the page is.
     """
-    asyncio.run(_serve(board, host, port, say))
+    asyncio.run(_serve(dashboard, host, port, say))
 
 
-async def _serve(board: Board, host: str, port: int, say: Callable[[str], None]) -> None:
-    await board.numbers()  # an unknown sweep is an error here, not on the page
-    runner = web.AppRunner(application(board), access_log=None)
+async def _serve(dashboard: Dashboard, host: str, port: int, say: Callable[[str], None]) -> None:
+    await dashboard.numbers()  # an unknown sweep is an error here, not on the page
+    runner = web.AppRunner(application(dashboard), access_log=None)
     await runner.setup()
     try:
         site = web.TCPSite(runner, host, port)

@@ -44,7 +44,7 @@ def is_running(results: Results) -> bool:
     for task in results.tasks:
         for trial in task.trials:
             if trial.state == State.UNFINISHED or (
-                trial.state == State.NOT_RUN and not _given_up(results, task, trial)
+                trial.state == State.NOT_RUN and not is_abandoned(results, task, trial)
             ):
                 return True
     return False
@@ -56,7 +56,7 @@ def last_line(outcome: Outcome | None) -> str:
     return lines[-1] if lines else ""
 
 
-def _given_up(results: Results, task: TaskResults, trial: TrialResult) -> bool:
+def is_abandoned(results: Results, task: TaskResults, trial: TrialResult) -> bool:
     """True for a further seed of a cell whose first seed did not survive: a stopped sweep does not run it."""
     first = results.sweep.seeds[0]
     if not results.sweep.rule or trial.seed == first or trial.baseline:

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from swath.analysis.results import Results, TaskResults, TrialResult
 from swath.core.text import count, shortened
 from swath.report.format import code, duration, escape, score_text, table
-from swath.report.sentences import _given_up, last_line
+from swath.report.sentences import is_abandoned, last_line
 from swath.store.states import State
 
 _WAITING_SHOWN = 20
@@ -88,7 +88,7 @@ def _unfinished(results: Results, task: TaskResults, mark: str) -> list[str]:
         headers = [*_place_headers(task), "epochs done", "score there", "now"]
         parts.append(table(headers, rows, "l" + "r" * (len(headers) - 2) + "l"))
     absent = [t for t in task.trials if t.state == State.NOT_RUN]
-    dropped = [t for t in absent if _given_up(results, task, t)]
+    dropped = [t for t in absent if is_abandoned(results, task, t)]
     waiting = [t for t in absent if t not in dropped]
     if waiting:
         parts.append(f"{count(len(waiting), 'trial')} yet to run:\n{cell_list(waiting, _WAITING_SHOWN)}")
