@@ -93,6 +93,11 @@ def points_text(difference: float) -> str:
     return "-" if math.isnan(difference) else f"{difference:+.2f}"
 
 
+def points_interval_text(low: float, high: float) -> str:
+    """An interval of scores in points, `-0.40 to +1.38`."""
+    return "-" if math.isnan(low) else f"{points_text(100 * low)} to {points_text(100 * high)}"
+
+
 def duration(seconds: float) -> str:
     """`4.8 s`, `12 min`, `3 h 20 min`."""
     return _duration(seconds, decimals=1)

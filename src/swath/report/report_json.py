@@ -49,12 +49,6 @@ def numbers(results: Results, analyses: Sequence[Analysis]) -> dict[str, Any]:
     )
 
 
-def _audit(audit: Audit | None) -> list[dict[str, Any]]:
-    """Findings of the data audit that the store keeps, most serious first; [] for none and for no audit."""
-    names = ("severity", "kind", "text", "count", "unit", "advice", "examples")
-    return [{n: getattr(finding, n) for n in names} for finding in (audit.findings if audit else ())]
-
-
 def json_value(value: Any) -> Any:
     """A tree of dataclasses, arrays and numbers as JSON values; NaN and infinities are null."""
     if is_dataclass(value) and not isinstance(value, type):
@@ -70,6 +64,12 @@ def json_value(value: Any) -> Any:
     if isinstance(value, float) and not math.isfinite(value):
         return None
     return value
+
+
+def _audit(audit: Audit | None) -> list[dict[str, Any]]:
+    """The stored findings of the data audit, most serious first; [] without findings or without an audit."""
+    names = ("severity", "kind", "text", "count", "unit", "advice", "examples")
+    return [{n: getattr(finding, n) for n in names} for finding in (audit.findings if audit else ())]
 
 
 def _task(analysis: Analysis) -> dict[str, Any]:
@@ -89,7 +89,7 @@ def _task(analysis: Analysis) -> dict[str, Any]:
         "cells": [_cell(cell) for cell in analysis.cells],
         "trials": [_trial(analysis, trial) for trial in task.trials],
         "ensembles": [_ensemble(e) for e in analysis.ensembles],
-        **effects_json(task, analysis.effects),
+        **_effects(task, analysis.effects),
         "diversity": analysis.diversity,
         "calibration": analysis.calibration,
         "thresholds": _f1(analysis),
@@ -146,11 +146,54 @@ def _ensemble(e: Ensemble) -> dict[str, Any]:
     }
 
 
+def _effects(task: TaskResults, effects: TaskEffects) -> dict[str, Any]:
+    """The entries of a task about its effects.
+
+    Returns:
+        `effects`, a table for each factor, and `interactions`, a table for each two factors, both in points (score x
+        100); `matched_trials`, every result of the matched trials, in scores from 0 to 1.
+    """
+    factors = dict.fromkeys(e.factor for e in effects.effects)
+    return {
+        "effects": [_factor([e for e in effects.effects if e.factor == factor]) for factor in factors],
+        "interactions": interaction_tables(task, effects),
+        "matched_trials": effects,
+    }
+
+
+def _factor(effects: list[Effect]) -> dict[str, Any]:
+    family = f"p is Holm's over {effects[0].family} of {count(len(effects), 'comparison')}"
+    return {
+        "factor": effects[0].factor,
+        "baseline": effects[0].baseline,
+        "note": "Mean paired difference with its 95 % interval over validation images and seeds; "
+        f"{family if effects[0].family else 'no interval can be stated here, so no p'}.",
+        "levels": [_level(e) for e in effects],
+    }
+
+
+def _level(e: Effect) -> dict[str, Any]:
+    estimate = e.estimate
+    return {
+        "level": e.level,
+        "verdict": verdict_sentence(e),
+        "remarks": remarks(e),
+        "difference": 100 * estimate.difference if estimate else None,
+        "low": 100 * estimate.low if estimate else None,
+        "high": 100 * estimate.high if estimate else None,
+        "clear": e.verdict in ("better", "worse"),
+        "p": e.adjusted_p,
+        "pairs": len(e.pairs),
+        "won": estimate.won if estimate else None,
+        "detectable": 100 * e.power.smallest if e.power else None,
+    }
+
+
 def _f1(analysis: Analysis) -> dict[str, Any] | None:
-    found = analysis.thresholds
-    if found is None:
+    thresholds = analysis.thresholds
+    if thresholds is None:
         return None
-    return {n: getattr(found, n) for n in ("before", "after", "naive", "pooled")}
+    return {n: getattr(thresholds, n) for n in ("before", "after", "naive", "pooled")}
 
 
 def _of_best_cell(analysis: Analysis) -> dict[str, Any]:
@@ -159,7 +202,7 @@ def _of_best_cell(analysis: Analysis) -> dict[str, Any]:
     p = np.mean([run.probabilities for run in best.runs], axis=0)
     rows = np.concatenate([task.validation[f] for f in sorted(task.validation)])
     targets = task.record.targets[rows]
-    found: dict[str, Any] = {
+    entries: dict[str, Any] = {
         "per_label": _labels(analysis),
         "precision_recall": [
             {"label": label, **_precision_recall(targets[:, c], p[:, c])}
@@ -169,15 +212,16 @@ def _of_best_cell(analysis: Analysis) -> dict[str, Any]:
         "mistakes": _mistakes(task.record.labels, task.record.rows["id"].to_numpy()[rows], targets, p),
     }
     shares = confusion_shares(task, best)
-    return found if shares is None else {**found, "confusion": shares}
+    return entries if shares is None else {**entries, "confusion": shares}
 
 
 def _labels(analysis: Analysis) -> list[dict[str, Any]]:
-    task, found = analysis.task, analysis.thresholds
+    task, thresholds = analysis.task, analysis.thresholds
     missing = np.full(len(task.record.labels), np.nan)
     best = label_scores(task, analysis.cells[0])
     base = label_scores(task, analysis.baseline) if analysis.baseline else missing
-    columns = (positives(task), best, base, found.values if found else missing, found.moved if found else missing)
+    values, moved = (thresholds.values, thresholds.moved) if thresholds else (missing, missing)
+    columns = (positives(task), best, base, values, moved)
     names = ("positives", "best", "baseline", "threshold", "moved")
     table = [
         {"label": label, **dict(zip(names, values, strict=True))}
@@ -201,11 +245,11 @@ def _mistakes(
     """The images with the largest negative log-likelihood summed over labels, and where it comes from."""
     q = np.clip(p, 1e-7, 1 - 1e-7)
     loss = -np.where(targets > 0, np.log(q), np.log1p(-q)).sum(axis=1)
-    found = []
+    mistakes = []
     for row in np.argsort(-loss, kind="stable")[:_MISTAKES]:
         missed = [c for c in np.flatnonzero(targets[row]) if p[row, c] < 0.5]
         wrong = [c for c in np.flatnonzero(targets[row] == 0) if p[row, c] > 0.5]
-        found.append(
+        mistakes.append(
             {
                 "id": str(ids[row]),
                 "loss": loss[row],
@@ -214,47 +258,4 @@ def _mistakes(
                 "wrong": [{"label": labels[c], "p": p[row, c]} for c in wrong],
             }
         )
-    return found
-
-
-def effects_json(task: TaskResults, found: TaskEffects) -> dict[str, Any]:
-    """The entries of a task about its effects.
-
-    Returns:
-        `effects`, a table for each factor, and `interactions`, a table for each two factors, both in points (score x
-        100); `matched_trials`, all that the matched trials say, in scores from 0 to 1.
-    """
-    factors = dict.fromkeys(e.factor for e in found.effects)
-    return {
-        "effects": [_factor([e for e in found.effects if e.factor == factor]) for factor in factors],
-        "interactions": interaction_tables(task, found),
-        "matched_trials": found,
-    }
-
-
-def _factor(effects: list[Effect]) -> dict[str, Any]:
-    family = f"p is Holm's over {effects[0].family} of {count(len(effects), 'comparison')}"
-    return {
-        "factor": effects[0].factor,
-        "baseline": effects[0].baseline,
-        "note": "Mean paired difference with its 95 % interval over validation images and seeds; "
-        f"{family if effects[0].family else 'no interval can be stated here, so no p'}.",
-        "levels": [_level(e) for e in effects],
-    }
-
-
-def _level(e: Effect) -> dict[str, Any]:
-    found = e.estimate
-    return {
-        "level": e.level,
-        "verdict": verdict_sentence(e),
-        "remarks": remarks(e),
-        "difference": 100 * found.difference if found else None,
-        "low": 100 * found.low if found else None,
-        "high": 100 * found.high if found else None,
-        "clear": e.verdict in ("better", "worse"),
-        "p": e.adjusted_p,
-        "pairs": len(e.pairs),
-        "won": found.won if found else None,
-        "detectable": 100 * e.power.smallest if e.power else None,
-    }
+    return mistakes

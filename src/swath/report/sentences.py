@@ -1,4 +1,4 @@
-"""What the numbers say, as plain sentences."""
+"""Sentences of a report as plain text: ranking, effects, state of the sweep, and the commands that repeat it."""
 
 import math
 import re
@@ -13,7 +13,7 @@ from swath.analysis.ensembles.rules import BEST, SINGLE
 from swath.analysis.results import Results, TaskResults, TrialResult
 from swath.core.metrics import METRIC_TITLES
 from swath.core.text import count
-from swath.report.format import duration, file_part, interval_text, points_text, score_text
+from swath.report.format import duration, file_part, interval_text, points_interval_text, points_text, score_text
 from swath.report.marked_text import Label, Sentence, Strong, joined, sentence
 from swath.store.states import State
 from swath.store.storage import Storage
@@ -28,43 +28,6 @@ _TITLES: dict[State, str] = {
     State.NOT_RUN: "not run",
     State.UNREADABLE: "unreadable",
 }
-
-
-def states_sentence(results: Results) -> str:
-    """`36 trials: 20 done, 8 stopped early, ...`, and what they cost."""
-    counts = results.counts()
-    shown = [f"{counts[s]} {title}" for s, title in _TITLES.items() if counts[s] or s != State.UNREADABLE]
-    trials = {t.fingerprint: t for task in results.tasks for t in task.trials}
-    spent = sum(t.device_s for t in trials.values())
-    return f"{count(counts.total(), 'trial')}: {', '.join(shown)}. {duration(spent)} of device time in all."
-
-
-def is_running(results: Results) -> bool:
-    """True when trials are left that the sweep will still run."""
-    for task in results.tasks:
-        for trial in task.trials:
-            if trial.state == State.UNFINISHED or (
-                trial.state == State.NOT_RUN and not is_abandoned(results, task, trial)
-            ):
-                return True
-    return False
-
-
-def last_line(outcome: Outcome | None) -> str:
-    """The last line of a failed trial's error, "" for none."""
-    lines = outcome.error.strip().splitlines() if outcome else []
-    return lines[-1] if lines else ""
-
-
-def is_abandoned(results: Results, task: TaskResults, trial: TrialResult) -> bool:
-    """True for a further seed of a cell whose first seed did not survive: a stopped sweep does not run it."""
-    first = results.sweep.seeds[0]
-    if not results.sweep.rule or trial.seed == first or trial.baseline:
-        return False
-    if "first_seed" in results.sweep.rule or results.sweep.stop.startswith("two_phase"):
-        return False  # there all seeds compete, or those of the second phase are listed once they are wanted
-    same = (t for t in task.trials if (t.cell, t.seed) == (trial.cell, first))
-    return any(t.state in (State.STOPPED, State.FAILED) for t in same)
 
 
 def headline(analysis: Analysis) -> list[Sentence]:
@@ -111,54 +74,28 @@ def _against_baseline(analysis: Analysis) -> Sentence:
     return sentence(lead, Label(base.cell), f" ({score_text(base.score)})")
 
 
-def _storage_option(storage: Storage) -> str:
-    """` --storage ROOT`, "" for the default folder."""
-    if storage.folder == Path("store").resolve():
-        return ""
-    # A URI may carry keys before its bucket; they have no place in a file that people share.
-    return f" --storage {shlex.quote(re.sub(r'//[^/@]*@', '//', storage.root))}"
-
-
-def commands(results: Results) -> list[str]:
-    """The commands that make this sweep, its report and submissions again."""
-    storage = _storage_option(results.storage)
-    started = results.sweep.command
-    found = [*([started] if started else []), f"swath report {results.name}{storage}"]
-    several = len(results.tasks) > 1
-    for task in results.tasks:
-        if task.record.submission and task.counts()[State.COMPLETE]:
-            which = f" --task {shlex.quote(task.label)}" if several else ""
-            out = f"submission-{file_part(task.label)}.csv" if several else "submission.csv"
-            found.append(f"swath predict {results.name}{storage} --ensemble {BEST}{which} --out {out}")
-    return found
-
-
 def verdict_sentences(analysis: Analysis) -> list[Sentence]:
-    """Three sentences for everyone: what made a difference, what showed none, and what this sweep could have seen."""
-    found = analysis.effects.effects
+    """What made a difference, what showed none, and the smallest difference that this sweep could show."""
+    effects = analysis.effects.effects
     shown = sorted(
-        (e for e in found if e.verdict in ("better", "worse") and e.estimate), key=lambda e: -abs(_difference(e))
+        (e for e in effects if e.verdict in ("better", "worse") and e.estimate), key=lambda e: -abs(_difference(e))
     )
-    unclear = [e for e in found if e.verdict == "not shown"]
+    unclear = [e for e in effects if e.verdict == "not shown"]
     lines = []
     if shown:
         lines.append(_listing("What made a difference", [_shown_difference(e) for e in shown]))
     if unclear:
         start = "No difference shown" if shown else "No choice made a difference that could be shown"
         lines.append(_listing(start, [_unclear_difference(e) for e in unclear]))
-    smallest = [e.power.smallest for e in found if e.power]
+    smallest = [e.power.smallest for e in effects if e.power]
     if smallest:
         low, high = 100 * min(smallest), 100 * max(smallest)
         span = f"{low:.1f}" if f"{low:.1f}" == f"{high:.1f}" else f"{low:.1f} to {high:.1f}"
         lines.append(sentence(f"This sweep was able to show differences of {span} points or more."))
-    silent = [e for e in found if e.verdict in ("no interval", "refused")]
-    if silent:
-        lines.append(sentence(_silent(silent)))
+    without_verdict = [e for e in effects if e.verdict in ("no interval", "refused")]
+    if without_verdict:
+        lines.append(sentence(_without_verdict(without_verdict)))
     return lines
-
-
-def _difference(e: Effect) -> float:
-    return e.estimate.difference if e.estimate else math.nan
 
 
 def _listing(start: str, comparisons: Sequence[Sentence]) -> Sentence:
@@ -180,18 +117,18 @@ def _unclear_difference(e: Effect) -> Sentence:
     return sentence(Label(e.level), " against ", Label(e.baseline), f" ({verdicts.interval_words(e.estimate)})")
 
 
-def _silent(silent: Sequence[Effect]) -> str:
-    refused = sum(e.verdict == "refused" for e in silent)
-    if refused == len(silent):
+def _difference(e: Effect) -> float:
+    return e.estimate.difference if e.estimate else math.nan
+
+
+def _without_verdict(without_verdict: Sequence[Effect]) -> str:
+    refused = sum(e.verdict == "refused" for e in without_verdict)
+    if refused == len(without_verdict):
         return f"Nothing can be said of {count(refused, 'comparison')}; the reasons are below."
     return (
-        f"For {count(len(silent), 'comparison')} no interval can be stated, so nothing can be said of chance: "
+        f"For {count(len(without_verdict), 'comparison')} no interval can be stated, so nothing can be said of chance: "
         "two seeds of every cell would do, three are better."
     )
-
-
-def _span(low: float, high: float) -> str:
-    return "-" if math.isnan(low) else f"{points_text(100 * low)} to {points_text(100 * high)}"
 
 
 def verdict_sentence(e: Effect) -> str:
@@ -202,27 +139,25 @@ def verdict_sentence(e: Effect) -> str:
 
 def remarks(e: Effect) -> list[str]:
     """How sure a comparison is and what would make it surer, each beginning with the level's name."""
-    found = []
+    texts = []
     if e.estimate and e.estimate.source == "residual":
-        found.append(
+        texts.append(
             ": one seed a cell; what main effects of the other factors leave unexplained stands in for "
             f"the seed noise ({count(e.estimate.df, 'degree')} of freedom)."
         )
     if e.verdict == "no interval":
-        found.append(
+        texts.append(
             ": one seed a cell, so chance in training cannot be told from the effect: no interval. Two "
             "seeds would give one, three a useful one."
         )
     if e.power:
-        found.append(f": {_power(e)}")
+        texts.append(f": {_power(e)}")
     if e.splits:
-        found.append(f", over training splits: {_span(e.splits.low, e.splits.high)} (Nadeau-Bengio).")
+        texts.append(f", over training splits: {points_interval_text(e.splits.low, e.splits.high)} (Nadeau-Bengio).")
     if e.wider and e.estimate and e.estimate.source != "none":
-        over = " and ".join(e.wider.over)
-        found.append(
-            f", for other levels of {over} than these (taken as drawn at random): {_span(e.wider.low, e.wider.high)}."
-        )
-    return [f"{e.level}{text}" for text in found]
+        over, interval = " and ".join(e.wider.over), points_interval_text(e.wider.low, e.wider.high)
+        texts.append(f", for other levels of {over} than these (taken as drawn at random): {interval}.")
+    return [f"{e.level}{text}" for text in texts]
 
 
 def _power(e: Effect) -> str:
@@ -236,3 +171,62 @@ def _power(e: Effect) -> str:
     if e.power.seeds is None:
         return f"more than 200 seeds would be needed to show {given}."
     return f"{e.power.seeds} seeds of every cell would show {given}."
+
+
+def states_sentence(results: Results) -> str:
+    """`36 trials: 20 done, 8 stopped early, ...`, and what they cost."""
+    counts = results.counts()
+    shown = [f"{counts[s]} {title}" for s, title in _TITLES.items() if counts[s] or s != State.UNREADABLE]
+    trials = {t.fingerprint: t for task in results.tasks for t in task.trials}
+    spent = sum(t.device_s for t in trials.values())
+    return f"{count(counts.total(), 'trial')}: {', '.join(shown)}. {duration(spent)} of device time in all."
+
+
+def is_running(results: Results) -> bool:
+    """True when trials are left that the sweep will still run."""
+    for task in results.tasks:
+        for trial in task.trials:
+            if trial.state == State.UNFINISHED or (
+                trial.state == State.NOT_RUN and not is_abandoned(results, task, trial)
+            ):
+                return True
+    return False
+
+
+def is_abandoned(results: Results, task: TaskResults, trial: TrialResult) -> bool:
+    """True for a further seed of a cell whose first seed did not survive: a stopped sweep does not run it."""
+    first = results.sweep.seeds[0]
+    if not results.sweep.rule or trial.seed == first or trial.baseline:
+        return False
+    if "first_seed" in results.sweep.rule or results.sweep.stop.startswith("two_phase"):
+        return False  # there all seeds compete, or those of the second phase are listed once that phase begins
+    of_first_seed = (t for t in task.trials if (t.cell, t.seed) == (trial.cell, first))
+    return any(t.state in (State.STOPPED, State.FAILED) for t in of_first_seed)
+
+
+def last_line(outcome: Outcome | None) -> str:
+    """The last line of a failed trial's error, "" for none."""
+    lines = outcome.error.strip().splitlines() if outcome else []
+    return lines[-1] if lines else ""
+
+
+def commands(results: Results) -> list[str]:
+    """The commands that make this sweep, its report and submissions again."""
+    storage = _storage_option(results.storage)
+    started = results.sweep.command
+    lines = [*([started] if started else []), f"swath report {results.name}{storage}"]
+    several = len(results.tasks) > 1
+    for task in results.tasks:
+        if task.record.submission and task.counts()[State.COMPLETE]:
+            which = f" --task {shlex.quote(task.label)}" if several else ""
+            out = f"submission-{file_part(task.label)}.csv" if several else "submission.csv"
+            lines.append(f"swath predict {results.name}{storage} --ensemble {BEST}{which} --out {out}")
+    return lines
+
+
+def _storage_option(storage: Storage) -> str:
+    """` --storage ROOT`, "" for the default folder."""
+    if storage.folder == Path("store").resolve():
+        return ""
+    # A URI may carry keys before its bucket; they have no place in a file that people share.
+    return f" --storage {shlex.quote(re.sub(r'//[^/@]*@', '//', storage.root))}"

@@ -12,8 +12,8 @@ from swath.analysis.effects.rungs import RungEffect
 from swath.analysis.effects.summary import LabelTable, TaskEffects
 from swath.core.metrics import METRIC_TITLES
 from swath.core.text import count, shortened
-from swath.report.format import code, escape, points_text, table
-from swath.report.sentences import _span, remarks
+from swath.report.format import code, escape, points_interval_text, points_text, table
+from swath.report.sentences import remarks
 
 _INTERACTIONS_SHOWN = 12
 _LABELS_SHOWN = 5
@@ -70,7 +70,7 @@ def _row(e: Effect) -> list[str]:
     return [
         escape(e.level),
         points_text(100 * e.estimate.difference),
-        _span(e.estimate.low, e.estimate.high),
+        points_interval_text(e.estimate.low, e.estimate.high),
         _p(e.adjusted_p),
         str(pairs) if pairs == e.possible else f"{pairs} of {e.possible}",
         f"{e.estimate.won:.0%}",
@@ -135,7 +135,7 @@ def _interaction_row(i: Interaction) -> list[str]:
         points_text(100 * i.within),
         points_text(100 * i.within_baseline),
         points_text(100 * i.estimate.difference),
-        _span(i.estimate.low, i.estimate.high),
+        points_interval_text(i.estimate.low, i.estimate.high),
         _p(i.q),
     ]
 
@@ -158,7 +158,7 @@ def _label_row(t: LabelTable, e: LabelEffect) -> list[str]:
         f"{escape(t.level)} against {escape(t.baseline)}",
         escape(e.label) if e.label else f"{count(e.pooled, 'rare label')}",
         points_text(100 * e.estimate.difference),
-        _span(e.estimate.low, e.estimate.high),
+        points_interval_text(e.estimate.low, e.estimate.high),
         _p(e.q),
     ]
 
@@ -183,7 +183,7 @@ def _rung_row(r: RungEffect) -> list[str]:
         f"{escape(r.level)} against {escape(r.baseline)}",
         f"{count(r.epochs, 'epoch')}{' *' if r.selected else ''}".replace("*", r"\*"),
         points_text(100 * r.estimate.difference),
-        _span(r.estimate.low, r.estimate.high),
+        points_interval_text(r.estimate.low, r.estimate.high),
         str(r.estimate.units),
         f"{r.estimate.won:.0%}",
     ]
