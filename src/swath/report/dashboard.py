@@ -22,20 +22,20 @@ from swath.store.states import State
 from swath.store.storage import Storage
 
 FRESH_S = 2.0
-"""The store is looked at no more often than this, however many pages ask."""
+"""Seconds between two readings of the store at least, however many pages ask."""
 FINAL = (State.COMPLETE, State.STOPPED, State.FAILED, State.UNREADABLE)
 
 
 class Dashboard:
     """The numbers of a sweep, kept fresh.
 
-    States and epochs are read at every look. Rankings, effects and ensembles are computed beside that, each time
-    other trials have ended; until then the page shows those of the last time.
+    States and epochs are read anew every `FRESH_S` seconds. Rankings, effects and ensembles are computed in the
+    background each time further trials have ended; until then the page shows the previous ones.
 
     Args:
         storage: The store.
         name: The sweep.
-        here: What the machine of the page is doing, as texts by name.
+        here: Returns the load of the machine that serves the page, as texts by name; by default `machine`.
     """
 
     def __init__(self, storage: Storage, name: str, here: Callable[[], dict[str, str]] | None = None) -> None:
@@ -45,7 +45,7 @@ class Dashboard:
         self._analysed: dict[str, Any] | None = None
         self._analysed_for: frozenset[str] | None = None
         self._analysing: asyncio.Task[None] | None = None
-        self._looked = float("-inf")
+        self._read_at = float("-inf")
         self._lock = asyncio.Lock()
         self._latest: dict[str, Any] = {}
         self._pictures: dict[str, bytes] = {}
@@ -54,9 +54,9 @@ class Dashboard:
     async def numbers(self) -> dict[str, Any]:
         """The content of report.json with a `live` entry."""
         async with self._lock:
-            if time.monotonic() - self._looked > FRESH_S:
-                self._latest = await self._look()
-                self._looked = time.monotonic()
+            if time.monotonic() - self._read_at > FRESH_S:
+                self._latest = await self._read()
+                self._read_at = time.monotonic()
         return self._latest
 
     def picture(self, name: str) -> bytes | None:
@@ -68,7 +68,7 @@ class Dashboard:
         if self._analysing is not None:
             await self._analysing
 
-    async def _look(self) -> dict[str, Any]:
+    async def _read(self) -> dict[str, Any]:
         results = await asyncio.to_thread(read_results, self._storage, self._name, False)
         ended = frozenset(t.fingerprint for task in results.tasks for t in task.trials if t.state in FINAL)
         if ended != self._analysed_for and (self._analysing is None or self._analysing.done()):
@@ -82,21 +82,21 @@ class Dashboard:
 
     def _analysis(self) -> dict[str, Any]:
         results = read_results(self._storage, self._name)
-        found = numbers(results, [analyse(task) for task in results.tasks])
+        analysed = numbers(results, [analyse(task) for task in results.tasks])
         pictures: dict[str, bytes] = {}
 
         def keep(picture: bytes) -> str:
-            """Keep a picture for the page, which asks for it once and not with every look; its address."""
+            """Keep a picture for the page, which asks for it once and not at every update; its address."""
             name = hashlib.sha256(picture).hexdigest()[:20]
             pictures[name] = picture
             return f"pictures/{name}"
 
-        shown = with_pictures(found, self._storage, results.sweep, keep)
+        shown = with_pictures(analysed, self._storage, results.sweep, keep)
         self._pictures, self._pictures_before = pictures, self._pictures
         return shown
 
     def _merged(self, results: Results) -> dict[str, Any]:
-        """What was computed last, with today's states and epochs."""
+        """The numbers computed last, with the present states and epochs."""
         light = numbers(results, [Analysis(task, (), NO_EFFECTS, ()) for task in results.tasks])
         by_data = {task["data"]: task for task in self._analysed["tasks"]} if self._analysed else {}
         for task in light["tasks"]:
@@ -120,14 +120,14 @@ def _same_end(scored: dict[str, dict[str, Any]], trial: dict[str, Any]) -> bool:
     return before is not None and before["state"] in FINAL and trial["state"] in FINAL
 
 
-def live(found: dict[str, Any], cluster: dict[str, str]) -> dict[str, Any]:
+def live(report: dict[str, Any], cluster: dict[str, str]) -> dict[str, Any]:
     """Throughput and what is left, for the trials that are being trained now.
 
     Args:
-        found: The content of report.json.
-        cluster: What the machines are doing.
+        report: The content of report.json.
+        cluster: The load of the machines, as texts by name.
     """
-    trials = [t for task in found["tasks"] for t in task["trials"]]
+    trials = [t for task in report["tasks"] for t in task["trials"]]
     running = [t for t in trials if t["state"] == State.UNFINISHED and t["at_work"]]
     waiting = [t for t in trials if t["state"] in (State.NOT_RUN, State.UNFINISHED)]
     seconds = [t["left_s"] / (t["epochs_planned"] - t["epochs"]) for t in trials if (t["left_s"] or 0) > 0]
@@ -145,7 +145,7 @@ def live(found: dict[str, Any], cluster: dict[str, str]) -> dict[str, Any]:
 
 
 def cluster_texts(state: ClusterState | None) -> dict[str, str]:
-    """What Ray's cluster is doing, where the sweep's driver works on one."""
+    """The load of Ray's cluster as texts by name, {} where the sweep's driver uses none."""
     if state is None:
         return {}
     if state.silent_s:
@@ -177,18 +177,18 @@ def application(dashboard: Dashboard) -> web.Application:
     The numbers have an ETag, so that an unchanged sweep costs no transfer.
     """
 
-    async def show(request: web.Request) -> web.Response:
+    async def send_page(request: web.Request) -> web.Response:
         text = await asyncio.to_thread(page, await dashboard.numbers())
         return web.Response(text=text, content_type="text/html", headers={"Cache-Control": "no-store"})
 
-    async def tell(request: web.Request) -> web.Response:
+    async def send_numbers(request: web.Request) -> web.Response:
         body = json.dumps(await dashboard.numbers(), ensure_ascii=False, allow_nan=False).encode()
         etag = f'"{hashlib.sha256(body).hexdigest()[:20]}"'
         if request.headers.get("If-None-Match") == etag:
             return web.Response(status=304, headers={"ETag": etag})
         return web.Response(body=body, content_type="application/json", headers={"ETag": etag})
 
-    async def show_picture(request: web.Request) -> web.Response:
+    async def send_picture(request: web.Request) -> web.Response:
         picture = dashboard.picture(request.match_info["name"])
         if picture is None:
             raise web.HTTPNotFound
@@ -199,7 +199,9 @@ def application(dashboard: Dashboard) -> web.Application:
         await dashboard.close()
 
     app = web.Application()
-    app.add_routes([web.get("/", show), web.get("/report.json", tell), web.get("/pictures/{name}", show_picture)])
+    app.add_routes(
+        [web.get("/", send_page), web.get("/report.json", send_numbers), web.get("/pictures/{name}", send_picture)]
+    )
     app.on_cleanup.append(close)
     return app
 
@@ -211,7 +213,7 @@ def serve(dashboard: Dashboard, host: str, port: int, say: Callable[[str], None]
         dashboard: The sweep.
         host: Address to listen on; 127.0.0.1 keeps the page on this machine.
         port: 0 takes a free one.
-        say: Hears where the page is.
+        say: Called with a line that gives the address of the page.
     """
     asyncio.run(_serve(dashboard, host, port, say))
 

@@ -59,9 +59,9 @@ def write_results(results: Results, out: Path, max_ms: float = math.inf) -> Path
     scored = submissions_plot(results)
     if scored is not None:
         write_picture(out, PICTURE, scored)
-    found = numbers(results, analyses)
-    write_atomic(out / "report.json", json.dumps(found, indent=1, ensure_ascii=False, allow_nan=False).encode())
-    write_atomic(out / "index.html", page(with_pictures(found, results.storage, results.sweep)).encode())
+    content = numbers(results, analyses)
+    write_atomic(out / "report.json", json.dumps(content, indent=1, ensure_ascii=False, allow_nan=False).encode())
+    write_atomic(out / "index.html", page(with_pictures(content, results.storage, results.sweep)).encode())
     path = out / "leaderboard.md"
     contacts = write_contacts(results, out)
     write_atomic(path, leaderboard(results, analyses, pictures, contacts).encode())

@@ -36,12 +36,12 @@ def compare_sweeps(a: tuple[Storage, str], b: tuple[Storage, str]) -> str:
             f"{a[1]!r} would be compared with itself. Name two sweeps, or the store of an earlier date with "
             "--other-storage."
         )
-    found = compare(read_results(*a), read_results(*b))
-    if all(task.refused for task in found):
-        raise InputError([f"task {task.label} cannot be compared: {task.refused}." for task in found])
+    comparisons = compare(read_results(*a), read_results(*b))
+    if all(task.refused for task in comparisons):
+        raise InputError([f"task {task.label} cannot be compared: {task.refused}." for task in comparisons])
     places = [code(name if a[0].root == b[0].root else f"{name} in {store.root}") for store, name in (a, b)]
     parts = [f"# {places[0]} and {places[1]}", f"A is {places[0]}, B is {places[1]}; a move is B less A."]
-    return "\n\n".join([*map(wrapped, parts), *map(_task, found)]) + "\n"
+    return "\n\n".join([*map(wrapped, parts), *map(_task, comparisons)]) + "\n"
 
 
 def write_comparison(text: str, path: Path) -> Path:

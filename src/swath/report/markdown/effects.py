@@ -22,38 +22,38 @@ _SURE = 0.05
 
 def effects_section(analysis: Analysis, mark: str) -> list[str]:
     """Every level against its baseline level, factor by factor, with what the numbers mean."""
-    found = analysis.effects
     parts = [_note(analysis)]
-    for factor in dict.fromkeys(e.factor for e in found.effects):
-        own = [e for e in found.effects if e.factor == factor]
-        parts += [f"{mark}# {escape(factor)}, against {code(own[0].baseline)}", _table(own), *_remarks(own)]
+    effects = analysis.effects.effects
+    for factor in dict.fromkeys(e.factor for e in effects):
+        levels = [e for e in effects if e.factor == factor]
+        parts += [f"{mark}# {escape(factor)}, against {code(levels[0].baseline)}", _table(levels), *_remarks(levels)]
     return parts
 
 
 def _note(analysis: Analysis) -> str:
-    found, metric = analysis.effects, METRIC_TITLES[analysis.task.record.metric]
+    effects, metric = analysis.effects, METRIC_TITLES[analysis.task.record.metric]
     lines = [
         f"Mean difference in {metric}, in points (score x 100), between trials equal in everything but one factor: "
         "same other levels, seed, fold, epochs and validation images. Intervals cover the choice of validation "
         "images and the chance in training, for this training split and the cells of this grid; p is Holm's within "
         "one factor; `could show` is the difference found four times in five."
     ]
-    if found.seed_noise:
-        noise = found.seed_noise
+    if effects.seed_noise:
+        noise = effects.seed_noise
         lines.append(
             f"Seed noise: scores of one cell have a standard deviation of {100 * noise.sd:.2f} points between seeds; "
             f"two trials less than {100 * noise.floor:.1f} points apart may differ in nothing but their seed."
         )
-    if found.left_out:
+    if effects.left_out:
         lines.append(
-            f"{count(found.left_out, 'finished trial')} of the seeds that competed are left out: those that survive "
+            f"{count(effects.left_out, 'finished trial')} of the seeds that competed are left out: those that survive "
             "a stopping rule are chosen by luck."
         )
-    if found.rare:
+    if effects.rare:
         lines.append(
-            f"Labels with fewer than 20 validation positives: {shortened([escape(n) for n in found.rare], 8)}. Their "
+            f"Labels with fewer than 20 validation positives: {shortened([escape(n) for n in effects.rare], 8)}. Their "
             "part of the image noise comes from drawing images again; draws without a positive "
-            f"(up to {found.dropped:.1%} for one label) leave that label out on both sides."
+            f"(up to {effects.dropped:.1%} for one label) leave that label out on both sides."
         )
     return "\n".join(lines)
 
@@ -96,11 +96,11 @@ def _remarks(effects: Sequence[Effect]) -> list[str]:
     return ["\n".join(lines)] if lines else []
 
 
-def interactions_section(found: TaskEffects, mark: str) -> list[str]:
+def interactions_section(effects: TaskEffects, mark: str) -> list[str]:
     """Interactions, surest first, and the shares of variance."""
     parts = []
-    if found.interactions:
-        order = sorted(found.interactions, key=lambda i: (math.isnan(i.q), i.q, -abs(i.estimate.difference)))
+    if effects.interactions:
+        order = sorted(effects.interactions, key=lambda i: (math.isnan(i.q), i.q, -abs(i.estimate.difference)))
         shown = order[:_INTERACTIONS_SHOWN]
         sure = sum(i.q < _SURE for i in order)
         parts += [
@@ -117,13 +117,13 @@ def interactions_section(found: TaskEffects, mark: str) -> list[str]:
         ]
         if len(order) > len(shown):
             parts.append(f"{len(order) - len(shown)} more are in report.json.")
-    if found.shares:
+    if effects.shares:
         how = (
             "exact, the grid is full"
-            if found.shares.method == "anova"
+            if effects.shares.method == "anova"
             else "main effects estimated by regression trees (fANOVA), for the grid is not full"
         )
-        listed = ", ".join(f"{escape(p.source)} {p.share:.0%}" for p in found.shares.parts)
+        listed = ", ".join(f"{escape(p.source)} {p.share:.0%}" for p in effects.shares.parts)
         parts.append(f"Share of the differences between finished trials ({how}): {listed}.")
     return parts
 
@@ -140,9 +140,9 @@ def _interaction_row(i: Interaction) -> list[str]:
     ]
 
 
-def labels_section(found: TaskEffects, mark: str) -> list[str]:
+def labels_section(effects: TaskEffects, mark: str) -> list[str]:
     """For each comparison the labels it moves most."""
-    rows = [[*_label_row(t, e)] for t in found.labels for e in t.labels[:_LABELS_SHOWN]]
+    rows = [[*_label_row(t, e)] for t in effects.labels for e in t.labels[:_LABELS_SHOWN]]
     if not rows:
         return []
     note = (
@@ -163,17 +163,17 @@ def _label_row(t: LabelTable, e: LabelEffect) -> list[str]:
     ]
 
 
-def rungs_section(found: TaskEffects, mark: str) -> list[str]:
+def rungs_section(effects: TaskEffects, mark: str) -> list[str]:
     """Effects after k epochs, where trials were stopped."""
-    if not found.rungs:
+    if not effects.rungs:
         return []
     note = (
         "Trials of this sweep were stopped. These are effects at the budget of a rung, not at the end: where the "
         "better level starts slowly even the sign may change. They enter no verdict and rank nothing."
     )
-    if any(r.selected for r in found.rungs):
+    if any(r.selected for r in effects.rungs):
         note += " Where earlier rungs had stopped trials (marked *), the pairs left are chosen by luck as well."
-    rows = [_rung_row(r) for r in found.rungs]
+    rows = [_rung_row(r) for r in effects.rungs]
     headers = ["level", "after", "points", "95 % interval", "pairs", "won"]
     return [f"{mark}# After a few epochs", note, table(headers, rows, "ll")]
 

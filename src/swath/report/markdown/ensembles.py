@@ -21,19 +21,19 @@ def ensembles_section(analysis: Analysis) -> list[str]:
     by_name = {e.name: e for e in analysis.ensembles}
     best = by_name[BEST]
     headers = ["ensemble", "members", "cross-fitted score", "95 % interval", "points to single", "95 % interval"]
-    found = [table(headers, [_row(e) for e in analysis.ensembles], "l"), _note(best), *_cost(analysis, best)]
+    sections = [table(headers, [_row(e) for e in analysis.ensembles], "l"), _note(best), *_cost(analysis, best)]
     if best.size > 1 or best.average == "probabilities":
-        found += _members(analysis, best)
+        sections += _members(analysis, best)
     if analysis.diversity:
         rows = [
             [escape(d.factor), str(d.pairs), points_text(d.gain), f"{d.correlation:.2f}"] for d in analysis.diversity
         ]
-        found += [
+        sections += [
             "What averaging two runs is worth when they differ in one thing only: gain over the mean of their two "
             "scores, and the correlation of their errors.",
             table(["differ in", "pairs", "points gained", "error correlation"], rows, "l"),
         ]
-    return found
+    return sections
 
 
 def _row(e: Ensemble) -> list[str]:
@@ -95,26 +95,26 @@ def _members(analysis: Analysis, best: Ensemble) -> list[str]:
 
 def thresholds_section(analysis: Analysis) -> list[str]:
     """F1 at one half and at thresholds per label, and which labels move; [] for a single-label task."""
-    found = analysis.thresholds
-    if found is None:
+    f1 = analysis.thresholds
+    if f1 is None:
         return []
 
     def row(name: str, f1: F1Scores) -> list[str]:
         return [name, score_text(f1.macro), score_text(f1.micro), score_text(f1.samples)]
 
-    rows = [row("0.5 for all", found.before), row("per label, cross-fitted", found.after)]
+    rows = [row("0.5 for all", f1.before), row("per label, cross-fitted", f1.after)]
     labels = analysis.task.record.labels
-    moved = [i for i in np.argsort(-np.abs(np.nan_to_num(found.moved))) if abs(found.moved[i]) > 0][:_LABELS_SHOWN]
+    moved = [i for i in np.argsort(-np.abs(np.nan_to_num(f1.moved))) if abs(f1.moved[i]) > 0][:_LABELS_SHOWN]
     text = (
         f"Hard decisions of the ensemble `{BEST}`. Thresholds of the largest F1 are chosen without the images they are "
-        f"scored on; on the images that chose them macro F1 would read {score_text(found.naive.macro)}."
+        f"scored on; on the images that chose them macro F1 would read {score_text(f1.naive.macro)}."
     )
-    if found.pooled:
-        few = shortened([escape(label) for label in found.pooled], 20)
+    if f1.pooled:
+        few = shortened([escape(label) for label in f1.pooled], 20)
         text += f" Labels with fewer than {FEW_POSITIVES} positives share one threshold: {few}."
     parts = [text, table(["thresholds", "macro F1", "micro F1", "F1 per image"], rows, "l")]
     if moved:
-        rows = [[escape(labels[i]), f"{found.values[i]:.3f}", points_text(100 * float(found.moved[i]))] for i in moved]
+        rows = [[escape(labels[i]), f"{f1.values[i]:.3f}", points_text(100 * float(f1.moved[i]))] for i in moved]
         parts.append(f"The {count(len(moved), 'label')} that move most:")
         parts.append(table(["label", "threshold", "F1 points"], rows, "l"))
     return parts
@@ -122,12 +122,13 @@ def thresholds_section(analysis: Analysis) -> list[str]:
 
 def calibration_section(analysis: Analysis) -> str:
     """How far the best ensemble's probabilities can be believed, in two sentences."""
-    found = analysis.calibration
-    if found is None:
+    calibration = analysis.calibration
+    if calibration is None:
         return ""
-    sure = "too sure" if found.temperature > 1 else "not sure enough"
+    sure = "too sure" if calibration.temperature > 1 else "not sure enough"
     return (
-        f"Calibration of `{BEST}`: expected calibration error {found.error:.4f}, negative log-likelihood "
-        f"{found.loss:.4f}. The best temperature is {found.temperature:.2f}: the probabilities are {sure}. Scaled by "
-        f"it, cross-fitted, they have {found.scaled_error:.4f} and {found.scaled_loss:.4f}; no ranking changes."
+        f"Calibration of `{BEST}`: expected calibration error {calibration.error:.4f}, negative log-likelihood "
+        f"{calibration.loss:.4f}. The best temperature is {calibration.temperature:.2f}: the probabilities are {sure}. "
+        f"Scaled by it, cross-fitted, they have {calibration.scaled_error:.4f} and {calibration.scaled_loss:.4f}; "
+        "no ranking changes."
     )

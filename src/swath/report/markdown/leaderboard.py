@@ -32,7 +32,7 @@ def leaderboard(
     Args:
         results: The sweep.
         analyses: One per task.
-        pictures: Likewise.
+        pictures: File names by kind, for each task.
         contacts: Title and file of each contact sheet.
     """
     several = len(analyses) > 1

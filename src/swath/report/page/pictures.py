@@ -37,18 +37,18 @@ def data_uri(picture: bytes) -> str:
 
 
 def with_pictures(
-    found: Mapping[str, Any], storage: Storage, sweep: SweepRecord, address: Address = data_uri
+    numbers: Mapping[str, Any], storage: Storage, sweep: SweepRecord, address: Address = data_uri
 ) -> dict[str, Any]:
     """The numbers with what pictures the store has; without an error where it has none.
 
     Args:
-        found: The content of report.json.
+        numbers: The content of report.json.
         storage: The store.
         sweep: Lists the trials and the cache entries.
         address: Says where the page will find a picture.
     """
-    tasks = [{**task, "mistakes": _mistakes(task, storage, sweep, address)} for task in found["tasks"]]
-    return {**found, "tasks": tasks, **_sheets(storage, sweep, address)}
+    tasks = [{**task, "mistakes": _mistakes(task, storage, sweep, address)} for task in numbers["tasks"]]
+    return {**numbers, "tasks": tasks, **_sheets(storage, sweep, address)}
 
 
 def _mistakes(task: Mapping[str, Any], storage: Storage, sweep: SweepRecord, address: Address) -> list[dict[str, Any]]:

@@ -81,10 +81,10 @@ def _panel(axes: Axes, task: TaskResults, roles: _Roles, trials: Sequence[TrialR
     by_cell: dict[str, list[TrialResult]] = {}
     for trial in trials:
         by_cell.setdefault(trial.cell, []).append(trial)
-    for own in by_cell.values():
-        colour, style = _look(task, roles, own[0])
-        several = len(own) > 1
-        for trial in own:
+    for trials_of_cell in by_cell.values():
+        colour, style = _look(task, roles, trials_of_cell[0])
+        several = len(trials_of_cell) > 1
+        for trial in trials_of_cell:
             x, y = _points(trial)
             mark = "." if trial.epochs_planned <= _SHORT_EPOCHS else ""
             width, alpha = (0.8, 0.45) if several else (1.6, 1.0)
@@ -92,7 +92,7 @@ def _panel(axes: Axes, task: TaskResults, roles: _Roles, trials: Sequence[TrialR
             if trial.state == State.STOPPED:
                 axes.plot(x[-1:], y[-1:], "x", color=colour, markersize=8, markeredgewidth=1.8)
         if several:
-            axes.plot(*_mean(own), color=colour, linestyle=style, linewidth=1.8)
+            axes.plot(*_mean(trials_of_cell), color=colour, linestyle=style, linewidth=1.8)
     axes.grid(axis="y", color="#ececec")
     axes.set_axisbelow(True)
     whole_ticks(axes)

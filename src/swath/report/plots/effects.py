@@ -16,15 +16,15 @@ _TABLES_SHOWN, _TABLE_COLUMNS = 12, 3
 
 def effects(analysis: Analysis) -> Drawn | None:
     """Forest plot of the effects, factor by factor; None where nothing was compared."""
-    found = [e for e in analysis.effects.effects if e.estimate][:_EFFECTS_SHOWN]
-    if not found:
+    effects_shown = [e for e in analysis.effects.effects if e.estimate][:_EFFECTS_SHOWN]
+    if not effects_shown:
         return None
-    factors = list(dict.fromkeys(e.factor for e in found))
-    counts = [sum(e.factor == f for e in found) for f in factors]
+    factors = list(dict.fromkeys(e.factor for e in effects_shown))
+    counts = [sum(e.factor == f for e in effects_shown) for f in factors]
     figure = new_figure(1.5 + sum(0.42 * n + 0.6 for n in counts))
     grid = figure.subplots(len(factors), 1, sharex=True, squeeze=False, height_ratios=[n + 0.7 for n in counts])
     for axes, factor in zip(grid[:, 0], factors, strict=True):
-        _panel(axes, [e for e in found if e.factor == factor])
+        _panel(axes, [e for e in effects_shown if e.factor == factor])
     grid[-1, 0].set_xlabel(f"difference in {METRIC_TITLES[analysis.task.record.metric]}, points (score x 100)")
     handles = [
         Line2D([], [], color=PALETTE[0], marker="o", linewidth=2.5, label="mean, 95 % interval: difference shown"),
@@ -55,25 +55,25 @@ def _panel(axes: Axes, effects: list[Effect]) -> None:
 
 def interactions(analysis: Analysis) -> Drawn | None:
     """For each two factors, by how much every combination departs from the sum of its two effects."""
-    found = interaction_tables(analysis.task, analysis.effects)[:_TABLES_SHOWN]
-    if not found:
+    tables = interaction_tables(analysis.task, analysis.effects)[:_TABLES_SHOWN]
+    if not tables:
         return None
-    columns = min(_TABLE_COLUMNS, len(found))
-    lines = [found[i : i + columns] for i in range(0, len(found), columns)]
+    columns = min(_TABLE_COLUMNS, len(tables))
+    lines = [tables[i : i + columns] for i in range(0, len(tables), columns)]
     heights = [1.6 + 0.4 * max(len(t["rows"]) for t in line) for line in lines]
     figure = new_figure(0.4 + sum(heights))
     grid = figure.subplots(len(lines), columns, squeeze=False, height_ratios=heights)
-    most = max(abs(v) for t in found for row in t["values"] for v in row if v is not None) or 1.0
-    for axes in grid.flat[len(found) :]:
+    most = max(abs(v) for t in tables for row in t["values"] for v in row if v is not None) or 1.0
+    for axes in grid.flat[len(tables) :]:
         axes.set_visible(False)
-    for axes, one in zip(grid.flat, found, strict=False):
-        values = np.array([[np.nan if v is None else v for v in row] for row in one["values"]])
+    for axes, table in zip(grid.flat, tables, strict=False):
+        values = np.array([[np.nan if v is None else v for v in row] for row in table["values"]])
         heat(axes, values, most, lambda v: f"{v:+.2f}".replace("-", "\u2212") if v else "0")
         axes.set_xticks(
-            np.arange(len(one["columns"])) + 0.5, [text(c, 26) for c in one["columns"]], rotation=20, ha="right"
+            np.arange(len(table["columns"])) + 0.5, [text(c, 26) for c in table["columns"]], rotation=20, ha="right"
         )
-        axes.set_yticks(np.arange(len(one["rows"])) + 0.5, [text(r, 26) for r in one["rows"]])
-        axes.set_title(text(f"{one['first']} x {one['second']}"), loc="left", fontsize=11, weight="bold")
+        axes.set_yticks(np.arange(len(table["rows"])) + 0.5, [text(r, 26) for r in table["rows"]])
+        axes.set_title(text(f"{table['first']} x {table['second']}"), loc="left", fontsize=11, weight="bold")
     metric = METRIC_TITLES[analysis.task.record.metric]
     figure.supxlabel(f"points of {metric} beyond the sum of the two effects", fontsize=10)
     return drawn(figure)

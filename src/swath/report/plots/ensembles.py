@@ -38,13 +38,15 @@ def ensembles(analysis: Analysis) -> Drawn | None:
 
 def reliability(analysis: Analysis) -> Drawn | None:
     """Share of positives against predicted probability, for the best ensemble."""
-    found = analysis.calibration
-    if found is None:
+    calibration = analysis.calibration
+    if calibration is None:
         return None
     figure = new_figure(5.2)
     axes = figure.subplots()
     axes.plot([0, 1], [0, 1], "--", color=GREY, linewidth=1, label="perfect")
-    axes.plot(found.confidence, found.frequency, "o-", color=PALETTE[0], label="best ensemble, cross-fitted")
+    axes.plot(
+        calibration.confidence, calibration.frequency, "o-", color=PALETTE[0], label="best ensemble, cross-fitted"
+    )
     axes.set_xlabel("predicted probability")
     axes.set_ylabel("share that is right")
     axes.set_xlim(0, 1)
