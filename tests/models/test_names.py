@@ -61,41 +61,41 @@ def test_folders_that_lack_something_are_told(folder: Path) -> None:
 
 
 def test_a_folder_is_identified_by_content_not_by_place(folder: Path) -> None:
-    start = model_names.start(Backbone(f"hf:{folder}"))
-    assert start.backbone == Backbone("hf:beit")
-    assert start.weights.startswith("file:")
-    assert start.path == str(folder)
+    resolved = model_names.resolve_backbone(Backbone(f"hf:{folder}"))
+    assert resolved.backbone == Backbone("hf:beit")
+    assert resolved.weights.startswith("file:")
+    assert resolved.path == str(folder)
     (folder / "README.md").write_text("changed")
     elsewhere = folder.rename(folder.parent / "elsewhere")
-    moved = model_names.start(Backbone(f"hf:{elsewhere}"))
-    assert (moved.backbone, moved.weights) == (start.backbone, start.weights)
+    moved = model_names.resolve_backbone(Backbone(f"hf:{elsewhere}"))
+    assert (moved.backbone, moved.weights) == (resolved.backbone, resolved.weights)
     for name in ("config.json", "preprocessor_config.json", "model.safetensors"):
         text = (elsewhere / name).read_text()
         (elsewhere / name).write_text(text + " ")
-        assert model_names.start(Backbone(f"hf:{elsewhere}")).weights != start.weights
+        assert model_names.resolve_backbone(Backbone(f"hf:{elsewhere}")).weights != resolved.weights
         (elsewhere / name).write_text(text)
-    scratch = model_names.start(Backbone(f"hf:{elsewhere}", pretrained=False))
+    scratch = model_names.resolve_backbone(Backbone(f"hf:{elsewhere}", pretrained=False))
     assert scratch.weights.startswith("scratch:")
     (elsewhere / "model.safetensors").unlink()
-    assert model_names.start(Backbone(f"hf:{elsewhere}", pretrained=False)).weights == scratch.weights
+    assert model_names.resolve_backbone(Backbone(f"hf:{elsewhere}", pretrained=False)).weights == scratch.weights
 
 
 def test_names_of_the_hub_identify_themselves(folder: Path) -> None:
-    assert model_names.start(Backbone(SWIN)) == model_names.Start(Backbone(SWIN), SWIN)
-    assert model_names.start(Backbone(SWIN, pretrained=False)).weights == "scratch"
-    start = model_names.start(Backbone(SWIN, weights=str(folder)))
-    assert start.backbone == Backbone(SWIN)
+    assert model_names.resolve_backbone(Backbone(SWIN)) == model_names.ResolvedBackbone(Backbone(SWIN), SWIN)
+    assert model_names.resolve_backbone(Backbone(SWIN, pretrained=False)).weights == "scratch"
+    resolved = model_names.resolve_backbone(Backbone(SWIN, weights=str(folder)))
+    assert resolved.backbone == Backbone(SWIN)
     assert hub_id(f"{SWIN}@v1") == ("microsoft/swinv2-base-patch4-window16-256", "v1")
 
 
 def test_timm_names_resolve(folder: Path) -> None:
-    assert model_names.start(Backbone("resnet50")) == model_names.Start(
+    assert model_names.resolve_backbone(Backbone("resnet50")) == model_names.ResolvedBackbone(
         Backbone("resnet50.a1_in1k"), "resnet50.a1_in1k"
     )
-    assert model_names.start(Backbone("resnet50", pretrained=False)).weights == "scratch"
+    assert model_names.resolve_backbone(Backbone("resnet50", pretrained=False)).weights == "scratch"
     file = str(folder / "model.safetensors")
-    start = model_names.start(Backbone("resnet50", weights=file))
-    assert (start.backbone, start.path) == (Backbone("resnet50"), file)
+    resolved = model_names.resolve_backbone(Backbone("resnet50", weights=file))
+    assert (resolved.backbone, resolved.path) == (Backbone("resnet50"), file)
 
 
 def test_native_sizes(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -118,7 +118,7 @@ def test_native_sizes(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 def test_hf_names_are_answered_without_importing_transformers() -> None:
     code = (
         "import sys; from swath.models import names as m; from swath.config.recipe import Backbone as B\n"
-        f"b = B({SWIN!r}); m.problems(b); m.start(b); m.native_size(b)\n"
+        f"b = B({SWIN!r}); m.problems(b); m.resolve_backbone(b); m.native_size(b)\n"
         "print(*{'timm', 'torch', 'transformers'} & set(sys.modules))"
     )
     assert subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout.strip() == ""

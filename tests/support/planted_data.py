@@ -9,7 +9,7 @@ from PIL import Image
 
 from swath import tasks
 from swath.config.task import Task
-from swath.tasks.audit.audited_task import Subject
+from swath.tasks.audit.audited_task import AuditedTask
 from swath.tasks.audit.findings import Audit, Finding
 
 
@@ -18,7 +18,7 @@ class Audited:
     """An audit and what it was made of."""
 
     audit: Audit
-    subject: Subject
+    task: AuditedTask
 
     def finding(self, kind: str) -> Finding:
         found = [f for f in self.audit.findings if f.kind == kind]

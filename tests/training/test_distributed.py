@@ -20,7 +20,7 @@ from swath.preprocess.cache.reader import open_entry
 from swath.store.file_hashes import file_digest
 from swath.store.storage import Storage
 from swath.training.dataset import Part
-from swath.training.distributed import SharedBatchStatistics, Team
+from swath.training.distributed import SharedBatchStatistics, WorkerGroup
 from swath.training.losses import criterion
 from swath.training.trainer import Objective, Trainer
 
@@ -32,10 +32,10 @@ VIT = Backbone("test_vit", pretrained=False)
 
 @dataclass(frozen=True)
 class Case:
-    """A training that a team and one worker do alike.
+    """A training that a group and one worker do alike.
 
     34 images leave a last batch of two, over which batch normalisation is chaotic: in float32 one worker with weights
-    moved by 1e-7 ends as far from itself as a team does. There the sums are compared in float64.
+    moved by 1e-7 ends as far from itself as a group does. There the sums are compared in float64.
     """
 
     backbone: Backbone
@@ -59,7 +59,7 @@ Curve = dict[str, Any]
 
 @pytest.fixture(scope="module")
 def parts(tmp_path_factory: pytest.TempPathFactory) -> tuple[Part, Part]:
-    folder = tmp_path_factory.mktemp("team")
+    folder = tmp_path_factory.mktemp("group")
     rng = np.random.default_rng(0)
     targets = (rng.random((TRAIN + VAL, 3)) < 0.5).astype(np.uint8)
     for i, row in enumerate(targets):
@@ -87,13 +87,13 @@ class _Double(nn.Module):
         return self.net(images.double())
 
 
-def trained(case: Case, parts: tuple[Part, Part], team: Team) -> Curve:
+def trained(case: Case, parts: tuple[Part, Part], group: WorkerGroup) -> Curve:
     loss = criterion(losses.BCE())
     objective = Objective(loss, loss, linear=True, score=lambda logits, targets: 0.0)
     torch.set_num_threads(1)
     model = build(case.backbone, 3, 3, SIZE, 0)
     model = replace(model, net=_Double(model.net)) if case.double else model
-    trainer = Trainer(model, objective, case.recipe, 0, torch.device("cpu"), team)
+    trainer = Trainer(model, objective, case.recipe, 0, torch.device("cpu"), group)
     results = list(trainer.run(parts[0].between(0, case.images), parts[1]))
     return {
         "losses": np.array([(r.train_loss, r.val_loss) for r in results]),
@@ -105,14 +105,14 @@ def trained(case: Case, parts: tuple[Part, Part], team: Team) -> Curve:
 def worker(rank: int, folder: str, parts: tuple[Part, Part]) -> None:
     distributed.init_process_group("gloo", f"file://{folder}/group", rank=rank, world_size=2)
     for name, case in CASES.items():
-        torch.save(trained(case, parts, Team(rank, 2)), f"{folder}/{name} {rank}.pt")
+        torch.save(trained(case, parts, WorkerGroup(rank, 2)), f"{folder}/{name} {rank}.pt")
     torch.save(normalised(rank), f"{folder}/normalised {rank}.pt")
     torch.save(stopped(rank), f"{folder}/stopped {rank}.pt")
     distributed.destroy_process_group()
 
 
 @pytest.fixture(scope="module")
-def teams(tmp_path_factory: pytest.TempPathFactory, parts: tuple[Part, Part]) -> Callable[[str], Any]:
+def groups(tmp_path_factory: pytest.TempPathFactory, parts: tuple[Part, Part]) -> Callable[[str], Any]:
     folder = tmp_path_factory.mktemp("results")
     multiprocessing.spawn(worker, (str(folder), parts), nprocs=2)  # type: ignore[attr-defined]
     return lambda name: torch.load(folder / f"{name}.pt", weights_only=False)
@@ -120,10 +120,10 @@ def teams(tmp_path_factory: pytest.TempPathFactory, parts: tuple[Part, Part]) ->
 
 @pytest.mark.parametrize("name", CASES)
 def test_two_workers_have_the_loss_curve_of_one(
-    name: str, parts: tuple[Part, Part], teams: Callable[[str], Curve]
+    name: str, parts: tuple[Part, Part], groups: Callable[[str], Curve]
 ) -> None:
     case = CASES[name]
-    alone, first, second = trained(case, parts, Team()), teams(f"{name} 0"), teams(f"{name} 1")
+    alone, first, second = trained(case, parts, WorkerGroup()), groups(f"{name} 0"), groups(f"{name} 1")
     assert alone["losses"].shape == (3, 2)
     assert np.abs(alone["losses"] - first["losses"]).max() < (1e-6 if case.double else 1e-3)
     assert np.abs(alone["losses"][0] - alone["losses"][-1]).max() > 0.01, "something was learned"
@@ -156,11 +156,11 @@ def normalised(rank: int) -> dict[str, torch.Tensor]:
     return {name: value.detach() for name, value in found.items() if value is not None}
 
 
-def test_shared_statistics_are_those_of_torchs_batch_norm_over_all_images(teams: Callable[[str], Any]) -> None:
+def test_shared_statistics_are_those_of_torchs_batch_norm_over_all_images(groups: Callable[[str], Any]) -> None:
     layer, images = layer_and_images()
     images.requires_grad_()
     (result := layer(images)).pow(3).sum().backward()
-    found = [teams(f"normalised {rank}") for rank in range(2)]
+    found = [groups(f"normalised {rank}") for rank in range(2)]
     torch.testing.assert_close(torch.cat([f["result"] for f in found]), result.detach(), atol=1e-4, rtol=1e-4)
     torch.testing.assert_close(torch.cat([f["grad"] for f in found]), images.grad, atol=1e-4, rtol=1e-3)
     for name, value in layer.state_dict().items():
@@ -180,16 +180,16 @@ class _Broken(nn.Module):
 
 def stopped(rank: int) -> dict[str, Any]:
     """A loss that is no number on the second worker only, an unused parameter, and the first worker's word."""
-    team, net = Team(rank, 2), _Broken(float(rank))
+    group, net = WorkerGroup(rank, 2), _Broken(float(rank))
     (net.weight * (rank + 1)).backward()
-    sums = team.sum_gradients(net.parameters(), float("nan") if rank else 1.0)
-    words = [team.agreed(word, torch.device("cpu")) for word in (rank == 0, rank == 1)]
+    sums = group.sum_gradients(net.parameters(), float("nan") if rank else 1.0)
+    words = [group.agreed(word, torch.device("cpu")) for word in (rank == 0, rank == 1)]
     return {"loss": sums, "grad": net.weight.grad, "idle": net.idle.grad, "words": words}
 
 
-def test_a_team_ends_together(teams: Callable[[str], Any]) -> None:
+def test_a_team_ends_together(groups: Callable[[str], Any]) -> None:
     for rank in range(2):
-        found = teams(f"stopped {rank}")
+        found = groups(f"stopped {rank}")
         assert np.isnan(found["loss"])
         assert found["grad"] == 3
         assert found["idle"] is None, "weight decay must not act on what one worker would leave alone"
@@ -198,7 +198,7 @@ def test_a_team_ends_together(teams: Callable[[str], Any]) -> None:
 
 @pytest.mark.parametrize(("images", "size"), [(8, 1), (8, 2), (7, 2), (7, 3), (2, 3), (1, 4)])
 def test_shares_cover_every_image_once_and_evenly(images: int, size: int) -> None:
-    shares = [Team(rank, size).share(10, 10 + images) for rank in range(size)]
+    shares = [WorkerGroup(rank, size).share(10, 10 + images) for rank in range(size)]
     counted = [i for s in shares if s.counts for i in range(s.start, s.end)]
     assert counted == list(range(10, 10 + images))
     lengths = [len(s) for s in shares if s.counts]
@@ -207,7 +207,7 @@ def test_shares_cover_every_image_once_and_evenly(images: int, size: int) -> Non
 
 
 def test_a_team_of_one_changes_nothing() -> None:
-    team, rows = Team(), torch.ones(3, 2)
-    assert team.gathered(rows, 3, torch.device("cpu")) is rows
-    assert team.sum_gradients([], 0.5) == 0.5
-    assert not team.agreed(False, torch.device("cpu"))
+    group, rows = WorkerGroup(), torch.ones(3, 2)
+    assert group.gathered(rows, 3, torch.device("cpu")) is rows
+    assert group.sum_gradients([], 0.5) == 0.5
+    assert not group.agreed(False, torch.device("cpu"))

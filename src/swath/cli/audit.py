@@ -51,8 +51,8 @@ def audit_sweep(
     """
     plans = _plans(sweep, storage, memory, say)
     for plan in plans:
-        subject = audit_run.subject_of(plan, say)
-        task_audit, pictures = draw(audit_run.audit(plan, subject, say), subject)
+        task = audit_run.audited_task(plan, say)
+        task_audit, pictures = draw(audit_run.audit(plan, task, say), task)
         part = "" if len(plans) == 1 else re.sub(r"[^A-Za-z0-9._-]+", "-", plan.record.label)
         places = [kept_place(storage, plan.data), *([Storage(str(out / "audit" / part))] if out else [])]
         for place in places:

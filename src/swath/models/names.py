@@ -11,8 +11,8 @@ from swath.store.paths import absolute
 
 
 @dataclass(frozen=True)
-class Start:
-    """What a backbone starts from.
+class ResolvedBackbone:
+    """A backbone with the weights it starts from.
 
     Attributes:
         backbone: The description as it identifies a trial: a resolved name, no path.
@@ -51,30 +51,30 @@ def file_problems(backbone: Backbone) -> list[str]:
     ]
 
 
-def start(backbone: Backbone) -> Start:
-    """What a backbone without problems starts from; hashes its files."""
+def resolve_backbone(backbone: Backbone) -> ResolvedBackbone:
+    """The resolved name and the weights of a backbone without problems; hashes its files."""
     if hf_names.is_hf(backbone.model):
-        return _hf_start(backbone)
+        return _resolve_hf_backbone(backbone)
     if not backbone.pretrained:
-        return Start(backbone, "scratch")
+        return ResolvedBackbone(backbone, "scratch")
     if backbone.weights:
         path = absolute(backbone.weights, "weights")
-        return Start(replace(backbone, weights=""), f"file:{contents.file_digest(path)}", path)
+        return ResolvedBackbone(replace(backbone, weights=""), f"file:{contents.file_digest(path)}", path)
     resolved = timm_names.resolved(backbone.model)
-    return Start(replace(backbone, model=resolved), resolved)
+    return ResolvedBackbone(replace(backbone, model=resolved), resolved)
 
 
-def _hf_start(backbone: Backbone) -> Start:
+def _resolve_hf_backbone(backbone: Backbone) -> ResolvedBackbone:
     place = hf_names.place(backbone)
     if not place:
-        return Start(backbone, backbone.model if backbone.pretrained else "scratch")
+        return ResolvedBackbone(backbone, backbone.model if backbone.pretrained else "scratch")
     path = absolute(str(Path(place).expanduser()), "weights")
     files = [f for f in hf_names.files(path) if backbone.pretrained or f.suffix == ".json"]
     found = digest([[f.name, contents.file_digest(f)] for f in files], 32)
     # A folder's place and name say nothing about the model: its architecture stands in for them.
     model = backbone.model if backbone.weights else HF + hf_names.model_type(path)
     kind = "file" if backbone.pretrained else "scratch"
-    return Start(replace(backbone, model=model, weights=""), f"{kind}:{found}", path)
+    return ResolvedBackbone(replace(backbone, model=model, weights=""), f"{kind}:{found}", path)
 
 
 def takes_one_size(backbone: Backbone) -> bool:

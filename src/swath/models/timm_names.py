@@ -85,11 +85,11 @@ def takes_one_size(model: str) -> bool:
     for key, value in _entries(path):
         # Of a name without a tag, timm takes the first entry.
         if key.replace("*", "") == wanted or ("." not in wanted and split_tag(key)[0] == wanted):
-            return _said(value, wanted)
+            return _fixed_size_in_source(value, wanted)
     return _asked_for_one_size(wanted)
 
 
-def _said(value: ast.expr, model: str) -> bool:
+def _fixed_size_in_source(value: ast.expr, model: str) -> bool:
     """What a configuration says of its size: itself, or the function that fills in the rest."""
     if isinstance(value, ast.Call) and isinstance(value.func, ast.Name) and all(k.arg for k in value.keywords):
         path = _files()[split_tag(model)[0]]

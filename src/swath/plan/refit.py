@@ -71,4 +71,4 @@ def _trial(trial: PlannedTrial, task: TaskPlan) -> PlannedTrial:
     prepared = plan_chain(task, cell_chain(cell), 0)
     spec = replace(trial.spec, split=Full(), fold=0, op_weights=prepared.op_weights, hires=prepared.hires)
     entries = {**prepared.entries, "val": prepared.entries["train"]}  # none of its rows will be asked for
-    return planned_trial(cell, spec, entries, model_names.start(cell.backbone), 1, True)
+    return planned_trial(cell, spec, entries, model_names.resolve_backbone(cell.backbone), 1, True)

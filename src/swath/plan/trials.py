@@ -13,7 +13,7 @@ from swath.config.sweep import Sweep
 from swath.config.task import Task
 from swath.config.trial_spec import TrialSpec
 from swath.models import names as model_names
-from swath.models.names import Start
+from swath.models.names import ResolvedBackbone
 from swath.plan.cells import Cell
 from swath.plan.preprocessing import ChainPlan, plan_chain
 from swath.preprocess.cache.entry import EntryPlan
@@ -78,7 +78,7 @@ def cell_chain(cell: Cell) -> Preprocess:
 
 
 def planned_trial(
-    cell: Cell, spec: TrialSpec, entries: dict[str, EntryPlan], start: Start, phase: int, exempt: bool
+    cell: Cell, spec: TrialSpec, entries: dict[str, EntryPlan], resolved: ResolvedBackbone, phase: int, exempt: bool
 ) -> PlannedTrial:
     """A trial, with the features of its images where a frozen backbone makes them shareable."""
     features = {}
@@ -88,19 +88,19 @@ def planned_trial(
                 images=entry,
                 backbone=spec.backbone,
                 weights=spec.weights,
-                path=start.path,
+                path=resolved.path,
                 threads=spec.threads,
                 seed=spec.seed,
             )
             for part, entry in entries.items()
         }
     return PlannedTrial(
-        cell=cell, spec=spec, entries=entries, features=features, weights_file=start.path, phase=phase, exempt=exempt
+        cell=cell, spec=spec, entries=entries, features=features, weights_file=resolved.path, phase=phase, exempt=exempt
     )
 
 
 def trial_spec(
-    cell: Cell, task: TaskPlan, prepared: ChainPlan, fold: int, seed: int, threads: int, start: Start
+    cell: Cell, task: TaskPlan, prepared: ChainPlan, fold: int, seed: int, threads: int, resolved: ResolvedBackbone
 ) -> TrialSpec:
     """Everything that decides the result of one seed on one fold of a sized cell."""
     return TrialSpec(
@@ -111,8 +111,8 @@ def trial_spec(
         split=cell.sweep.split,
         fold=fold,
         preprocess=prepared.preprocess,
-        backbone=start.backbone,
-        weights=start.weights,
+        backbone=resolved.backbone,
+        weights=resolved.weights,
         loss=cell.sweep.loss,
         recipe=cell.sweep.recipe,
         threads=threads,
@@ -126,7 +126,7 @@ def trial_maker(
     sweep: Sweep, tasks: Mapping[Task, TaskPlan], threads: int
 ) -> Callable[[Sequence[Cell]], list[PlannedTrial]]:
     """What makes the trials of sound cells, and hashes each weight file and plans each chain once."""
-    start = functools.cache(model_names.start)
+    resolve = functools.cache(model_names.resolve_backbone)
     planned = functools.cache(lambda task, chain, fold: plan_chain(tasks[task], chain, fold))
     stop = sweep.stop
 
@@ -134,9 +134,9 @@ def trial_maker(
         return [
             planned_trial(
                 cell,
-                trial_spec(cell, tasks[cell.sweep.task], prepared, fold, seed, threads, start(cell.backbone)),
+                trial_spec(cell, tasks[cell.sweep.task], prepared, fold, seed, threads, resolve(cell.backbone)),
                 prepared.entries,
-                start(cell.backbone),
+                resolve(cell.backbone),
                 *(stop.role(seed, sweep.seeds[0], cell.baseline) if stop else (1, True)),
             )
             for seed in (*sweep.seeds, *(stop.later_seeds if stop else ()))

@@ -14,7 +14,7 @@ from torch.nn import functional
 from torch.overrides import TorchFunctionMode
 
 
-class Share(NamedTuple):
+class Slice(NamedTuple):
     """One worker's part of some consecutive images.
 
     Attributes:
@@ -32,7 +32,7 @@ class Share(NamedTuple):
         return self.end - self.start
 
 
-class Team:
+class WorkerGroup:
     """The workers of a trial, as one of them sees it; of one worker unless told otherwise.
 
     Args:
@@ -44,11 +44,11 @@ class Team:
         self.rank = rank
         self.size = size
 
-    def share(self, start: int, end: int, rank: int | None = None) -> Share:
+    def share(self, start: int, end: int, rank: int | None = None) -> Slice:
         """This worker's (or another's) part of the images `start` to `end`; parts differ by one image at most."""
         images, rank = end - start, self.rank if rank is None else rank
         first, last = (start + images * r // self.size for r in (rank, rank + 1))
-        return Share(first, last, True) if first < last else Share(start, min(start + 1, end), False)
+        return Slice(first, last, True) if first < last else Slice(start, min(start + 1, end), False)
 
     def batch_statistics(self, counts: bool) -> contextlib.AbstractContextManager[object]:
         """Within it batch normalisation sees the images of all workers."""

@@ -21,7 +21,7 @@ from swath.core.errors import InputError, SwathError
 from swath.models.backbones import Model
 from swath.training.augment import Augmenter, centre
 from swath.training.dataset import Batch, Part, ahead, chunks, in_order, shuffled
-from swath.training.distributed import Share, Team
+from swath.training.distributed import Slice, WorkerGroup
 from swath.training.early_stopping import BestEpochs, Weights
 from swath.training.losses import Criterion
 from swath.training.mix import Mixed, mixed
@@ -29,7 +29,7 @@ from swath.training.optimizers import LearningRate, optimizer
 from swath.training.tta import mean_logits
 
 AUTOCAST = {"bf16": torch.bfloat16, "fp16": torch.float16}
-ALONE = Team()
+ALONE = WorkerGroup()
 Score = Callable[[NDArray[np.float16], NDArray[np.uint8]], float]
 """The task's metric of logits and targets."""
 
@@ -95,7 +95,7 @@ class Trainer:
         recipe: Settings.
         seed: With the epoch number it decides the order of images and every draw in the epoch.
         device: Where to train.
-        team: The workers that train this model together, each with a trainer of its own that is given the same.
+        group: The workers that train this model together, each with a trainer of its own that is given the same.
         half_a: bool [validation images], those of half A; needed where the recipe stops early.
 
     Attributes:
@@ -114,7 +114,7 @@ class Trainer:
         recipe: Recipe,
         seed: int,
         device: torch.device,
-        team: Team = ALONE,
+        group: WorkerGroup = ALONE,
         half_a: NDArray[np.bool_] | None = None,
     ) -> None:
         self.net = model.net.to(device)
@@ -124,7 +124,7 @@ class Trainer:
         self.recipe = recipe
         self.seed = seed
         self.device = device
-        self.team = team
+        self.group = group
         self.optimizer = optimizer(self.net, recipe)
         self.learning_rate = LearningRate(self.optimizer, recipe)
         self.ema = ModelEmaV3(self.net, decay=recipe.ema_decay, use_warmup=True) if recipe.ema_decay else None
@@ -241,7 +241,7 @@ class Trainer:
 
     def _train_epoch(self, part: Part, augmenter: Augmenter) -> float:
         # Each worker draws its own dropout masks; with one worker they are drawn for the whole batch.
-        entropy = [self.seed, self.epoch, *([self.team.rank] if self.team.rank else [])]
+        entropy = [self.seed, self.epoch, *([self.group.rank] if self.group.rank else [])]
         torch.manual_seed(int(np.random.SeedSequence(entropy).generate_state(1)[0]))
         self._set_mode()
         size = self.recipe.batch_size * self.recipe.accumulation
@@ -268,19 +268,19 @@ class Trainer:
             self.net.eval()
             self.net.get_submodule(self._head).train()
 
-    def _shares(self, images: int) -> list[Share]:
+    def _slices(self, images: int) -> list[Slice]:
         """This worker's share of each pass through the model, for a step of so many images."""
-        return [self.team.share(start, end) for start, end in chunks(images, self.micro_batch)]
+        return [self.group.share(start, end) for start, end in chunks(images, self.micro_batch)]
 
     @property
     def _has_whole_steps(self) -> bool:
-        return self.team.size == 1 or bool(self.recipe.mix)
+        return self.group.size == 1 or bool(self.recipe.mix)
 
     def _needed(self, positions: NDArray[np.int64]) -> NDArray[np.int64]:
         """The images of a step that this worker must have: its shares, or all where any two may be mixed."""
         if self._has_whole_steps:
             return positions
-        return np.concatenate([positions[s.start : s.end] for s in self._shares(len(positions))])
+        return np.concatenate([positions[s.start : s.end] for s in self._slices(len(positions))])
 
     def _step(self, batch: Mixed, images: int, step: int) -> float:
         """One step of the optimizer; the mean loss of its images.
@@ -292,15 +292,15 @@ class Trainer:
         """
         self.optimizer.zero_grad(set_to_none=True)
         behind, total = 0, 0.0
-        for share in self._shares(images):
+        for share in self._slices(images):
             start = share.start if self._has_whole_steps else behind
             behind += len(share)
-            with self.team.batch_statistics(share.counts):
+            with self.group.batch_statistics(share.counts):
                 loss = self._training_loss(batch.part(start, start + len(share)))
             loss = loss * (len(share) / images if share.counts else 0.0)
             total += loss.item()
             self._scaler.scale(loss).backward()
-        total = self.team.sum_gradients(self.net.parameters(), total)
+        total = self.group.sum_gradients(self.net.parameters(), total)
         if not math.isfinite(total):
             raise DivergedError(
                 f"the training loss is {total} at epoch {self.epoch}, step {step}. "
@@ -341,13 +341,13 @@ class Trainer:
         net.eval()
         mode, sizes = (self.recipe.tta, self.recipe.tta_sizes) if tta else ("none", ())
         found = []
-        mine = self.team.share(0, len(part))
+        mine = self.group.share(0, len(part))
         size = max(self.recipe.batch_size, 32) * self.micro_batch // self.recipe.batch_size
         for images, targets in in_order(part.between(mine.start, mine.end), max(1, size)):
             whole = images if sizes else centre(images, self.recipe.side_px)
             with self._autocast():
                 found.append(mean_logits(net, self._inputs((whole, targets))[0], mode, sizes).cpu())
-        gathered = self.team.gathered(torch.cat(found), len(part), self.device)
+        gathered = self.group.gathered(torch.cat(found), len(part), self.device)
         self.ms_per_image = 1000 * (time.perf_counter() - started) / len(part)
         return gathered
 

@@ -30,7 +30,7 @@ from swath.store.states import State
 from swath.store.storage import DiscardingStorage, Storage
 from swath.store.trials import Trial, outcome_of
 from swath.training.dataset import Part
-from swath.training.distributed import Team
+from swath.training.distributed import WorkerGroup
 from swath.training.job import Job, Report
 from swath.training.losses import criterion, label_weights, smoothed
 from swath.training.trainer import ALONE, EpochResult, Objective, Trainer
@@ -101,28 +101,28 @@ def probe_backbone(backbone: Backbone, image_size: int) -> str:
     return ""
 
 
-def train_in_team(job: Job, team: Team, tell: Callable[[Report], bool]) -> None:
+def train_in_group(job: Job, group: WorkerGroup, tell: Callable[[Report], bool]) -> None:
     """What each worker of a trial does; the first one writes to the store.
 
     Args:
         job: The trial.
-        team: This worker's view of all of them.
+        group: This worker's view of all of them.
         tell: Called on the first worker after each epoch; False stops all of them.
     """
-    with contextlib.closing(trial_epochs(job, team)) as reports:
+    with contextlib.closing(trial_epochs(job, group)) as reports:
         for report in reports:
-            if not team.agreed(tell(report) if team.rank == 0 else True, _device()):
+            if not group.agreed(tell(report) if group.rank == 0 else True, _device()):
                 return
 
 
-def trial_epochs(job: Job, team: Team = ALONE) -> Generator[Report]:
+def trial_epochs(job: Job, group: WorkerGroup = ALONE) -> Generator[Report]:
     """Train to the end, keeping in the store what must be kept before each report."""
     spec = job.spec
-    trial = Trial((DiscardingStorage if team.rank else Storage)(job.storage), spec.fingerprint)
+    trial = Trial((DiscardingStorage if group.rank else Storage)(job.storage), spec.fingerprint)
     torch.set_num_threads(spec.threads)
     torch.backends.cudnn.benchmark, torch.backends.cudnn.deterministic = False, True
     parts = _parts(job)
-    trainer, rows, attempt = _resumed(job, trial, parts, team)
+    trainer, rows, attempt = _resumed(job, trial, parts, group)
     if trainer.epoch in job.keep_epochs:
         # Killed after its checkpoint and before the driver's decision: the rung is still to be judged.
         yield Report(trial.fingerprint, trainer.epoch, rows[-1]["score"], State.RUNNING, repeated=True)
@@ -132,12 +132,12 @@ def trial_epochs(job: Job, team: Team = ALONE) -> Generator[Report]:
             return
         except torch.OutOfMemoryError:
             smaller = trainer.micro_batch // 2
-            # Batch normalisation cannot train on one image; and the other workers of a team wait in an exchange.
-            if smaller < 2 or team.size > 1:
+            # Batch normalisation cannot train on one image; and the other workers of a group wait in an exchange.
+            if smaller < 2 or group.size > 1:
                 raise
         del trainer
         _give_back_memory()
-        trainer, rows, _ = _resumed(job, trial, parts, team)
+        trainer, rows, _ = _resumed(job, trial, parts, group)
         trainer.micro_batch = smaller
 
 
@@ -198,7 +198,7 @@ def _half_a(job: Job, val: Part) -> NDArray[np.bool_]:
     return stratified_half(val.targets, groups, 0.5, _HALVES_SEED)
 
 
-def _new_trainer(job: Job, parts: dict[str, Part], team: Team) -> Trainer:
+def _new_trainer(job: Job, parts: dict[str, Part], group: WorkerGroup) -> Trainer:
     spec = job.spec
     train, device = parts["train"], _device()
     half_a = _half_a(job, parts["val"]) if spec.recipe.early_stop else None
@@ -209,7 +209,7 @@ def _new_trainer(job: Job, parts: dict[str, Part], team: Team) -> Trainer:
         recipe=spec.recipe,
         seed=spec.seed,
         device=device,
-        team=team,
+        group=group,
         half_a=half_a,
     )
 
@@ -265,12 +265,14 @@ def _parts(job: Job) -> dict[str, Part]:
     return parts
 
 
-def _resumed(job: Job, trial: Trial, parts: dict[str, Part], team: Team) -> tuple[Trainer, list[dict[str, Any]], int]:
+def _resumed(
+    job: Job, trial: Trial, parts: dict[str, Part], group: WorkerGroup
+) -> tuple[Trainer, list[dict[str, Any]], int]:
     """The trainer as its checkpoint left it, the rows of the epochs behind it, and the number of this attempt.
 
     A checkpoint that cannot be loaded (cut short by a power failure, written by another version) costs its epochs.
     """
-    trainer = _new_trainer(job, parts, team)
+    trainer = _new_trainer(job, parts, group)
     rows = trial.metrics()
     attempt = 1 if rows.empty else int(rows["attempt"].max()) + 1
     saved = trial.checkpoint()
@@ -279,7 +281,7 @@ def _resumed(job: Job, trial: Trial, parts: dict[str, Part], team: Team) -> tupl
     try:
         trainer.load(torch.load(io.BytesIO(saved), map_location=trainer.device, weights_only=True))
     except Exception:
-        return _new_trainer(job, parts, team), [], attempt
+        return _new_trainer(job, parts, group), [], attempt
     return trainer, rows[rows["epoch"] <= trainer.epoch].to_dict("records"), attempt  # type: ignore[return-value]
 
 

@@ -4,7 +4,7 @@ import pytest
 
 from swath import Sweep, holdout
 from swath.config.task import Task
-from swath.tasks.audit.run import audit, subject_of
+from swath.tasks.audit.run import audit, audited_task
 from swath.tasks.prepare import plan_task
 from tests.support.planted_data import Audited, Planted, plant
 
@@ -14,8 +14,8 @@ def run_audit(tmp_path_factory: pytest.TempPathFactory) -> Callable[[Task], Audi
     def run(task: Task) -> Audited:
         memory = tmp_path_factory.mktemp("memory")
         plan = plan_task(task, Sweep("audited", task, holdout(0.25, seed=0)), memory, [])
-        subject = subject_of(plan, lambda line: None)
-        return Audited(audit(plan, subject, lambda line: None), subject)
+        scanned = audited_task(plan, lambda line: None)
+        return Audited(audit(plan, scanned, lambda line: None), scanned)
 
     return run
 

@@ -2,20 +2,20 @@ import numpy as np
 import pytest
 from sklearn.metrics import roc_auc_score
 
-from swath.tasks.audit.adversarial_validation import adversarial_findings, auc_interval, tell_apart
-from swath.tasks.audit.audited_task import TEST, Subject
-from swath.tasks.audit.scan import FEATURES, Look
+from swath.tasks.audit.adversarial_validation import adversarial_findings, adversarial_validation, auc_interval
+from swath.tasks.audit.audited_task import TEST, AuditedTask
+from swath.tasks.audit.scan import FEATURES, ImageScan
 
 
-def subject(shift: float, seed: int = 0) -> Subject:
+def subject(shift: float, seed: int = 0) -> AuditedTask:
     """300 training and 150 test images of noise; the test images' red mean is shifted by so many deviations."""
     rng = np.random.default_rng(seed)
     features = rng.normal(size=(450, len(FEATURES))).astype(np.float32)
     features[300:, 0] += shift
     ids = [f"i{k}" for k in range(450)]
     fold = np.array([0] * 60 + [-1] * 240 + [TEST] * 150)
-    looks = [Look("", features=row) for row in features]
-    return Subject(ids, ids, ids, ("a", "b"), np.zeros((450, 2), np.uint8), False, fold, looks)
+    scans = [ImageScan("", features=row) for row in features]
+    return AuditedTask(ids, ids, ids, ("a", "b"), np.zeros((450, 2), np.uint8), False, fold, scans)
 
 
 def test_auc_is_the_usual_one_and_its_interval_covers() -> None:
@@ -32,7 +32,7 @@ def test_auc_is_the_usual_one_and_its_interval_covers() -> None:
 
 def test_a_shift_is_found_and_named() -> None:
     given = subject(3.0)
-    result = tell_apart(given, np.arange(450))
+    result = adversarial_validation(given, np.arange(450))
     assert result is not None
     (finding,) = adversarial_findings(given, result)
     assert finding.severity == "serious"
@@ -41,7 +41,7 @@ def test_a_shift_is_found_and_named() -> None:
 
 def test_one_kind_of_images_is_not_told_apart() -> None:
     given = subject(0.0)
-    result = tell_apart(given, np.arange(450))
+    result = adversarial_validation(given, np.arange(450))
     assert result is not None
     assert result.low < 0.5 < result.high
     assert adversarial_findings(given, result) == []
@@ -50,10 +50,10 @@ def test_one_kind_of_images_is_not_told_apart() -> None:
 def test_copies_of_test_images_among_the_training_images_do_not_count() -> None:
     given = subject(0.0, seed=1)
     for k in range(100):
-        given.looks[k] = given.looks[300 + k]  # type: ignore[index]
+        given.scans[k] = given.scans[300 + k]  # type: ignore[index]
     groups = np.arange(450)
     groups[300:400] = np.arange(100)
-    result = tell_apart(given, groups)
+    result = adversarial_validation(given, groups)
     assert result is not None
     assert result.high > 0.45
     assert result.low < 0.55
@@ -62,4 +62,4 @@ def test_copies_of_test_images_among_the_training_images_do_not_count() -> None:
 def test_too_few_images_give_no_answer() -> None:
     given = subject(0.0)
     given.fold[320:] = -1
-    assert tell_apart(given, np.arange(450)) is None
+    assert adversarial_validation(given, np.arange(450)) is None

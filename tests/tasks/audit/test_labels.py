@@ -1,17 +1,17 @@
 import numpy as np
 
-from swath.tasks.audit.audited_task import Subject
+from swath.tasks.audit.audited_task import AuditedTask
 from swath.tasks.audit.labels import label_findings
-from swath.tasks.audit.scan import Look
+from swath.tasks.audit.scan import ImageScan
 
 
-def subject(targets: np.ndarray, fold: np.ndarray, multiclass: bool = False) -> Subject:
+def subject(targets: np.ndarray, fold: np.ndarray, multiclass: bool = False) -> AuditedTask:
     ids = [f"i{k}" for k in range(len(targets))]
     labels = tuple(f"label {k}" for k in range(targets.shape[1]))
-    return Subject(ids, ids, ids, labels, targets.astype(np.uint8), multiclass, fold, [Look("")] * len(ids))
+    return AuditedTask(ids, ids, ids, labels, targets.astype(np.uint8), multiclass, fold, [ImageScan("")] * len(ids))
 
 
-def kinds(given: Subject) -> dict[str, tuple[str, ...]]:
+def kinds(given: AuditedTask) -> dict[str, tuple[str, ...]]:
     return {f.kind: f.examples for f in label_findings(given)}
 
 

@@ -27,7 +27,7 @@ def test_identical_files_and_their_contradictions(audited: Audited, planted: Pla
 
 
 def test_near_duplicates_by_where_the_split_puts_them(audited: Audited, planted: Planted) -> None:
-    fold = dict(zip(audited.subject.ids, audited.subject.fold, strict=True))
+    fold = dict(zip(audited.task.ids, audited.task.fold, strict=True))
     apart = [pair for pair in planted.near if fold[pair[0]] != fold[pair[1]]]
     together = [pair for pair in planted.near if fold[pair[0]] == fold[pair[1]]]
     assert apart
@@ -118,6 +118,6 @@ def test_real_photographs(run_audit: Callable[[Task], Audited], shared: Path) ->
     assert audited.audit.groups == (("airplane01", "airplane02"),)
     assert audited.finding("image_sizes").count == 44
     assert audited.audit.counts()["serious"] == 0
-    dock, ship = (audited.subject.targets[:, audited.subject.labels.index(name)] == 1 for name in ("dock", "ship"))
+    dock, ship = (audited.task.targets[:, audited.task.labels.index(name)] == 1 for name in ("dock", "ship"))
     assert 0.98 <= (dock & ship).sum() / (dock | ship).sum() < 1
     assert audited.finding("labels_always_together").examples == ("dock and ship (100 images)",)

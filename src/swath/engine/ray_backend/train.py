@@ -1,4 +1,4 @@
-"""A trial of several workers: Ray Train starts them, inside the trial, and they train as a team.
+"""A trial of several workers: Ray Train starts them, inside the trial, and they train as a group.
 
 The trial's own process keeps the lease and speaks with Tune; it takes each report from the first worker and hands
 back Tune's word. Ray's TuneReportCallback would report, too, but a trial that Tune stops would then wait in `fit()`
@@ -164,15 +164,15 @@ def _work(config: dict[str, Any]) -> None:
     """One worker."""
     import torch
 
-    from swath.training.distributed import Team
-    from swath.training.trial import train_in_team
+    from swath.training.distributed import WorkerGroup
+    from swath.training.trial import train_in_group
 
     reports, words = config["reports"], config["words"]
     if torch.cuda.is_available():
         torch.cuda.set_device(get_device())
     context = train.get_context()
-    team = Team(context.get_world_rank(), context.get_world_size())
-    if team.rank == 0:
+    group = WorkerGroup(context.get_world_rank(), context.get_world_size())
+    if group.rank == 0:
         ray.get(config["groups"].take.remote(config["job"].spec.fingerprint, get_current_placement_group()))
 
     def tell(report: Report) -> bool:
@@ -180,9 +180,9 @@ def _work(config: dict[str, Any]) -> None:
         return words.get()
 
     try:
-        train_in_team(config["job"], team, tell)
+        train_in_group(config["job"], group, tell)
     except Exception as error:
-        reports.put(_Failure(team.rank, _portable(error)))
+        reports.put(_Failure(group.rank, _portable(error)))
         raise
 
 

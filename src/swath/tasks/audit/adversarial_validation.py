@@ -6,7 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.stats import rankdata
 
-from swath.tasks.audit.audited_task import Subject
+from swath.tasks.audit.audited_task import AuditedTask
 from swath.tasks.audit.findings import Finding
 from swath.tasks.audit.scan import FEATURES, GRID, feature_matrix
 
@@ -42,14 +42,14 @@ class Adversarial:
     most: tuple[tuple[int, ...], tuple[int, ...]]
 
 
-def tell_apart(subject: Subject, groups: NDArray[np.int64], seed: int = 0) -> Adversarial | None:
+def adversarial_validation(task: AuditedTask, groups: NDArray[np.int64], seed: int = 0) -> Adversarial | None:
     """Train gradient boosting on colours and a 6x6 picture, predict held-out images.
 
     Groups of duplicates are held out together, so that recognising a picture does not count. The interval is
     DeLong's: over images, for this training of the model.
 
     Args:
-        subject: The task.
+        task: The task.
         groups: [N] group index of each row.
         seed: Of the draw, the folds and the model.
 
@@ -61,12 +61,12 @@ def tell_apart(subject: Subject, groups: NDArray[np.int64], seed: int = 0) -> Ad
     from threadpoolctl import threadpool_limits
 
     rng = np.random.default_rng(seed)
-    sides = [rows[subject.sound[rows]] for rows in (subject.train, subject.test)]
+    sides = [rows[task.sound[rows]] for rows in (task.train, task.test)]
     if min(map(len, sides)) < _LEAST:
         return None
     train, test = (rng.permutation(rows)[:MOST] for rows in sides)
     rows = np.concatenate([train, test])
-    x = feature_matrix([subject.looks[row] for row in rows])
+    x = feature_matrix([task.scans[row] for row in rows])
     is_test = np.repeat([0, 1], [len(train), len(test)])
     model = HistGradientBoostingClassifier(max_iter=60, learning_rate=0.1, max_leaf_nodes=15, random_state=seed)
     folds = StratifiedGroupKFold(_FOLDS, shuffle=True, random_state=seed)
@@ -105,7 +105,7 @@ def auc_interval(positive: NDArray[np.floating], negative: NDArray[np.floating])
     return float(above.mean()), 1.96 * float(np.sqrt(variance))
 
 
-def adversarial_findings(subject: Subject, result: Adversarial | None) -> list[Finding]:
+def adversarial_findings(task: AuditedTask, result: Adversarial | None) -> list[Finding]:
     """A finding when train and test can be told apart by more than chance."""
     if result is None or result.low <= 0.5:
         return []
@@ -122,6 +122,6 @@ def adversarial_findings(subject: Subject, result: Adversarial | None) -> list[F
             "camera, place, size, codec), validate on the training images most like the test, or use a chain that "
             "makes them alike. The picture's first row is training images taken for test, the second test images.",
             examples=(),
-            show=tuple(tuple(subject.ids[row] for row in rows) for rows in result.most),
+            show=tuple(tuple(task.ids[row] for row in rows) for rows in result.most),
         )
     ]

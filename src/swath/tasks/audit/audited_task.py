@@ -1,4 +1,4 @@
-"""A task as the audit sees it: rows, labels, parts of the split, and what each image looks like."""
+"""A task as the audit sees it: rows, labels, parts of the split, and the scan of each image."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -7,13 +7,13 @@ from functools import cached_property
 import numpy as np
 from numpy.typing import NDArray
 
-from swath.tasks.audit.scan import Look
+from swath.tasks.audit.scan import ImageScan
 
 TEST = -2
 
 
 @dataclass(frozen=True, eq=False)
-class Subject:
+class AuditedTask:
     """What the checks take.
 
     Attributes:
@@ -24,7 +24,7 @@ class Subject:
         targets: uint8 [N, C]; zeros for test images.
         multiclass: True when each image has exactly one label.
         fold: For each image the fold that validates on it, -1 for training only, `TEST` for test images.
-        looks: What each image looks like.
+        scans: Of the image files, in the rows' order.
     """
 
     ids: list[str]
@@ -34,7 +34,7 @@ class Subject:
     targets: NDArray[np.uint8]
     multiclass: bool
     fold: NDArray[np.int64]
-    looks: Sequence[Look]
+    scans: Sequence[ImageScan]
 
     @cached_property
     def train(self) -> NDArray[np.int64]:
@@ -49,7 +49,7 @@ class Subject:
     @cached_property
     def sound(self) -> NDArray[np.bool_]:
         """[N] True for images that could be decoded."""
-        return np.array([look.features is not None for look in self.looks], bool)
+        return np.array([scan.features is not None for scan in self.scans], bool)
 
     def part(self, row: int) -> str:
         """`train`, `validation` or `test`; `fold 2` where every training image validates once."""

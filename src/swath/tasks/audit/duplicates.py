@@ -5,7 +5,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from swath.tasks.audit.audited_task import TEST, Subject
+from swath.tasks.audit.audited_task import TEST, AuditedTask
 from swath.tasks.audit.findings import Finding, some
 from swath.tasks.audit.near_duplicates import Pairs, confirmed, pairs_within
 from swath.tasks.audit.scan import GRID, feature_matrix
@@ -38,23 +38,23 @@ class Duplicates:
         return (*self.near, *(group for group in self.exact if int(group[0]) not in inside))
 
 
-def find_duplicates(subject: Subject) -> Duplicates:
+def find_duplicates(task: AuditedTask) -> Duplicates:
     """Find groups of images that are files of the same content, or show the same picture.
 
     Constant images are alike whatever they are of; they are a finding of their own and left out here.
     """
-    same_file = joined(subject.digests)
-    usable = [i for i, look in enumerate(subject.looks) if look.features is not None and not look.constant]
+    same_file = joined(task.digests)
+    usable = [i for i, scan in enumerate(task.scans) if scan.features is not None and not scan.constant]
     _, first = np.unique(same_file[usable], return_index=True)
     one_of_each = np.array(usable, np.int64)[np.sort(first)]
-    hashes = np.array([subject.looks[i].hash for i in one_of_each], np.uint64)
-    features = feature_matrix(subject.looks)
+    hashes = np.array([task.scans[i].hash for i in one_of_each], np.uint64)
+    features = feature_matrix(task.scans)
     found: list[Pairs] = [np.empty((0, 2), np.int64)]
     for batch in pairs_within(hashes):
         pairs = one_of_each[batch]
         pairs = pairs[same_colours(features[pairs[:, 0]], features[pairs[:, 1]])]
         pairs = pairs[np.lexsort((pairs[:, 1], pairs[:, 0]))]
-        found.append(pairs[confirmed(subject.paths, pairs)])
+        found.append(pairs[confirmed(task.paths, pairs)])
     near_pairs = np.concatenate(found)
     anchors = np.unique(same_file, return_index=True)[1]
     same_pairs = np.stack([np.arange(len(same_file)), anchors[same_file]], axis=1)
@@ -81,14 +81,14 @@ def _groups(index: NDArray[np.int64]) -> list[NDArray[np.int64]]:
     return [part for part in parts if len(part) > 1]
 
 
-def duplicate_findings(subject: Subject, duplicates: Duplicates) -> list[Finding]:
+def duplicate_findings(task: AuditedTask, duplicates: Duplicates) -> list[Finding]:
     """All that duplicates have to say."""
     found = [
-        _across_folds(subject, duplicates.near),
-        _across_test(subject, duplicates.all),
-        _contradictions(subject, duplicates),
-        _plain(subject, duplicates.exact, "exact_duplicates", "are identical files", _EXACT_ADVICE),
-        _plain(subject, duplicates.near, "near_duplicates", "show the same picture in different files", _NEAR_ADVICE),
+        _across_folds(task, duplicates.near),
+        _across_test(task, duplicates.all),
+        _contradictions(task, duplicates),
+        _plain(task, duplicates.exact, "exact_duplicates", "are identical files", _EXACT_ADVICE),
+        _plain(task, duplicates.near, "near_duplicates", "show the same picture in different files", _NEAR_ADVICE),
     ]
     return [finding for finding in found if finding]
 
@@ -101,10 +101,10 @@ _NEAR_ADVICE = "None is divided by this split, but another seed or k-fold would 
 
 
 def _plain(
-    subject: Subject, groups: tuple[NDArray[np.int64], ...], kind: str, what: str, advice: str
+    task: AuditedTask, groups: tuple[NDArray[np.int64], ...], kind: str, what: str, advice: str
 ) -> Finding | None:
     """Groups inside one part; those across parts are findings of their own."""
-    inside = [g for g in groups if len(np.unique(subject.fold[g])) == 1 or kind == "exact_duplicates"]
+    inside = [g for g in groups if len(np.unique(task.fold[g])) == 1 or kind == "exact_duplicates"]
     if not inside:
         return None
     images = sum(map(len, inside))
@@ -116,22 +116,22 @@ def _plain(
         count=len(inside),
         unit="groups",
         advice=advice,
-        examples=some([subject.some_ids(g) for g in inside]),
-        show=_shown(subject, inside),
+        examples=some([task.some_ids(g) for g in inside]),
+        show=_shown(task, inside),
     )
 
 
-def _across_folds(subject: Subject, groups: tuple[NDArray[np.int64], ...]) -> Finding | None:
+def _across_folds(task: AuditedTask, groups: tuple[NDArray[np.int64], ...]) -> Finding | None:
     """Near duplicates on both sides of the split: the validation score is too good."""
     leaks, flagged = [], []
     for group in groups:
-        own = group[subject.fold[group] != TEST]
-        if len(np.unique(subject.fold[own])) > 1:
+        own = group[task.fold[group] != TEST]
+        if len(np.unique(task.fold[own])) > 1:
             leaks.append(own)
-            flagged += [int(row) for row in own if subject.fold[row] >= 0]
+            flagged += [int(row) for row in own if task.fold[row] >= 0]
     if not leaks:
         return None
-    validating = int((subject.fold >= 0).sum())
+    validating = int((task.fold >= 0).sum())
     share = len(flagged) / max(1, validating)
     return Finding(
         kind="near_duplicates_across_split",
@@ -141,62 +141,62 @@ def _across_folds(subject: Subject, groups: tuple[NDArray[np.int64], ...]) -> Fi
         count=len(leaks),
         unit="groups",
         advice=_GROUPED_ADVICE,
-        examples=some([subject.some_ids(g) for g in leaks]),
-        flagged=tuple(subject.ids[row] for row in flagged),
-        show=_shown(subject, leaks),
+        examples=some([task.some_ids(g) for g in leaks]),
+        flagged=tuple(task.ids[row] for row in flagged),
+        show=_shown(task, leaks),
     )
 
 
-def _across_test(subject: Subject, groups: tuple[NDArray[np.int64], ...]) -> Finding | None:
-    leaks = [g for g in groups if 0 < (subject.fold[g] == TEST).sum() < len(g)]
+def _across_test(task: AuditedTask, groups: tuple[NDArray[np.int64], ...]) -> Finding | None:
+    leaks = [g for g in groups if 0 < (task.fold[g] == TEST).sum() < len(g)]
     if not leaks:
         return None
-    images = sum(int((subject.fold[g] == TEST).sum()) for g in leaks)
-    share = images / max(1, len(subject.test))
+    images = sum(int((task.fold[g] == TEST).sum()) for g in leaks)
+    share = images / max(1, len(task.test))
     return Finding(
         kind="duplicates_across_test",
         severity="serious" if share >= _SERIOUS_SHARE else "warning",
-        text=f"{images} of {len(subject.test):,} test images ({share:.1%}) show the same picture as a training image.",
+        text=f"{images} of {len(task.test):,} test images ({share:.1%}) show the same picture as a training image.",
         count=len(leaks),
         unit="groups",
         advice="A test score is too good by so much: leave these test images out of it, or the training ones out of "
         "the csv. Where the test set is a competition's, validation that is free of duplicates is the stricter score.",
-        examples=some([subject.some_ids(g) for g in leaks]),
-        show=_shown(subject, leaks),
+        examples=some([task.some_ids(g) for g in leaks]),
+        show=_shown(task, leaks),
     )
 
 
-def _contradictions(subject: Subject, duplicates: Duplicates) -> Finding | None:
+def _contradictions(task: AuditedTask, duplicates: Duplicates) -> Finding | None:
     """Images that show the same picture and carry different labels."""
     at_odds = []
     for group in duplicates.all:
-        own = group[subject.fold[group] != TEST]
-        if len(np.unique(subject.targets[own], axis=0)) > 1:
+        own = group[task.fold[group] != TEST]
+        if len(np.unique(task.targets[own], axis=0)) > 1:
             at_odds.append(own)
     if not at_odds:
         return None
     flagged = [int(row) for group in at_odds for row in group]
     return Finding(
         kind="contradicting_labels",
-        severity="serious" if len(flagged) >= _SERIOUS_SHARE * len(subject.train) else "warning",
+        severity="serious" if len(flagged) >= _SERIOUS_SHARE * len(task.train) else "warning",
         text=f"{len(flagged)} images in {len(at_odds)} groups show the same picture and have different labels.",
         count=len(at_odds),
         unit="groups",
         advice="At most one of the labels is right: correct the csv, or drop the rows. As many of the other labels may "
         "be wrong in the same way.",
-        examples=some([_odds(subject, group) for group in at_odds]),
-        flagged=tuple(subject.ids[row] for row in flagged),
-        show=_shown(subject, at_odds),
+        examples=some([_odds(task, group) for group in at_odds]),
+        flagged=tuple(task.ids[row] for row in flagged),
+        show=_shown(task, at_odds),
     )
 
 
-def _odds(subject: Subject, group: NDArray[np.int64]) -> str:
+def _odds(task: AuditedTask, group: NDArray[np.int64]) -> str:
     """`a: cat; b: dog`, for multi-label images only what they do not agree on."""
-    disputed = subject.targets[group].min(axis=0) != subject.targets[group].max(axis=0)
-    names = np.array(subject.labels, object)
-    parts = (f"{subject.ids[r]}: {', '.join(names[disputed & (subject.targets[r] == 1)]) or '-'}" for r in group[:4])
+    disputed = task.targets[group].min(axis=0) != task.targets[group].max(axis=0)
+    names = np.array(task.labels, object)
+    parts = (f"{task.ids[r]}: {', '.join(names[disputed & (task.targets[r] == 1)]) or '-'}" for r in group[:4])
     return "; ".join(parts)
 
 
-def _shown(subject: Subject, groups: list[NDArray[np.int64]]) -> tuple[tuple[str, ...], ...]:
-    return tuple(tuple(subject.ids[row] for row in group[:4]) for group in groups[:12])
+def _shown(task: AuditedTask, groups: list[NDArray[np.int64]]) -> tuple[tuple[str, ...], ...]:
+    return tuple(tuple(task.ids[row] for row in group[:4]) for group in groups[:12])

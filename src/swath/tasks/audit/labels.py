@@ -6,7 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.stats import chi2_contingency
 
-from swath.tasks.audit.audited_task import Subject
+from swath.tasks.audit.audited_task import AuditedTask
 from swath.tasks.audit.findings import EXAMPLES, Finding, some
 from swath.tasks.audit.label_runs import filled_runs
 
@@ -18,28 +18,28 @@ _SERIOUS_SHARE = 0.005
 _EMPTY_USUAL = 0.05
 
 
-def label_findings(subject: Subject) -> list[Finding]:
+def label_findings(task: AuditedTask) -> list[Finding]:
     """All that the labels of the training images have to say."""
-    found = [_without_positives(subject), _few_positives(subject), _absent_from_part(subject), _drift(subject)]
-    if not subject.multiclass:
-        found += [_filled(subject), _counts(subject), _empty(subject), _pairs(subject)]
+    found = [_without_positives(task), _few_positives(task), _absent_from_part(task), _drift(task)]
+    if not task.multiclass:
+        found += [_filled(task), _counts(task), _empty(task), _pairs(task)]
     return [finding for finding in found if finding]
 
 
-def _positives(subject: Subject) -> NDArray[np.int64]:
-    return subject.targets[subject.train].sum(axis=0, dtype=np.int64)
+def _positives(task: AuditedTask) -> NDArray[np.int64]:
+    return task.targets[task.train].sum(axis=0, dtype=np.int64)
 
 
-def _without_positives(subject: Subject) -> Finding | None:
-    positives, images = _positives(subject), len(subject.train)
-    same = [(name, "no image") for name, n in zip(subject.labels, positives, strict=True) if n == 0]
-    same += [(name, "every image") for name, n in zip(subject.labels, positives, strict=True) if n == images]
+def _without_positives(task: AuditedTask) -> Finding | None:
+    positives, images = _positives(task), len(task.train)
+    same = [(name, "no image") for name, n in zip(task.labels, positives, strict=True) if n == 0]
+    same += [(name, "every image") for name, n in zip(task.labels, positives, strict=True) if n == images]
     if not same:
         return None
     return Finding(
         kind="labels_without_choice",
         severity="serious",
-        text=f"{len(same)} of {len(subject.labels)} labels are on no training image, or on every one.",
+        text=f"{len(same)} of {len(task.labels)} labels are on no training image, or on every one.",
         count=len(same),
         unit="labels",
         advice="Nothing can be learned or scored: take the columns out, or look for what was lost when the csv was "
@@ -48,36 +48,36 @@ def _without_positives(subject: Subject) -> Finding | None:
     )
 
 
-def _few_positives(subject: Subject) -> Finding | None:
-    positives = _positives(subject)
+def _few_positives(task: AuditedTask) -> Finding | None:
+    positives = _positives(task)
     few = [i for i in np.argsort(positives, kind="stable") if 0 < positives[i] < FEW]
     if not few:
         return None
-    what = "classes have" if subject.multiclass else "labels have"
+    what = "classes have" if task.multiclass else "labels have"
     return Finding(
         kind="few_positives",
         severity="warning",
-        text=f"{len(few)} of {len(subject.labels)} {what} fewer than {FEW} training images.",
+        text=f"{len(few)} of {len(task.labels)} {what} fewer than {FEW} training images.",
         count=len(few),
         unit="labels",
         advice="Their part of the score is rough and moves with the split: collect more, join them with a related "
         "label, or leave them out of what you compare.",
-        examples=some([f"{subject.labels[i]} ({positives[i]})" for i in few]),
+        examples=some([f"{task.labels[i]} ({positives[i]})" for i in few]),
     )
 
 
-def _absent_from_part(subject: Subject) -> Finding | None:
+def _absent_from_part(task: AuditedTask) -> Finding | None:
     """Labels that some part of the split lacks though there are some."""
-    positives, absent = _positives(subject), []
-    for fold in range(subject.folds):
-        validates = subject.targets[subject.fold == fold].sum(axis=0, dtype=np.int64)
-        where = "validation" if subject.folds == 1 else f"validation of fold {fold}"
-        for i, label in enumerate(subject.labels):
+    positives, absent = _positives(task), []
+    for fold in range(task.folds):
+        validates = task.targets[task.fold == fold].sum(axis=0, dtype=np.int64)
+        where = "validation" if task.folds == 1 else f"validation of fold {fold}"
+        for i, label in enumerate(task.labels):
             if positives[i] and validates[i] == 0:
                 absent.append(f"{label} ({where})")
             elif positives[i] and validates[i] == positives[i]:
                 absent.append(f"{label} (training, {where} has all)")
-    if not absent or not (subject.fold >= 0).any():
+    if not absent or not (task.fold >= 0).any():
         return None
     return Finding(
         kind="labels_absent_from_part",
@@ -91,14 +91,14 @@ def _absent_from_part(subject: Subject) -> Finding | None:
     )
 
 
-def _drift(subject: Subject) -> Finding | None:
+def _drift(task: AuditedTask) -> Finding | None:
     """Labels whose share differs between the parts of the split by more than chance (chi-squared, Holm)."""
-    parts = [np.flatnonzero(subject.fold == f) for f in range(-1, subject.folds)]
+    parts = [np.flatnonzero(task.fold == f) for f in range(-1, task.folds)]
     parts = [rows for rows in parts if len(rows)]
     if len(parts) < 2:
         return None
     sizes = np.array([len(rows) for rows in parts])
-    having = np.stack([subject.targets[rows].sum(axis=0, dtype=np.int64) for rows in parts])
+    having = np.stack([task.targets[rows].sum(axis=0, dtype=np.int64) for rows in parts])
     tested = np.flatnonzero((having.sum(axis=0) > 0) & (having.sum(axis=0) < sizes.sum()))
     tables = (np.stack([having[:, i], sizes - having[:, i]]) for i in tested)
     p = np.array([float(cast(Any, chi2_contingency(table)).pvalue) for table in tables])
@@ -111,24 +111,24 @@ def _drift(subject: Subject) -> Finding | None:
     return Finding(
         kind="frequency_drift",
         severity="warning",
-        text=f"{len(drifting)} of {len(subject.labels)} labels are more frequent in one part of the split than in "
+        text=f"{len(drifting)} of {len(task.labels)} labels are more frequent in one part of the split than in "
         "another, beyond chance.",
         count=len(drifting),
         unit="labels",
         advice="Groups that a split keeps together can force this. Thresholds and calibration found on such a "
         "validation part do not carry over: try another seed, finer groups, or k-fold.",
         examples=some(
-            [f"{subject.labels[i]} ({' / '.join(f'{share:.1%}' for share in shares[:, i][:6])})" for i in drifting]
+            [f"{task.labels[i]} ({' / '.join(f'{share:.1%}' for share in shares[:, i][:6])})" for i in drifting]
         ),
     )
 
 
-def _filled(subject: Subject) -> Finding | None:
-    runs = filled_runs(subject.targets[subject.train])
+def _filled(task: AuditedTask) -> Finding | None:
+    runs = filled_runs(task.targets[task.train])
     if not runs:
         return None
-    rows = [int(subject.train[run.row]) for run in runs]
-    share = len(runs) / len(subject.train)
+    rows = [int(task.train[run.row]) for run in runs]
+    share = len(runs) / len(task.train)
     return Finding(
         kind="filled_runs",
         severity="serious" if share >= _SERIOUS_SHARE else "warning",
@@ -140,26 +140,26 @@ def _filled(subject: Subject) -> Finding | None:
         "Validation rows among them spoil the score, too: the report says by how much.",
         examples=some(
             [
-                f"{subject.ids[row]} ({subject.labels[run.first]} to {subject.labels[run.last]}, "
+                f"{task.ids[row]} ({task.labels[run.first]} to {task.labels[run.last]}, "
                 f"{run.last - run.first + 1} labels)"
                 for row, run in zip(rows, runs[:EXAMPLES], strict=False)
             ]
         ),
-        flagged=tuple(subject.ids[row] for row in rows),
-        show=_in_rows(subject, rows),
+        flagged=tuple(task.ids[row] for row in rows),
+        show=_in_rows(task, rows),
     )
 
 
-def _counts(subject: Subject) -> Finding | None:
+def _counts(task: AuditedTask) -> Finding | None:
     """Images with far more labels than the rest."""
-    counts = subject.targets[subject.train].sum(axis=1, dtype=np.int64)
+    counts = task.targets[task.train].sum(axis=1, dtype=np.int64)
     middle = float(np.median(counts))
     spread = max(1.0, 1.4826 * float(np.median(np.abs(counts - middle))))
     limit = middle + 6 * spread
     many = np.flatnonzero(counts > limit)
     if not len(many):
         return None
-    rows = [int(subject.train[i]) for i in many[np.argsort(-counts[many], kind="stable")]]
+    rows = [int(task.train[i]) for i in many[np.argsort(-counts[many], kind="stable")]]
     return Finding(
         kind="implausible_counts",
         severity="serious" if len(rows) >= _SERIOUS_SHARE * len(counts) else "warning",
@@ -167,18 +167,18 @@ def _counts(subject: Subject) -> Finding | None:
         count=len(rows),
         unit="images",
         advice="Look at the pictures; where the labels are not in them, correct the rows or drop them from the csv.",
-        examples=some([f"{subject.ids[row]} ({int(subject.targets[row].sum())} labels)" for row in rows[:EXAMPLES]]),
-        flagged=tuple(subject.ids[row] for row in rows),
-        show=_in_rows(subject, rows),
+        examples=some([f"{task.ids[row]} ({int(task.targets[row].sum())} labels)" for row in rows[:EXAMPLES]]),
+        flagged=tuple(task.ids[row] for row in rows),
+        show=_in_rows(task, rows),
     )
 
 
-def _empty(subject: Subject) -> Finding | None:
+def _empty(task: AuditedTask) -> Finding | None:
     """Images without any label: usual in some tasks, suspicious where they are few."""
-    rows = [int(row) for row in subject.train if not subject.targets[row].any()]
+    rows = [int(row) for row in task.train if not task.targets[row].any()]
     if not rows:
         return None
-    share = len(rows) / len(subject.train)
+    share = len(rows) / len(task.train)
     return Finding(
         kind="images_without_labels",
         severity="note" if share > _EMPTY_USUAL else "warning",
@@ -187,19 +187,19 @@ def _empty(subject: Subject) -> Finding | None:
         unit="images",
         advice="Right where nothing of the list is in the picture; where the labelling was left undone, drop the rows: "
         "they teach that nothing is there.",
-        examples=some([subject.ids[row] for row in rows[:EXAMPLES]]),
-        show=_in_rows(subject, rows),
+        examples=some([task.ids[row] for row in rows[:EXAMPLES]]),
+        show=_in_rows(task, rows),
     )
 
 
-def _pairs(subject: Subject) -> Finding | None:
+def _pairs(task: AuditedTask) -> Finding | None:
     """Two labels that are on the same images (nearly) always."""
-    targets = subject.targets[subject.train].astype(np.float32)
+    targets = task.targets[task.train].astype(np.float32)
     both = targets.T @ targets
     positives = np.diag(both)
     either = positives[:, None] + positives[None] - both
     close = np.triu((both >= _ALWAYS * either) & (positives[:, None] >= FEW) & (positives < len(targets)), 1)
-    found = [f"{subject.labels[i]} and {subject.labels[j]} ({int(both[i, j])} images)" for i, j in np.argwhere(close)]
+    found = [f"{task.labels[i]} and {task.labels[j]} ({int(both[i, j])} images)" for i, j in np.argwhere(close)]
     if not found:
         return None
     return Finding(
@@ -214,6 +214,6 @@ def _pairs(subject: Subject) -> Finding | None:
     )
 
 
-def _in_rows(subject: Subject, rows: list[int]) -> tuple[tuple[str, ...], ...]:
-    ids = [subject.ids[row] for row in rows[:24]]
+def _in_rows(task: AuditedTask, rows: list[int]) -> tuple[tuple[str, ...], ...]:
+    ids = [task.ids[row] for row in rows[:24]]
     return tuple(tuple(ids[i : i + 6]) for i in range(0, len(ids), 6))

@@ -1,4 +1,4 @@
-"""The whole audit of one task: look at every image, run every check."""
+"""The whole audit of one task: scan every image, run every check."""
 
 import time
 from collections.abc import Callable
@@ -6,21 +6,21 @@ from typing import Any
 
 import numpy as np
 
-from swath.tasks.audit.adversarial_validation import Adversarial, adversarial_findings, tell_apart
-from swath.tasks.audit.audited_task import TEST, Subject
+from swath.tasks.audit.adversarial_validation import Adversarial, adversarial_findings, adversarial_validation
+from swath.tasks.audit.audited_task import TEST, AuditedTask
 from swath.tasks.audit.duplicates import duplicate_findings, find_duplicates
 from swath.tasks.audit.findings import Audit, by_severity
 from swath.tasks.audit.images import image_findings
 from swath.tasks.audit.labels import label_findings
-from swath.tasks.audit.scan import look_at_all
+from swath.tasks.audit.scan import scan_images
 from swath.tasks.groups import linked
 from swath.tasks.prepare import TaskPlan
 
 
-def subject_of(plan: TaskPlan, say: Callable[[str], None]) -> Subject:
-    """Look at the images of a planned task."""
+def audited_task(plan: TaskPlan, say: Callable[[str], None]) -> AuditedTask:
+    """A planned task with its images scanned."""
     is_test = plan.record.rows["split"].to_numpy() == "test"
-    return Subject(
+    return AuditedTask(
         ids=plan.record.rows["id"].tolist(),
         paths=list(plan.paths),
         digests=list(plan.digests),
@@ -28,43 +28,43 @@ def subject_of(plan: TaskPlan, say: Callable[[str], None]) -> Subject:
         targets=plan.record.targets,
         multiclass=plan.record.kind == "multiclass",
         fold=np.where(is_test, TEST, plan.folds),
-        looks=look_at_all(plan.paths, say),
+        scans=scan_images(plan.paths, say),
     )
 
 
-def audit(plan: TaskPlan, subject: Subject, say: Callable[[str], None]) -> Audit:
+def audit(plan: TaskPlan, task: AuditedTask, say: Callable[[str], None]) -> Audit:
     """Run every check on a task.
 
     Args:
         plan: The task as a sweep uses it.
-        subject: The same, looked at.
+        task: The same, with its images scanned.
         say: Hears the progress.
     """
     started = time.monotonic()
-    duplicates = find_duplicates(subject)
+    duplicates = find_duplicates(task)
     say(f"duplicates searched in {time.monotonic() - started:.0f} s")
     pairs = [(group[0], row) for group in duplicates.all for row in group]
-    together = linked(len(subject.ids), np.array(pairs, np.int64).reshape(-1, 2))
-    adversarial = tell_apart(subject, together)
+    together = linked(len(task.ids), np.array(pairs, np.int64).reshape(-1, 2))
+    adversarial = adversarial_validation(task, together)
     findings = [
-        *duplicate_findings(subject, duplicates),
-        *label_findings(subject),
-        *image_findings(subject),
-        *adversarial_findings(subject, adversarial),
+        *duplicate_findings(task, duplicates),
+        *label_findings(task),
+        *image_findings(task),
+        *adversarial_findings(task, adversarial),
     ]
     return Audit(
         task=plan.record.label,
         data=plan.data,
-        images=_images(subject),
+        images=_images(task),
         findings=by_severity(findings),
-        groups=tuple(tuple(subject.ids[row] for row in group) for group in duplicates.all),
-        facts={"labels": len(subject.labels), **_adversarial_facts(adversarial)},
+        groups=tuple(tuple(task.ids[row] for row in group) for group in duplicates.all),
+        facts={"labels": len(task.labels), **_adversarial_facts(adversarial)},
     )
 
 
-def _images(subject: Subject) -> dict[str, int]:
-    validation = 0 if subject.folds > 1 else int((subject.fold == 0).sum())
-    return {"train": len(subject.train) - validation, "validation": validation, "test": len(subject.test)}
+def _images(task: AuditedTask) -> dict[str, int]:
+    validation = 0 if task.folds > 1 else int((task.fold == 0).sum())
+    return {"train": len(task.train) - validation, "validation": validation, "test": len(task.test)}
 
 
 def _adversarial_facts(result: Adversarial | None) -> dict[str, Any]:

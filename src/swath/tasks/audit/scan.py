@@ -1,4 +1,4 @@
-"""Look at every image once: size, mode, format, what is wrong with the file, perceptual hash, colour features.
+"""Scan of every image: size, mode, format, what is wrong with the file, perceptual hash, colour features.
 
 Threads do it: OpenCV decodes without the interpreter's lock. What is kept of an image is under 500 bytes.
 """
@@ -50,13 +50,13 @@ _ENDS = {"JPEG": b"\xff\xd9", "MPO": b"\xff\xd9", "PNG": b"IEND"}
 
 
 @dataclass(frozen=True)
-class Look:
-    """One image as found.
+class ImageScan:
+    """What is known of one image file.
 
     Attributes:
         problem: Why it cannot be used, or only in part ("is truncated"); "" when fine.
         width: Pixels; 0 when unknown.
-        height: Likewise.
+        height: Pixels; 0 when unknown.
         mode: `color`, `gray`, `alpha`, `palette`, `16 bit`, `CMYK`, or Pillow's name for a rarer one.
         suffix: The ending its content should have where its name has another, or "".
         constant: True when all pixels are (nearly) equal.
@@ -74,27 +74,27 @@ class Look:
     features: NDArray[np.float32] | None = None
 
 
-def look(path: str) -> Look:
-    """Look at one file; never raises for what the file holds."""
+def scan_image(path: str) -> ImageScan:
+    """The scan of one file; never raises for what the file holds."""
     try:
         data = Path(path).read_bytes()
     except OSError as error:
-        return Look(f"cannot be read: {error.strerror}")
+        return ImageScan(f"cannot be read: {error.strerror}")
     if not data:
-        return Look("is empty (zero bytes)")
+        return ImageScan("is empty (zero bytes)")
     try:
         with Image.open(io.BytesIO(data)) as opened:
             size, mode, kind = opened.size, _mode(opened, data), opened.format or ""
     except (OSError, ValueError, SyntaxError, Image.DecompressionBombError) as error:
-        return Look(f"is no image that Pillow knows: {type(error).__name__}")
+        return ImageScan(f"is no image that Pillow knows: {type(error).__name__}")
     suffix = _right_suffix(kind, path)
     pixels = _decode(data)
     if pixels is None:
         problem = _truncated(data, kind) or "cannot be decoded"
-        return Look(problem, width=size[0], height=size[1], mode=mode, suffix=suffix)
+        return ImageScan(problem, width=size[0], height=size[1], mode=mode, suffix=suffix)
     gray = cast("NDArray[np.uint8]", cv2.cvtColor(pixels, cv2.COLOR_RGB2GRAY))
     small = cv2.resize(gray, (_HASH_SIDE, _HASH_SIDE), interpolation=cv2.INTER_AREA)
-    return Look(
+    return ImageScan(
         _truncated(data, kind),
         width=size[0],
         height=size[1],
@@ -155,7 +155,7 @@ def _features(pixels: NDArray[np.uint8], gray: NDArray[np.uint8], size: tuple[in
     )
 
 
-def look_at_all(paths: Sequence[str], say: Callable[[str], None]) -> list[Look]:
+def scan_images(paths: Sequence[str], say: Callable[[str], None]) -> list[ImageScan]:
     """Every file, in order; with a line now and then about how far it is.
 
     Args:
@@ -164,22 +164,22 @@ def look_at_all(paths: Sequence[str], say: Callable[[str], None]) -> list[Look]:
     """
     cv2.setNumThreads(1)  # parallelism is over images
     chunks = [paths[i : i + _CHUNK] for i in range(0, len(paths), _CHUNK)]
-    found: list[Look] = []
+    scans: list[ImageScan] = []
     started = told = time.monotonic()
     with ThreadPoolExecutor(os.cpu_count() or 1) as pool:
-        for looks in pool.map(lambda chunk: [look(path) for path in chunk], chunks):
-            found += looks
+        for of_chunk in pool.map(lambda chunk: [scan_image(path) for path in chunk], chunks):
+            scans += of_chunk
             now = time.monotonic()
             if now - told > 10:
                 told = now
-                say(f"{len(found):,} of {len(paths):,} images, {len(found) / (now - started):.0f} images/s")
+                say(f"{len(scans):,} of {len(paths):,} images, {len(scans) / (now - started):.0f} images/s")
     seconds = max(time.monotonic() - started, 1e-3)
-    say(f"{len(found):,} images looked at in {seconds:.0f} s, {len(found) / seconds:.0f} images/s")
-    return found
+    say(f"{len(scans):,} images looked at in {seconds:.0f} s, {len(scans) / seconds:.0f} images/s")
+    return scans
 
 
-def feature_matrix(looks: Sequence[Look]) -> NDArray[np.float32]:
+def feature_matrix(scans: Sequence[ImageScan]) -> NDArray[np.float32]:
     """[N, F]; NaN rows for images without."""
     absent = np.full(len(FEATURES), np.nan, np.float32)
-    rows = chain((absent if each.features is None else each.features) for each in looks)
-    return np.stack(list(rows)) if looks else np.empty((0, len(FEATURES)), np.float32)
+    rows = chain((absent if each.features is None else each.features) for each in scans)
+    return np.stack(list(rows)) if scans else np.empty((0, len(FEATURES)), np.float32)

@@ -7,20 +7,20 @@ import pandas as pd
 
 from swath.core.text import escape
 from swath.store.storage import Storage
-from swath.tasks.audit.audited_task import Subject
+from swath.tasks.audit.audited_task import AuditedTask
 from swath.tasks.audit.contact_sheet import contact_sheet
 from swath.tasks.audit.findings import SEVERITIES, Audit, Finding
 
 
-def draw(audit: Audit, subject: Subject) -> tuple[Audit, dict[str, bytes]]:
+def draw(audit: Audit, task: AuditedTask) -> tuple[Audit, dict[str, bytes]]:
     """The audit with its pictures' names, and the pictures."""
-    row_of = {name: row for row, name in enumerate(subject.ids)}
-    path_of = dict(zip(subject.ids, subject.paths, strict=True))
+    row_of = {name: row for row, name in enumerate(task.ids)}
+    path_of = dict(zip(task.ids, task.paths, strict=True))
 
     def caption(name: str) -> str:
         row = row_of[name]
-        part = subject.part(row)
-        return part if part == "test" else f"{part}: {subject.names(row)}"
+        part = task.part(row)
+        return part if part == "test" else f"{part}: {task.names(row)}"
 
     pictures, findings = {}, []
     for finding in audit.findings:
