@@ -108,6 +108,7 @@ def gather(
         labels[at], moves = influence.per_label(metric, kind, targets, p)
         moves = influence.group_sums(moves, groups)
         plain[at] = moves.sum(axis=0) / max(1, np.isfinite(labels[at]).sum())
+        # P positives drawn again spread their mean by (P - 1) / P of what fresh ones would: sqrt(P / (P - 1)) a label.
         moves = moves[common] * larger[common, None]
         derivative[at] = moves.sum(axis=0)
         for k in np.flatnonzero(weights[:, at]):
@@ -142,6 +143,8 @@ def _drawn(common: Floats, derivative: Float32s, few: Floats, draws: rare.Draws)
     Common labels follow their derivatives, rare ones were scored again; a rare label without positives in a draw
     leaves the mean of every trial.
     """
+    # Score(w) = [sum over common c of (s_c + sum_g (w_g - 1) d_cg) + sum over rare c of s_c(w)] / labels with a score:
+    # the first sum to first order in the groups' weights w, the second computed anew.
     moved = np.nansum(common, axis=1) + (draws.counts - 1) @ derivative.T
     present = np.isfinite(few)
     total = np.where(present, few, 0).sum(axis=2)

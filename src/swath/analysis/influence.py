@@ -63,6 +63,10 @@ def _average_precision(y: NDArray[np.uint8], s: Floats, derivative: Float32s) ->
     precision = found / (ends + 1)
     total = float(found[-1])
     value = float((gains * found).sum()) / total
+    # With F_k positives and n_k images down to block k, precision_k = F_k / n_k and AP = sum_k g_k F_k / P, where
+    # g_k = (positives in block k) / n_k. The positives scored no higher than an image of block b are those of the
+    # blocks k >= b, so the sum of the docstring is y_j sum_{k>=b} g_k - sum_{k>=b} g_k precision_k: two running sums
+    # from the end, and one sort in all.
     gain = np.cumsum(gains[::-1])[::-1]
     loss = np.cumsum((gains * precision)[::-1])[::-1]
     block = np.repeat(np.arange(len(ends)), np.diff(ends, prepend=-1))
@@ -76,6 +80,7 @@ def f1(targets: NDArray[np.uint8], hard: NDArray[np.uint8]) -> tuple[Floats, Flo
     total = (y + h).sum(axis=1, keepdims=True)
     scored = total > 0
     value = 2 * (y * h).sum(axis=1, keepdims=True) / np.where(scored, total, 1)
+    # F1(w) = 2 sum w y h / sum w (y + h); the quotient rule at w = 1.
     derivative = (2 * y * h - value * (y + h)) / np.where(scored, total, 1)
     return np.where(scored, value, np.nan)[:, 0], derivative.astype(np.float32)
 

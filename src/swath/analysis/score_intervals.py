@@ -48,6 +48,7 @@ def left_out(
         weights = (block != np.arange(start, min(start + step, blocks))[:, None]).astype(np.float64)
         found.append([metrics.macro(metrics.per_label(metric, kind, targets, p, weights)) for p in members])
     scores = np.concatenate(found, axis=1).mean(axis=0)
+    # Jackknife variance: (B - 1) / B sum_b (s_(b) - mean)^2, with s_(b) the score without block b.
     return (scores.mean() - scores) * np.sqrt((blocks - 1) / blocks)
 
 
@@ -95,6 +96,7 @@ def of_score(score: float, moves: Floats) -> tuple[float, float]:
     half = half_width(moves)
     if not 0 < score < 1:
         return max(score - half, 0.0), min(score + half, 1.0)
+    # The logit's derivative is 1 / (s (1 - s)): the half-width on its scale to first order.
     step = half / (score * (1 - score))
     return float(expit(logit(score) - step)), float(expit(logit(score) + step))
 

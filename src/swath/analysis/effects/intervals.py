@@ -134,6 +134,8 @@ def estimate(units: PairedDifferences, values: Floats, variances: Callable[[Floa
     how = _replication(units)
     seed_variance = how.total([float(((r @ observed) ** 2).sum()) for r in how.residuals])
     by_image = variances(np.vstack([contrast(units), *(r @ units.weights for r in how.residuals)]))
+    # A residual r d of the differences d has image noise in it as well, of variance Var_img(r d). What that adds to the
+    # seed variance, total(sum Var_img(r d)), is in the image variance of the mean too: it comes off there.
     twice = how.total([float(part.sum()) for part in by_image[1:].reshape(len(how.residuals), len(units))])
     image_variance = float(by_image[0]) if how.source == "none" else max(0.0, float(by_image[0]) - twice)
     df = sum(how.df)
@@ -168,6 +170,8 @@ def _replication(units: PairedDifferences) -> _Replication:
         own = stratum == one
         residuals.append(centred[own[blocks]])
         df.append(int((sizes[own] - 1).sum()))
+        # The mean weighs all B cells alike: mean = 1/B sum_b mean_b, and Var(mean_b) = s^2 / n_b with n_b seeds. So s^2
+        # of this backbone counts sum_b (1 / n_b) / B^2 in the variance of the mean; s^2 has sum_b (n_b - 1) degrees.
         parts.append(float((1 / sizes[own]).sum() / len(sizes) ** 2))
     if 0 in df:
         return _Replication("none")
@@ -181,6 +185,7 @@ def _one_seed(units: PairedDifferences) -> _Replication:
     if len(varying) < 2:
         return _Replication("none")
     design = np.hstack([np.ones((len(units), 1)), *(_dummies(c) for c in varying)])
+    # The projection on the main effects; (I - H) d are the residuals, with U - rank degrees of freedom.
     hat = design @ np.linalg.pinv(design)
     df = len(units) - int(np.linalg.matrix_rank(design))
     if df < 1:
@@ -197,6 +202,8 @@ def half_width(image_variance: float, seed_variance: float, df: int, level: floa
     """Half the interval's width; NaN without degrees of freedom."""
     if df < 1:
         return float("nan")
+    # Each variance with the quantile of its own kind of knowledge: V_img as known (normal), V_seed told from df
+    # deviations (Student's t). Never below its level (Banerjee 1960).
     z, t = ndtri(0.5 + level / 2), stdtrit(df, 0.5 + level / 2)
     return float(np.sqrt(z**2 * image_variance + t**2 * seed_variance))
 

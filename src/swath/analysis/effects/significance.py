@@ -31,6 +31,7 @@ def holm(p: Sequence[float]) -> Floats:
     given = np.asarray(p, np.float64)
     adjusted = np.full(given.shape, np.nan)
     order = np.argsort(given)[: np.isfinite(given).sum()]
+    # Step down: the k-th smallest of m is multiplied by m - k + 1, and none may fall below the one before it.
     factors = len(order) - np.arange(len(order))
     adjusted[order] = np.minimum(1, np.maximum.accumulate(factors * given[order]))
     return adjusted
@@ -111,6 +112,7 @@ def power(estimate: Estimate, blocks: int, images: int, given: float = GIVEN) ->
         return None
     floor = SETTLED * math.sqrt(estimate.image_variance)
     seeds = seeds_needed(estimate, blocks, given)
+    # The image variance falls with 1 / images, so the floor falls with its root.
     wanted = None if given > floor else math.ceil(images * (floor / given) ** 2)
     return Power(_shown(estimate.image_variance, estimate.seed_variance, estimate.df), floor, given, seeds, wanted)
 

@@ -81,6 +81,9 @@ def _anova(names: list[str], grid: Floats) -> dict[str, float]:
     total = float(((grid - grid.mean()) ** 2).sum())
     cells = grid.mean(axis=-1)
     weight = grid.size / cells.size
+    # Every cell has R scores, so SS_total = R SS(cell means) + SS_within, and the first falls into orthogonal parts:
+    # main effects a_i = mean_i - mean, interactions a_ij = mean_ij - mean - a_i - a_j, and what is left to three or
+    # more factors. `weight` is R: squares are summed over cells and counted once for each score.
     parts = {"seeds": 1 - weight * float(((cells - cells.mean()) ** 2).sum()) / total}
     main = {i: _marginal(cells, (i,)) - cells.mean() for i in range(len(names))}
     for i, effect in main.items():

@@ -104,6 +104,7 @@ def _decisions(kind: str, targets: NDArray[np.uint8], p: Floats) -> tuple[Floats
 
 
 def _error(confidence: Floats, frequency: Floats, count: NDArray[np.int64]) -> float:
+    # Expected calibration error (Guo et al. 2017): sum over bins of n_b / n |mean probability - share of hits|.
     return float((np.abs(confidence - frequency) * count).sum() / count.sum())
 
 
