@@ -27,7 +27,7 @@ class Analysis:
         ensembles: With their cross-fitted scores; [] before any trial has finished.
         diversity: What averaging runs that differ in one factor is worth.
         thresholds: Per label, for the best ensemble of a multilabel task; None where they cannot be cross-fitted.
-        calibration: Of the best ensemble; None likewise.
+        calibration: Of the best ensemble; None where it cannot be cross-fitted.
         max_ms: The most milliseconds that all members of an ensemble may take for an image.
     """
 

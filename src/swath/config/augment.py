@@ -65,8 +65,8 @@ class ColorJitter(Augmentation):
 
     Attributes:
         brightness: Factor from [1 - x, 1 + x], x 0 or more; below 0 is cut off.
-        contrast: Likewise.
-        saturation: Likewise; gray images have none.
+        contrast: The same for contrast.
+        saturation: The same for saturation; gray images have none.
         hue: Shift from [-x, x] of the colour circle, x 0 to 0.5.
         p: Probability, 0 to 1.
     """

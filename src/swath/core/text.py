@@ -1,4 +1,4 @@
-"""Text of others (ids, label names, file names) inside Markdown."""
+"""Values as short text: counts, durations, sizes, and the text of others inside Markdown."""
 
 from collections.abc import Sequence
 

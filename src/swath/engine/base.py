@@ -1,4 +1,4 @@
-"""What an engine does for the driver. The inline and the Ray engine give the same results."""
+"""The interface of engines, which build caches and train trials. Inline and Ray give the same results."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -65,7 +65,7 @@ class Engine(Protocol):
         ...
 
     def build(self, cache: Storage, work: Work, numbers: Sequence[int], built: Callable[[int], None]) -> None:
-        """Build the given pieces; `built` hears the number of images of each.
+        """Build the given pieces; `built` is called with the number of images of each.
 
         Raises:
             StoreError: A piece could not be built; the others are built all the same.

@@ -53,7 +53,7 @@ def finetune(task: TaskPlan, split: Split, rows: Sequence[Row], request: Request
         split: The sweep's.
         rows: The task's training images.
         request: Files and settings.
-        say: Hears lines for the user.
+        say: Called with lines for the user.
 
     Raises:
         InputError: Lists what is wrong with the settings, the annotations or the images.
@@ -135,7 +135,7 @@ def _write_fold(out: Path, job: FoldJob, result: FoldResult) -> FoldRecord:
 
 
 def fit_all(jobs: Sequence[FoldJob], request: Request, fitted: Callable[[FoldResult], None]) -> None:
-    """Fit every job; `fitted` hears each result as it comes."""
+    """Fit every job; `fitted` is called with each result as it comes."""
     if request.inline:
         for job in jobs:
             fitted(fit_fold(job))

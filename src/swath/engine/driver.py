@@ -1,4 +1,4 @@
-"""The driver: caches, then the trials the store lacks, in one or two waves. The same for every engine."""
+"""The driver: caches first, then the trials that the store lacks, phase by phase. The same for every engine."""
 
 import time
 from collections import Counter
@@ -31,7 +31,7 @@ def run(plan: Plan, engine: Engine, say: Callable[[str], None], retry_failed: bo
     Args:
         plan: From `make_plan`.
         engine: Inline or Ray.
-        say: Hears lines for the user.
+        say: Called with lines for the user.
         retry_failed: Run failed trials again.
 
     Returns:

@@ -14,7 +14,7 @@ def train_alone(job: Job, gpus: float, report: Callable[[Report], None]) -> None
     Args:
         job: The trial.
         gpus: Its share of a GPU, which is waited for.
-        report: Hears of each epoch.
+        report: Called with the report of each epoch.
     """
     from swath.training.trial import run_trial, trial_epochs
 

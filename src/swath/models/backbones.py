@@ -23,7 +23,7 @@ class Model:
     Attributes:
         net: Takes float [B, in_chans, S, S], gives logits [B, classes].
         mean: Of each input channel, on the 0..1 scale.
-        std: Likewise.
+        std: Of each input channel, on the same scale.
         head: Name of the submodule that makes logits of features [B, F], "" where there is no single one.
     """
 

@@ -112,8 +112,8 @@ class Plan:
     def lacking(self, retry_failed: bool = False) -> list[PlannedTrial]:
         """Trials the store does not have: not final, or stopped under another rule, or failed and to be retried.
 
-        The second phase has its say in it: see `listed`, and of a cell's further seeds those are wanted whose first
-        seed may still survive, or has.
+        Trials of a second phase count once it is known which they are: see `listed`. A cell's further seeds count while
+        its first seed may still survive, or has survived.
         """
         return [t for t in self.listed() if not self._has(t, retry_failed) and self._is_wanted(t)]
 

@@ -19,7 +19,7 @@ class ClusterState:
 
     Attributes:
         in_use: Resource to how many of it tasks and trials hold: `CPU`, and `GPU` where there are any.
-        total: Likewise how many there are.
+        total: Resource to how many of it there are.
         nodes: Nodes that are alive.
         nodes_lost: Nodes that were part of the cluster and are gone.
         dashboard: URL of Ray's own dashboard; "" for none.

@@ -1,4 +1,4 @@
-"""The only place that joins paths. A store is a folder or an object-store URI; every write is atomic."""
+"""Paths and URIs as users give them, and the folders of this machine that swath uses."""
 
 import os
 import re

@@ -71,7 +71,7 @@ def plan_task(task: Task, sweep: Sweep, memory: Path, notes: list[str], storage:
         task: The source.
         sweep: Gives the split and the number of training images.
         memory: Folder that remembers content hashes.
-        notes: Hears what the user should know.
+        notes: Gets what the user should know.
         storage: The store. Images that it has divided by this split stay as they are: its trials were trained so.
 
     Raises:

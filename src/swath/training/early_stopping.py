@@ -21,7 +21,7 @@ class _Best:
 
 
 class BestEpochs:
-    """Hears how every epoch went; knows the best on all validation images and on each half, and when to stop.
+    """The best epochs so far, on all validation images and on each half of them, and when to stop.
 
     Args:
         rule: When to stop.

@@ -1,4 +1,4 @@
-"""What the driver hands to a trial, and what it hears back. Plain data: importing it loads no torch."""
+"""What the driver hands to a trial, and what the trial reports. Plain data: importing it loads no torch."""
 
 from dataclasses import dataclass, field
 

@@ -19,7 +19,7 @@ class Mixed:
     Attributes:
         images: float [B, C, S, S].
         targets: float [B, classes] of the first images.
-        others: Likewise of the second images, or None when nothing was mixed.
+        others: The same of the second images, or None when nothing was mixed.
         share: Of the first images' labels, 0 to 1.
     """
 

@@ -94,7 +94,7 @@ class LearningRate:
         return self._recipe.schedule.watch if isinstance(self._recipe.schedule, Plateau) else ""
 
     def after_epoch(self, value: float) -> None:
-        """Hear how the epoch went."""
+        """Take the result of an epoch into account."""
         if self._plateau is not None:
             self._plateau.step(value)
 

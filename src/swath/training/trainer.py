@@ -40,7 +40,7 @@ class Objective:
 
     Attributes:
         loss: Of (logits, targets), on validation images.
-        training_loss: Likewise on training images: with smoothed labels, say.
+        training_loss: The same on training images, where labels may be smoothed.
         linear: The training loss is linear in the targets, so a mixture of losses is the loss of the mixed targets.
         score: The task's metric; higher is better.
     """

@@ -45,7 +45,7 @@ def run_trial(
 
     Args:
         job: The trial.
-        report: Hears of each epoch.
+        report: Called with the report of each epoch.
         epochs: Trains and yields a report after each epoch; None trains in this process. Several workers train
             elsewhere, while the lease, and the word on a failure, stay with this process.
 

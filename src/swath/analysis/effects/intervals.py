@@ -70,7 +70,7 @@ class Estimate:
         source: What it was told from: `seeds` of one cell, `residual` after main effects, or `none`.
         low: Lower end of the 95 % interval; NaN with source `none`.
         high: Its upper end.
-        p: Two-sided p-value of no difference, the interval inverted; NaN likewise.
+        p: Two-sided p-value of no difference, the interval inverted; NaN with source `none`.
     """
 
     difference: float

@@ -25,7 +25,7 @@ class Calibration:
         loss: Mean negative log-likelihood.
         temperature: Chosen on all images; above 1 the probabilities are too sure.
         scaled_error: Calibration error, cross-fitted: each image scaled by a temperature chosen without it.
-        scaled_loss: Likewise.
+        scaled_loss: Loss after it.
     """
 
     confidence: Floats

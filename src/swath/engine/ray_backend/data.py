@@ -100,7 +100,7 @@ def collect(results: Iterable[dict[str, Any]], built: Callable[[int], None]) -> 
 
     Args:
         results: Rows that `counted` made.
-        built: Hears the number of images of each.
+        built: Called with the number of images of each.
 
     Raises:
         StoreError: Something could not be built.

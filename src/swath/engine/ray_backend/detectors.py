@@ -13,7 +13,7 @@ def fit_on_ray(jobs: Sequence[FoldJob], resources: dict[str, float], fitted: Cal
     Args:
         jobs: One for each fold. Every node must see the images, and the weights to start from, under the same paths.
         resources: `cpu` and `gpu` of one task.
-        fitted: Hears each result as it comes.
+        fitted: Called with each result as it comes.
 
     Raises:
         SwathError: A task could not be carried out; says why.

@@ -35,7 +35,7 @@ class RayEngine:
 
     Args:
         resources: Of one trial.
-        tracking: Who hears of the trials beside the driver; by default nobody.
+        tracking: Experiment trackers that get the trials as well; none by default.
     """
 
     def __init__(self, resources: TrialResources, tracking: Tracking = NOBODY) -> None:

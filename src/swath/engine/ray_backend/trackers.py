@@ -17,7 +17,7 @@ PACKAGES: dict[Tracker, str] = {"tensorboard": "tensorboardX", "mlflow": "mlflow
 
 @dataclass(frozen=True)
 class Tracking:
-    """Who hears of the trials of a sweep.
+    """The experiment trackers that get the trials of a sweep.
 
     Attributes:
         sweep: Name of the sweep: the experiment of MLflow, the group of Weights & Biases.

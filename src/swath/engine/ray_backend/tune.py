@@ -97,10 +97,10 @@ def train(
 
     Args:
         jobs: In the order they should start.
-        listener: Hears of a crash only after a trial's process was lost more than `CRASHES_ALLOWED` times.
+        listener: Told of a crash only after a trial's process was lost more than `CRASHES_ALLOWED` times.
         resources: What each takes, resolved for this cluster.
         trials_at_once: Trials of several workers that the cluster has room for; 0 leaves the counting to Tune.
-        tracking: Who else hears of the trials.
+        tracking: Experiment trackers that get the trials as well.
         key: The driver's `warm.code_key`.
     """
     by_fingerprint = {job.spec.fingerprint: job for job in jobs}

@@ -39,7 +39,7 @@ class Annotation:
         row: Id of the task's row.
         category: Name of its class.
         box: In pixels of the high-resolution image.
-        contour: Likewise; () where the file has none.
+        contour: Its outline, in the same pixels; () where the file has none.
         size: Width and height of that image as the file gives them, or None.
     """
 

@@ -35,7 +35,7 @@ def label_images(
         classes: Numbers of the detector's classes to look for.
         confidence: Smallest score.
         contours: Draw contours by GrabCut where the detector gives boxes only.
-        done: Hears the number of images after each.
+        done: Called with the number of images after each.
 
     Returns:
         The images with what was found, and the files that cannot be read with the reason.

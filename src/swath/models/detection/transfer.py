@@ -26,7 +26,7 @@ class Target:
     Attributes:
         category: Index of its class.
         box: In pixels of the low-resolution image, inside it.
-        contour: Likewise.
+        contour: Its outline, in the same pixels.
     """
 
     category: int
@@ -62,7 +62,7 @@ def scaled_box(box: Box, source: tuple[int, int], target: tuple[int, int]) -> Bo
 
 
 def scaled_polygon(polygon: Polygon, source: tuple[int, int], target: tuple[int, int]) -> Polygon:
-    """Likewise for an outline."""
+    """An outline in the pixels of another size of the image."""
     return (polygon * (target[0] / source[0], target[1] / source[1])).clip(0, target)
 
 

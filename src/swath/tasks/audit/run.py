@@ -38,7 +38,7 @@ def audit(plan: TaskPlan, task: AuditedTask, say: Callable[[str], None]) -> Audi
     Args:
         plan: The task as a sweep uses it.
         task: The same, with its images scanned.
-        say: Hears the progress.
+        say: Called with lines of progress.
     """
     started = time.monotonic()
     duplicates = find_duplicates(task)

@@ -160,7 +160,7 @@ def scan_images(paths: Sequence[str], say: Callable[[str], None]) -> list[ImageS
 
     Args:
         paths: The files.
-        say: Hears the progress.
+        say: Called with lines of progress.
     """
     cv2.setNumThreads(1)  # parallelism is over images
     chunks = [paths[i : i + _CHUNK] for i in range(0, len(paths), _CHUNK)]

@@ -39,7 +39,7 @@ def write_audit(place: Storage, audit: Audit, pictures: dict[str, bytes]) -> Non
     Args:
         place: Folder of the report, or the task's place in the store (`kept_place`).
         audit: What `draw` gave.
-        pictures: Likewise.
+        pictures: From `draw`.
     """
     for file, png in pictures.items():
         place.write(file, png)
