@@ -1,4 +1,4 @@
-"""What a process does by itself, be it this one or a child of a fork server. No Ray; torch at the first call."""
+"""Training and probing in one process, this one or a child of a fork server. No Ray; torch at the first call."""
 
 import time
 from collections.abc import Callable, Generator

@@ -1,4 +1,4 @@
-"""Trials that run together: what each is told to do, what is decided on its reports, what is shown of it."""
+"""Which trial goes on and which stops: jobs of trials that run together, ASHA's decision on each report, the end."""
 
 import math
 from collections.abc import Sequence

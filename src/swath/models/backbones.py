@@ -1,4 +1,4 @@
-"""Backbone description to model."""
+"""Building the network of a backbone: body, head, and the normalisation of its input."""
 
 import textwrap
 from dataclasses import dataclass, replace

@@ -1,4 +1,4 @@
-"""A trial before it runs: what decides its result, and where its images lie."""
+"""A trial before it runs: what decides its result, where its images lie, and which trials a second phase has."""
 
 import functools
 import math

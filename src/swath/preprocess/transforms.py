@@ -1,4 +1,4 @@
-"""Op to implementation. Images are RGB or gray uint8 [H, W, C] with C 3 or 1."""
+"""Image files decoded, and what each op does to pixels. Images are RGB or gray uint8 [H, W, C] with C 3 or 1."""
 
 import math
 from collections.abc import Callable, Sequence

@@ -1,4 +1,4 @@
-"""Keys of the store's objects."""
+"""Where each object of the store lies: keys of trials, tasks, sweeps and contact sheets."""
 
 
 def contact_key(entry: str) -> str:

@@ -1,4 +1,4 @@
-"""From numbers to words: corrections for many comparisons, power, and sentences that say no more than the interval."""
+"""Corrections for many comparisons (Holm, Benjamini-Hochberg), verdicts and power."""
 
 import math
 from collections.abc import Sequence

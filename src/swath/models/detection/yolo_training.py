@@ -1,4 +1,4 @@
-"""Training a detector with ultralytics on a data set of `yolo_set`."""
+"""Training a detector with ultralytics, and the data set in the form that it reads."""
 
 import json
 from collections.abc import Sequence

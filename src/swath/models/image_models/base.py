@@ -1,4 +1,4 @@
-"""What a model of an expensive op is, and the table of them."""
+"""The interface of models that expensive ops use, and the table of them."""
 
 from collections.abc import Callable, Sequence
 from typing import Any, Protocol
