@@ -4,6 +4,9 @@ import contextlib
 import io
 import re
 import shlex
+import shutil
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -81,6 +84,21 @@ def test_files_that_pages_name_exist(page: Path) -> None:
     named = re.findall(r"`((?:src|tests|docs|sweeps|bench|cluster)/[\w./-]+)`", page.read_text())
     of_the_store = [name for name in named if "/NAME/" in name]  # files of a sweep in the store
     assert [name for name in named if name not in of_the_store and not (REPOSITORY / name).exists()] == []
+
+
+def test_a_dead_link_fails_the_build(tmp_path: Path) -> None:
+    """By the very command of the Makefile."""
+    (line,) = [line for line in (REPOSITORY / "Makefile").read_text().splitlines() if "/mkdocs build" in line]
+    words = shlex.split(line.partition("/mkdocs ")[2])
+    shutil.copytree(REPOSITORY / "docs", tmp_path / "docs")
+    shutil.copy(REPOSITORY / "mkdocs.yml", tmp_path)
+    (tmp_path / "src").symlink_to(REPOSITORY / "src")
+    with (tmp_path / "docs/how-to/cache.md").open("a") as page:
+        page.write("[nowhere](nowhere.md)\n")
+    mkdocs = [sys.executable, "-m", "mkdocs", *words]
+    done = subprocess.run(mkdocs, cwd=tmp_path, capture_output=True, text=True, check=False)
+    assert done.returncode != 0
+    assert "nowhere.md" in done.stderr
 
 
 def test_the_readme_fits() -> None:
