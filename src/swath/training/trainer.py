@@ -320,7 +320,8 @@ class Trainer:
         """Labels of a mixture count by their share: share L(a) + (1 - share) L(b)."""
         with self._autocast():
             logits = self.net(batch.images)
-        logits, loss = logits.float(), self.objective.training_loss
+        logits = logits.to(torch.promote_types(logits.dtype, torch.float32))
+        loss = self.objective.training_loss
         if batch.others is None:
             return loss(logits, batch.targets)
         share = batch.share
