@@ -22,6 +22,7 @@ from swath.engine.driver import run
 from swath.engine.inline import InlineEngine
 from swath.engine.ray_backend.engine import RayEngine
 from swath.plan.make import make_plan
+from swath.plan.progress import read_progress
 from swath.store.storage import Locations
 from swath.training.job import Job, Report
 
@@ -70,7 +71,7 @@ def main() -> None:
     root = Path(tempfile.mkdtemp(prefix="swath-bench-"))
     try:
         sweep = study(root / "data", options.images)
-        floor_plan = make_plan(sweep, Locations.of(str(root / "floor")))
+        floor_plan = read_progress(make_plan(sweep, Locations.of(str(root / "floor"))))
         collector = Collector()
         try:
             run(floor_plan, collector, lambda line: None)
@@ -82,12 +83,12 @@ def main() -> None:
             floor_scores = pool.map(only_train, collector.jobs, chunksize=1)
             floor_s = time.perf_counter() - started
         with RayEngine(TrialResources()) as engine:
-            plan = make_plan(sweep, Locations.of(str(root / "ray")))
+            progress = read_progress(make_plan(sweep, Locations.of(str(root / "ray"))))
             started = time.perf_counter()
-            ran = run(plan, engine, lambda line: None)
+            ran = run(progress, engine, lambda line: None)
             ray_s = time.perf_counter() - started
-        plan.refresh()
-        same = [plan.outcomes[t.spec.fingerprint].score for t in plan.trials] == floor_scores
+        progress.refresh()
+        same = [progress.outcomes[t.spec.fingerprint].score for t in progress.plan.trials] == floor_scores
         print(f"{ran} trials of {options.images:,} images, {PROCESSES} at a time; scores equal: {same}")
         print(f"training alone  {floor_s:6.1f} s")
         print(f"swath on Ray    {ray_s:6.1f} s")

@@ -38,6 +38,7 @@ def sweep_once(root: Path, images: int, seed: int, started: float) -> None:
     from swath.engine.driver import run
     from swath.engine.ray_backend.engine import RayEngine
     from swath.plan.make import make_plan
+    from swath.plan.progress import read_progress
     from swath.store.storage import Locations
     from swath.store.trials import Trial
     from swath.training.job import Job
@@ -60,15 +61,18 @@ def sweep_once(root: Path, images: int, seed: int, started: float) -> None:
             at["handed to Tune"] = time.time()
             super().train(jobs, listener)
 
-    plan = make_plan(sweep, Locations.of(str(root / "store")))
+    progress = read_progress(make_plan(sweep, Locations.of(str(root / "store"))))
     at["planned"] = time.time()
     with Told(TrialResources()) as engine:
         at["connected"] = time.time()
-        run(plan, engine, lambda line: None)
+        run(progress, engine, lambda line: None)
         at["ended"] = time.time()
-    folders = [root / "store" / "trials" / t.spec.fingerprint for t in plan.trials]
+    folders = [root / "store" / "trials" / t.spec.fingerprint for t in progress.plan.trials]
     at["trial begins"] = min((folder / "spec.json").stat().st_mtime for folder in folders)
-    seconds = [Trial(plan.locations.storage, t.spec.fingerprint).metrics()["seconds"].iloc[0] for t in plan.trials]
+    seconds = [
+        Trial(progress.plan.locations.storage, t.spec.fingerprint).metrics()["seconds"].iloc[0]
+        for t in progress.plan.trials
+    ]
     ends = [(folder / "val" / "1.npz").stat().st_mtime for folder in folders]
     at["first epoch begins"] = min(end - took for end, took in zip(ends, seconds, strict=True))
     print(json.dumps({stage: at[stage] - started for stage in STAGES}))

@@ -125,7 +125,7 @@ def test_ranges_may_stand_in_chains_losses_and_grids() -> None:
         "preprocess.amount 2": chain[1].amount,  # type: ignore[attr-defined]
         "loss.gamma": cell.sweep.loss.gamma,  # type: ignore[attr-defined]
     }
-    edges = {c.point["loss.gamma"] for c in edge_cells(given) if "loss.gamma" in c.point}
+    edges = {c.point["loss.gamma"] for c in edge_cells(grid_cells(given)) if "loss.gamma" in c.point}
     assert edges == {0.0, 5.0}
 
 

@@ -11,9 +11,9 @@ from swath.config.losses import BCE, Asymmetric, Focal
 from swath.config.sweep import TrialResources
 from swath.core.errors import InputError
 from swath.plan.cells import expand
-from swath.plan.make import make_plan
 from swath.plan.problems import cell_problems, grid_problems, label_problems
 from swath.store.storage import Locations
+from tests.support.planned import planned_sweep
 
 SCRATCH = Backbone("test_resnet", pretrained=False)
 
@@ -405,13 +405,13 @@ def test_two_weight_files_of_one_name_would_share_a_label() -> None:
 def test_cells_of_two_labels_that_train_the_same_are_refused(make_sweep: Callable[..., Sweep], tmp_path: Path) -> None:
     given = make_sweep(preprocess=grid((), (ops.Resize(32),)), seeds=(0, 1))  # the recipe's image_size
     with pytest.raises(InputError) as caught:
-        make_plan(given, Locations.of(str(tmp_path / "store")))
+        planned_sweep(given, Locations.of(str(tmp_path / "store")))
     assert caught.value.problems == (
         "the cells 'raw' and 'resize(size_px=32)' train exactly the same: keep one of them.",
     )
     given = make_sweep(preprocess=(), backbone=grid("test_resnet", "test_resnet.r160_in1k"))
     with pytest.raises(InputError, match=r"'test_resnet' and 'test_resnet.r160_in1k' train exactly the same"):
-        make_plan(given, Locations.of(str(tmp_path / "store")))
+        planned_sweep(given, Locations.of(str(tmp_path / "store")))
 
 
 def test_resources_out_of_range_are_named_with_the_allowed_ones() -> None:

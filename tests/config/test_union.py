@@ -11,10 +11,10 @@ import pytest
 from swath import Backbone, Recipe, Sweep, asha, grid, losses, ops, tasks, union
 from swath.core.errors import InputError
 from swath.plan.cells import expand
-from swath.plan.make import make_plan
 from swath.plan.problems import grid_problems
 from swath.plan.smoke import smoke
 from swath.store.storage import Locations
+from tests.support.planned import planned_sweep
 
 SHARPEN, GRAY = (ops.Sharpen(),), (ops.Grayscale(),)
 
@@ -111,7 +111,7 @@ def test_members_that_differ_in_what_a_sweep_has_one_of_are_told() -> None:
 def test_published_scores_belong_to_cells(make_sweep: Callable[..., Sweep], tmp_path: Path) -> None:
     given = make_sweep(published={"raw": (0.9, 0.8), "sharpn": 0.5})
     with pytest.raises(InputError, match=r"unknown cell in published 'sharpn'\. Did you mean 'sharpen'"):
-        make_plan(given, Locations.of(str(tmp_path)))
+        planned_sweep(given, Locations.of(str(tmp_path)))
     assert smoke(given).published == {"raw": (0.9, 0.8)}
     (problem,) = grid_problems(make_sweep(published={"raw": (93.9, 94.6)}))
     assert problem.startswith("published={'raw': (93.9, 94.6)}: give cell labels with one score or (public, private)")

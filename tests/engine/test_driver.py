@@ -15,33 +15,33 @@ from swath.core.errors import InputError, StoreError
 from swath.engine.base import Engine
 from swath.engine.driver import run
 from swath.engine.inline import InlineEngine
-from swath.plan.make import make_plan
-from swath.plan.plan import Plan
+from swath.plan.progress import Progress
 from swath.store.storage import Locations
 from swath.store.tasks import read_task
 from swath.store.trials import Trial
+from tests.support.planned import planned_sweep
 
 SweepMaker = Callable[..., Sweep]
 
 
-def start(sweep: Sweep, store: Path, engine: Engine, retry_failed: bool = False) -> tuple[Plan, int, list[str]]:
-    """Plan and run; the plan with fresh outcomes, the number of trials run, what was said."""
+def start(sweep: Sweep, store: Path, engine: Engine, retry_failed: bool = False) -> tuple[Progress, int, list[str]]:
+    """Plan and run; the progress with fresh outcomes, the number of trials run, what was said."""
     said: list[str] = []
-    plan = make_plan(sweep, Locations.of(str(store)))
-    ran = run(plan, engine, said.append, retry_failed)
-    plan.refresh()
-    return plan, ran, said
+    progress = planned_sweep(sweep, Locations.of(str(store)))
+    ran = run(progress, engine, said.append, retry_failed)
+    progress.refresh()
+    return progress, ran, said
 
 
 def test_scores_in_the_store_are_those_of_the_stored_logits(
     make_sweep: SweepMaker, tmp_path: Path, engine: Engine
 ) -> None:
-    plan, ran, _ = start(make_sweep(), tmp_path, engine)
+    progress, ran, _ = start(make_sweep(), tmp_path, engine)
     assert ran == 2
-    record = read_task(plan.locations.storage, plan.tasks[0].data)
+    record = read_task(progress.plan.locations.storage, progress.plan.tasks[0].data)
     rows = record.rows.set_index("id")
-    for planned in plan.trials:
-        trial = Trial(plan.locations.storage, planned.spec.fingerprint)
+    for planned in progress.plan.trials:
+        trial = Trial(progress.plan.locations.storage, planned.spec.fingerprint)
         outcome = trial.outcome()
         assert outcome is not None
         assert (outcome.state, outcome.epochs) == ("COMPLETE", 3)
@@ -58,12 +58,12 @@ def test_scores_in_the_store_are_those_of_the_stored_logits(
 def test_inline_and_ray_agree_to_the_bit(make_sweep: SweepMaker, tmp_path: Path, ray_engine: Engine) -> None:
     inline, _, _ = start(make_sweep(), tmp_path / "inline", InlineEngine())
     on_ray, _, _ = start(make_sweep(), tmp_path / "ray", ray_engine)
-    assert [e.key for e in inline.entries()] == [e.key for e in on_ray.entries()]
-    for entry in inline.entries():
+    assert [e.key for e in inline.plan.entries()] == [e.key for e in on_ray.plan.entries()]
+    for entry in inline.plan.entries():
         for shard in sorted((tmp_path / "inline/cache" / entry.key).glob("*.npy")):
             assert shard.read_bytes() == (tmp_path / "ray/cache" / entry.key / shard.name).read_bytes()
-    for a, b in zip(inline.trials, on_ray.trials, strict=True):
-        one, other = (Trial(p.locations.storage, t.spec.fingerprint) for p, t in ((inline, a), (on_ray, b)))
+    for a, b in zip(inline.plan.trials, on_ray.plan.trials, strict=True):
+        one, other = (Trial(p.plan.locations.storage, t.spec.fingerprint) for p, t in ((inline, a), (on_ray, b)))
         for part in ("val/3", "test"):
             np.testing.assert_array_equal(one.logits(part)[1], other.logits(part)[1])
 
@@ -73,24 +73,26 @@ def test_started_again_it_does_nothing_and_a_grown_grid_runs_only_new_cells(
 ) -> None:
     first, ran, _ = start(make_sweep(), tmp_path, engine)
     assert ran == 2
-    finals = {t.spec.fingerprint: (tmp_path / "trials" / t.spec.fingerprint / "trial.json") for t in first.trials}
+    finals = {t.spec.fingerprint: (tmp_path / "trials" / t.spec.fingerprint / "trial.json") for t in first.plan.trials}
     written = {f: path.stat().st_mtime_ns for f, path in finals.items()}
     assert start(make_sweep(), tmp_path, engine)[1] == 0
     tiny = Backbone("test_resnet", pretrained=False)
     grown = make_sweep(backbone=grid(tiny, Backbone("test_efficientnet", pretrained=False)))
-    plan, ran, _ = start(grown, tmp_path, engine)
+    progress, ran, _ = start(grown, tmp_path, engine)
     assert ran == 2
-    assert {t.cell.backbone.model for t in plan.trials if t.spec.fingerprint not in finals} == {"test_efficientnet"}
+    assert {t.cell.backbone.model for t in progress.plan.trials if t.spec.fingerprint not in finals} == {
+        "test_efficientnet"
+    }
     assert {f: path.stat().st_mtime_ns for f, path in finals.items()} == written
 
 
 def test_two_sweeps_share_cells_and_caches(make_sweep: SweepMaker, tmp_path: Path) -> None:
     start(make_sweep(name="one"), tmp_path, InlineEngine())
-    plan = make_plan(
+    progress = planned_sweep(
         make_sweep(name="two", preprocess=grid((ops.Sharpen(),), (ops.Grayscale(),))), Locations.of(str(tmp_path))
     )
-    assert [t.cell.label for t in plan.lacking()] == ["grayscale"]
-    assert {e.chain[0].name for e in plan.entries_to_build()} == {"grayscale"}
+    assert [t.cell.label for t in progress.lacking()] == ["grayscale"]
+    assert {e.chain[0].name for e in progress.cache_needs().entries_to_build()} == {"grayscale"}
 
 
 def test_a_trial_that_raises_is_failed_and_the_rest_go_on(
@@ -101,8 +103,8 @@ def test_a_trial_that_raises_is_failed_and_the_rest_go_on(
         backbone=grid(Backbone("test_vit", pretrained=False), Backbone("test_resnet", pretrained=False)),
         recipe=Recipe(epochs=2, batch_size=8, image_size=20),  # no multiple of test_vit's patches
     )
-    plan, ran, _ = start(sweep, tmp_path, engine)
-    states = {t.cell.backbone.model: plan.outcomes[t.spec.fingerprint] for t in plan.trials}
+    progress, ran, _ = start(sweep, tmp_path, engine)
+    states = {t.cell.backbone.model: progress.outcomes[t.spec.fingerprint] for t in progress.plan.trials}
     assert ran == 2
     assert states["test_resnet"].state == "COMPLETE"
     assert states["test_vit"].state == "FAILED"
@@ -111,9 +113,12 @@ def test_a_trial_that_raises_is_failed_and_the_rest_go_on(
     assert start(sweep, tmp_path, engine, retry_failed=True)[1] == 1
 
 
-def scripted(plan: Plan) -> dict[str, list[float]]:
+def scripted(progress: Progress) -> dict[str, list[float]]:
     """Scores by epoch of every trial, read back from the store."""
-    return {t.label: Trial(plan.locations.storage, t.spec.fingerprint).metrics()["score"].tolist() for t in plan.trials}
+    return {
+        t.label: Trial(progress.plan.locations.storage, t.spec.fingerprint).metrics()["score"].tolist()
+        for t in progress.plan.trials
+    }
 
 
 def test_asha_stops_at_rungs_only_and_keeps_the_best_of_each_stratum(
@@ -125,21 +130,21 @@ def test_asha_stops_at_rungs_only_and_keeps_the_best_of_each_stratum(
         recipe=Recipe(epochs=3, batch_size=8, optimizer="adamw", lr=grid(*rates), image_size=32),
         stop=asha(grace_epochs=1, reduction=2),
     )
-    plan, _, _ = start(sweep, tmp_path, engine)
-    outcomes = [plan.outcomes[t.spec.fingerprint] for t in plan.trials]
+    progress, _, _ = start(sweep, tmp_path, engine)
+    outcomes = [progress.outcomes[t.spec.fingerprint] for t in progress.plan.trials]
     assert {o.state for o in outcomes} == {"COMPLETE", "STOPPED"}
     assert all(o.epochs == 3 for o in outcomes if o.state == "COMPLETE")
     assert all(
         o.epochs in (1, 2) and o.rule == "asha(grace_epochs=1,reduction=2)" for o in outcomes if o.state == "STOPPED"
     )
-    for trial, outcome in zip(plan.trials, outcomes, strict=True):
-        stored = Trial(plan.locations.storage, trial.spec.fingerprint)
+    for trial, outcome in zip(progress.plan.trials, outcomes, strict=True):
+        stored = Trial(progress.plan.locations.storage, trial.spec.fingerprint)
         ids, logits = stored.logits(f"val/{outcome.epochs}")
         assert len(ids) == len(logits) > 0
         assert len(stored.metrics()) == outcome.epochs
-    by_first_rung = {label: scores[0] for label, scores in scripted(plan).items()}
+    by_first_rung = {label: scores[0] for label, scores in scripted(progress).items()}
     best = max(by_first_rung, key=lambda label: by_first_rung[label])
-    assert plan.outcomes[next(t.spec.fingerprint for t in plan.trials if t.label == best)].epochs > 1
+    assert progress.outcomes[next(t.spec.fingerprint for t in progress.plan.trials if t.label == best)].epochs > 1
     assert start(sweep, tmp_path, engine)[1] == 0, "stopped under the same rule is done"
     unstopped, ran, _ = start(make_sweep(preprocess=(), recipe=sweep.recipe), tmp_path, engine)
     assert ran == sum(o.state == "STOPPED" for o in outcomes), "without the rule the stopped trials run to the end"
@@ -156,9 +161,9 @@ def test_further_seeds_run_for_survivors_and_the_baseline_and_never_stop(
         seeds=(0, 1),
         stop=asha(grace_epochs=1, reduction=2),
     )
-    plan, _, _ = start(sweep, tmp_path, engine)
-    outcome = {(t.cell.label, t.spec.seed): plan.outcomes.get(t.spec.fingerprint) for t in plan.trials}
-    cells = {t.cell.label for t in plan.trials}
+    progress, _, _ = start(sweep, tmp_path, engine)
+    outcome = {(t.cell.label, t.spec.seed): progress.outcomes.get(t.spec.fingerprint) for t in progress.plan.trials}
+    cells = {t.cell.label for t in progress.plan.trials}
     survived = {c for c in cells if (o := outcome[c, 0]) and o.state == "COMPLETE"}
     assert "STOPPED" in {o.state for (_, seed), o in outcome.items() if o and seed == 0}
     expected = survived | {"1e-06"}
@@ -172,12 +177,12 @@ def test_a_restarted_sweep_judges_by_the_rungs_in_the_store(make_sweep: SweepMak
     rule = asha(grace_epochs=1, reduction=3)
     start(make_sweep(preprocess=(), recipe=recipe, stop=rule), tmp_path, InlineEngine())
     hopeless = Recipe(epochs=2, batch_size=8, optimizer="adamw", lr=grid(3e-3, 1e-3, 1e-7), image_size=32)
-    plan, ran, _ = start(make_sweep(preprocess=(), recipe=hopeless, stop=rule), tmp_path, InlineEngine())
+    progress, ran, _ = start(make_sweep(preprocess=(), recipe=hopeless, stop=rule), tmp_path, InlineEngine())
     assert ran == 1
-    late = next(t for t in plan.trials if t.cell.label == "1e-07")
-    scores = scripted(plan)
+    late = next(t for t in progress.plan.trials if t.cell.label == "1e-07")
+    scores = scripted(progress)
     assert any(s[0] > scores[late.label][0] for s in scores.values()), "one of three goes on; it must not be the best"
-    assert plan.outcomes[late.spec.fingerprint].state == "STOPPED"
+    assert progress.outcomes[late.spec.fingerprint].state == "STOPPED"
 
 
 def test_bad_images_under_one_percent_are_left_out_and_named(
@@ -195,11 +200,11 @@ def test_bad_images_under_one_percent_are_left_out_and_named(
     whole = (root / "images/7.png").read_bytes()
     (root / "images/7.png").write_bytes(whole[: len(whole) // 2])
     sweep = make_sweep(task=tasks.Csv(str(root)), preprocess=(), recipe=Recipe(epochs=1, batch_size=32, image_size=32))
-    plan, _, said = start(sweep, tmp_path / "store", engine)
+    progress, _, said = start(sweep, tmp_path / "store", engine)
     assert any("007 cannot be decoded" in line and "1 of 210" in line for line in said)
-    record = read_task(plan.locations.storage, plan.tasks[0].data)
+    record = read_task(progress.plan.locations.storage, progress.plan.tasks[0].data)
     assert record.rows.loc[record.rows["bad"] != "", "id"].tolist() == ["007"]
-    ids, _ = Trial(plan.locations.storage, plan.trials[0].spec.fingerprint).logits("val/1")
+    ids, _ = Trial(progress.plan.locations.storage, progress.plan.trials[0].spec.fingerprint).logits("val/1")
     assert "007" not in ids
     for i in (8, 9):
         (root / f"images/{i}.png").write_bytes(whole[: len(whole) // 2])
@@ -212,15 +217,15 @@ def test_an_image_that_goes_away_during_the_build_is_said_and_never_kept(
 ) -> None:
     data = tmp_path / "data"
     shutil.copytree(layout, data)
-    plan = make_plan(make_sweep(task=tasks.DaconSatellite(str(data))), Locations.of(str(tmp_path / "store")))
+    progress = planned_sweep(make_sweep(task=tasks.DaconSatellite(str(data))), Locations.of(str(tmp_path / "store")))
     away = data / "train/TRAIN007.png"
     away.rename(tmp_path / "away.png")
     with pytest.raises(StoreError, match=r"TRAIN007\.png was there when the sweep started"):
-        run(plan, engine, lambda line: None)
+        run(progress, engine, lambda line: None)
     (tmp_path / "away.png").rename(away)
-    plan, ran, _ = start(make_sweep(task=tasks.DaconSatellite(str(data))), tmp_path / "store", engine)
+    progress, ran, _ = start(make_sweep(task=tasks.DaconSatellite(str(data))), tmp_path / "store", engine)
     assert ran == 2
-    assert not (plan.tasks[0].record.rows["bad"] != "").any()
+    assert not (progress.plan.tasks[0].record.rows["bad"] != "").any()
 
 
 def test_a_single_label_task_trains_with_every_loss(tmp_path: Path, make_sweep: SweepMaker) -> None:
@@ -240,6 +245,6 @@ def test_a_single_label_task_trains_with_every_loss(tmp_path: Path, make_sweep: 
         loss=grid(losses.BCE(), losses.Focal(), losses.Asymmetric()),
         recipe=Recipe(epochs=6, batch_size=8, optimizer="adamw", lr=3e-3, image_size=32),
     )
-    plan, _, _ = start(sweep, tmp_path / "store", InlineEngine())
-    scores = {t.cell.label: plan.outcomes[t.spec.fingerprint].score for t in plan.trials}
+    progress, _, _ = start(sweep, tmp_path / "store", InlineEngine())
+    scores = {t.cell.label: progress.outcomes[t.spec.fingerprint].score for t in progress.plan.trials}
     assert all(score is not None and score > 0.9 for score in scores.values()), scores

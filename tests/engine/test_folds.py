@@ -16,12 +16,12 @@ from swath.analysis.submissions.predict import predict
 from swath.cli import check
 from swath.engine.driver import run
 from swath.engine.inline import InlineEngine
-from swath.plan.make import make_plan
-from swath.plan.plan import Plan
+from swath.plan.progress import Progress
 from swath.report.write import write_results
 from swath.store.storage import Locations, Storage
 from swath.store.tasks import read_folds
 from swath.store.trials import Trial
+from tests.support.planned import planned_sweep
 
 
 @pytest.fixture(scope="module")
@@ -30,7 +30,7 @@ def storage(tmp_path_factory: pytest.TempPathFactory) -> Storage:
 
 
 @pytest.fixture
-def plan(make_sweep: Callable[..., Sweep], storage: Storage) -> Plan:
+def progress(make_sweep: Callable[..., Sweep], storage: Storage) -> Progress:
     sweep = make_sweep(
         split=kfold(3, seed=1),
         preprocess=grid((), (ops.Sharpen(),)),
@@ -38,7 +38,7 @@ def plan(make_sweep: Callable[..., Sweep], storage: Storage) -> Plan:
         published={"raw": (0.9, 0.91), "sharpen": (0.95, 0.96)},
         max_test_images=9,
     )
-    made = make_plan(sweep, Locations.of(storage.root))
+    made = planned_sweep(sweep, Locations.of(storage.root))
     if made.lacking():
         assert "6 trials" in check.headline(made)
         assert "(32 train, 16 validate in each of 3 folds by kfold(3,seed=1))" in check.describe(made)
@@ -48,17 +48,19 @@ def plan(make_sweep: Callable[..., Sweep], storage: Storage) -> Plan:
     return made
 
 
-def test_out_of_fold_predictions_cover_every_training_image_once(plan: Plan, storage: Storage) -> None:
+def test_out_of_fold_predictions_cover_every_training_image_once(progress: Progress, storage: Storage) -> None:
     task = read_results(storage, "study").tasks[0]
     rows = np.concatenate([task.validation[fold] for fold in range(3)])
     assert sorted(rows.tolist()) == task.record.part("train").tolist()
     folds = read_folds(storage, task.data, "kfold(3,seed=1)")
-    for planned in plan.trials:
+    for planned in progress.plan.trials:
         ids, _ = Trial(storage, planned.spec.fingerprint).logits("val/1")
         assert set(ids) == set(task.record.rows["id"][folds == planned.spec.fold])
 
 
-def test_the_report_averages_folds_and_shows_published_scores(plan: Plan, storage: Storage, tmp_path: Path) -> None:
+def test_the_report_averages_folds_and_shows_published_scores(
+    progress: Progress, storage: Storage, tmp_path: Path
+) -> None:
     results = read_results(storage, "study")
     write_results(results, tmp_path)
     text = (tmp_path / "leaderboard.md").read_text()
@@ -81,11 +83,13 @@ def test_the_report_averages_folds_and_shows_published_scores(plan: Plan, storag
     assert found
 
 
-def test_a_cells_fold_models_are_averaged_on_the_test_images(plan: Plan, storage: Storage, tmp_path: Path) -> None:
+def test_a_cells_fold_models_are_averaged_on_the_test_images(
+    progress: Progress, storage: Storage, tmp_path: Path
+) -> None:
     frame = pd.read_csv(predict(storage, "study", "sharpen", tmp_path / "s.csv")).set_index("img_id")
-    own = [Trial(storage, t.spec.fingerprint).logits("test") for t in plan.trials if t.cell.label == "sharpen"]
+    own = [Trial(storage, t.spec.fingerprint).logits("test") for t in progress.plan.trials if t.cell.label == "sharpen"]
     assert len(own) == 3
     expected = np.mean([expit(logits.astype(np.float64)) for _, logits in own], axis=0)
-    labels = list(plan.tasks[0].record.labels)
+    labels = list(progress.plan.tasks[0].record.labels)
     assert len(frame) == 9, "max_test_images cuts the submission too"
     np.testing.assert_allclose(frame.loc[list(own[0][0]), labels], expected, atol=1e-6)

@@ -9,9 +9,9 @@ from swath import Recipe, Sweep, grid, ops
 from swath.analysis.submissions.predict import predict
 from swath.engine.driver import run
 from swath.engine.inline import InlineEngine
-from swath.plan.make import make_plan
 from swath.report.write import write_report
 from swath.store.storage import Locations, Storage
+from tests.support.planned import planned_sweep
 
 
 def test_a_sweep_lives_in_a_bucket(
@@ -20,8 +20,8 @@ def test_a_sweep_lives_in_a_bucket(
     bucket = Storage(s3_root).child("whole-sweep").root
     locations = Locations.of(bucket, str(tmp_path / "node"))
     sweep = make_sweep(recipe=Recipe(epochs=2, batch_size=8, image_size=32))
-    assert run(make_plan(sweep, locations), InlineEngine(), lambda line: None) == 2
-    entries = make_plan(sweep, locations).entries()
+    assert run(planned_sweep(sweep, locations), InlineEngine(), lambda line: None) == 2
+    entries = planned_sweep(sweep, locations).plan.entries()
     for entry in entries:
         here = {p.name: p.read_bytes() for p in (tmp_path / "node" / entry.key).iterdir()}
         assert here["manifest.json"] == locations.cache.read(f"{entry.key}/manifest.json")
@@ -29,9 +29,9 @@ def test_a_sweep_lives_in_a_bucket(
 
     other_node = Locations.of(bucket, str(tmp_path / "other"))
     grown = make_sweep(recipe=sweep.recipe, preprocess=grid((), (ops.Sharpen(),), (ops.Grayscale(),)))
-    plan = make_plan(grown, other_node)
-    assert [t.cell.label for t in plan.lacking()] == ["grayscale"]
-    assert run(plan, InlineEngine(), lambda line: None) == 1
+    progress = planned_sweep(grown, other_node)
+    assert [t.cell.label for t in progress.lacking()] == ["grayscale"]
+    assert run(progress, InlineEngine(), lambda line: None) == 1
 
     leaderboard = write_report(locations.storage, "study", tmp_path / "report")
     assert "grayscale" in leaderboard.read_text()

@@ -14,23 +14,23 @@ from swath.cli import check
 from swath.config.trial_spec import TrialSpec
 from swath.core.errors import InputError
 from swath.engine.driver import run
-from swath.plan.make import make_plan
-from swath.plan.plan import Plan
+from swath.plan.progress import Progress
 from swath.report.markdown.states import state_sections
 from swath.report.sentences import is_running
 from swath.store.storage import Locations
 from swath.store.sweeps import read_sweep
+from tests.support.planned import planned_sweep
 from tests.support.scripted import Score, ScriptedEngine
 
 RATES = (1e-3, 2e-3, 3e-3, 4e-3, 5e-3, 6e-3)
 
 
-def start(sweep: Sweep, store: Path, score: Score, retry_failed: bool = False) -> tuple[Plan, ScriptedEngine]:
+def start(sweep: Sweep, store: Path, score: Score, retry_failed: bool = False) -> tuple[Progress, ScriptedEngine]:
     engine = ScriptedEngine(score)
-    plan = make_plan(sweep, Locations.of(str(store)))
-    run(plan, engine, lambda line: None, retry_failed)
-    plan.refresh()
-    return plan, engine
+    progress = planned_sweep(sweep, Locations.of(str(store)))
+    run(progress, engine, lambda line: None, retry_failed)
+    progress.refresh()
+    return progress, engine
 
 
 def by_rate(spec: TrialSpec, epoch: int) -> float:
@@ -56,19 +56,19 @@ def test_the_second_phase_has_the_best_cells_and_the_baseline_with_fresh_seeds(
 ) -> None:
     rule = two_phase(top=2, seeds=(7, 8), grace_epochs=1, reduction=2)
     sweep = rates(recipe=Recipe(epochs=4, batch_size=8, lr=grid(1e-3, *reversed(RATES[1:])), image_size=32), stop=rule)
-    plan = make_plan(sweep, Locations.of(str(tmp_path)))
-    assert len(plan.lacking()) == 6
-    assert plan.at_most_later() == 6
-    assert "6 trials: 0 done, 0 stopped, 0 failed, 6 to run, and at most 6 later" in check.headline(plan)
-    plan, engine = start(sweep, tmp_path, by_rate)
+    progress = planned_sweep(sweep, Locations.of(str(tmp_path)))
+    assert len(progress.lacking()) == 6
+    assert progress.at_most_later() == 6
+    assert "6 trials: 0 done, 0 stopped, 0 failed, 6 to run, and at most 6 later" in check.headline(progress)
+    progress, engine = start(sweep, tmp_path, by_rate)
     first = {key: state for key, state in ran(engine).items() if key[1] == 0}
     assert len(first) == 6
     assert set(first.values()) == {"COMPLETE", "STOPPED"}
     second = {key: state for key, state in ran(engine).items() if key[1] != 0}
     assert second == {(lr, seed, 0): "COMPLETE" for lr in (1e-3, 5e-3, 6e-3) for seed in (7, 8)}
     assert engine.waves == [6, 6]
-    assert not make_plan(sweep, Locations.of(str(tmp_path))).lacking()
-    listed = read_sweep(plan.locations.storage, "study")
+    assert not planned_sweep(sweep, Locations.of(str(tmp_path))).lacking()
+    listed = read_sweep(progress.plan.locations.storage, "study")
     assert listed is not None
     assert [(t.phase, t.exempt, t.final) for t in listed.trials] == [(1, False, False)] * 6 + [(2, True, True)] * 6
     assert (listed.rule, listed.stop) == (
@@ -79,8 +79,8 @@ def test_the_second_phase_has_the_best_cells_and_the_baseline_with_fresh_seeds(
 
 def test_final_estimates_leave_the_first_phase_out(rates: Callable[..., Sweep], tmp_path: Path) -> None:
     rule = two_phase(top=2, seeds=(7, 8), grace_epochs=1, reduction=2)
-    plan, _ = start(rates(stop=rule), tmp_path, by_rate)
-    results = read_results(plan.locations.storage, "study")
+    progress, _ = start(rates(stop=rule), tmp_path, by_rate)
+    results = read_results(progress.plan.locations.storage, "study")
     cells = cell_results(results.tasks[0])
     assert {c.cell: ([r.seed for r in c.runs], c.seeds_planned) for c in cells if c.cell in ("0.006", "0.005")} == {
         "0.006": ([7, 8], 2),
@@ -127,16 +127,16 @@ def test_exempt_first_seeds_never_stop_and_the_others_compete_with_them(
     rates: Callable[..., Sweep], tmp_path: Path
 ) -> None:
     sweep = rates(stop=asha(1, 2, exempt="first_seed"), seeds=(0, 1))
-    plan, engine = start(sweep, tmp_path, by_rate)
+    progress, engine = start(sweep, tmp_path, by_rate)
     states = ran(engine)
     assert {state for (_, seed, _), state in states.items() if seed == 0} == {"COMPLETE"}
     assert {lr: state for (lr, seed, _), state in states.items() if seed == 1} == {
         lr: "COMPLETE" if lr >= 4e-3 else "STOPPED" for lr in RATES
     }
     assert engine.waves == [12]
-    assert [t.final for t in plan.trials] == [True] * 6 + [False] * 6
-    assert not make_plan(sweep, Locations.of(str(tmp_path))).lacking()
-    cells = cell_results(read_results(plan.locations.storage, "study").tasks[0])
+    assert [t.final for t in progress.plan.trials] == [True] * 6 + [False] * 6
+    assert not planned_sweep(sweep, Locations.of(str(tmp_path))).lacking()
+    cells = cell_results(read_results(progress.plan.locations.storage, "study").tasks[0])
     assert [[r.seed for r in c.runs] for c in cells] == [[0]] * 6
 
 
@@ -147,14 +147,14 @@ def test_a_cell_survives_on_all_folds_or_not_at_all(rates: Callable[..., Sweep],
     sweep = rates(
         split=kfold(2), seeds=(0, 1), stop=asha(1, 3), recipe=Recipe(epochs=2, lr=grid(1e-3, 2e-3, 6e-3), image_size=32)
     )
-    plan, engine = start(sweep, tmp_path, score)
+    progress, engine = start(sweep, tmp_path, score)
     first = {key for key, state in ran(engine).items() if key[1] == 0 and state == "COMPLETE"}
     further = {lr for lr, seed, _ in ran(engine) if seed == 1}
     complete = {lr for lr in (1e-3, 2e-3, 6e-3) if all((lr, 0, fold) in first for fold in range(2))}
     assert (6e-3, 0, 0) in first
     assert further == complete | {1e-3}, "and the baseline"
-    assert not make_plan(sweep, Locations.of(str(tmp_path))).lacking()
-    assert not is_running(read_results(plan.locations.storage, "study"))
+    assert not planned_sweep(sweep, Locations.of(str(tmp_path))).lacking()
+    assert not is_running(read_results(progress.plan.locations.storage, "study"))
 
 
 def test_rungs_count_images_not_epochs(make_sweep: Callable[..., Sweep], layout: Path, tmp_path: Path) -> None:
@@ -167,7 +167,7 @@ def test_rungs_count_images_not_epochs(make_sweep: Callable[..., Sweep], layout:
         recipe=Recipe(epochs=9, image_size=32),
         stop=asha(2, 2),
     )
-    (raw, both) = [replace(t) for t in make_plan(sweep, Locations.of(str(tmp_path))).trials]
+    (raw, both) = [replace(t) for t in planned_sweep(sweep, Locations.of(str(tmp_path))).plan.trials]
     assert (raw.passes, raw.rungs()) == (1, {2: 2, 4: 4, 8: 8})
     assert (both.passes, both.rungs()) == (2, {1: 2, 2: 4, 4: 8, 8: 16})
 
@@ -186,5 +186,5 @@ def test_what_is_wrong_with_a_two_phase_rule(
     rates: Callable[..., Sweep], tmp_path: Path, stop: object, expected: str
 ) -> None:
     with pytest.raises(InputError) as caught:
-        make_plan(rates(stop=stop), Locations.of(str(tmp_path)))
+        planned_sweep(rates(stop=stop), Locations.of(str(tmp_path)))
     assert expected in "\n".join(caught.value.problems)

@@ -26,21 +26,21 @@ from swath.engine.base import Engine, Listener
 from swath.engine.driver import run
 from swath.engine.inline import InlineEngine
 from swath.plan import records as records_
-from swath.plan.make import make_plan
-from swath.plan.plan import Plan
+from swath.plan.progress import Progress
 from swath.store.storage import Locations
 from swath.store.sweeps import read_sweep
 from swath.training.job import Job, Report
+from tests.support.planned import planned_sweep
 
 SweepMaker = Callable[..., Sweep]
 RATES = Recipe(epochs=4, batch_size=8, optimizer="adamw", lr=grid(3e-3, 1e-3, 1e-7), image_size=32)
 
 
-def carry_out(sweep: Sweep, store: Path, engine: Engine | None = None) -> tuple[Plan, int]:
-    plan = make_plan(sweep, Locations.of(str(store)))
-    ran = run(plan, engine or InlineEngine(), lambda line: None)
-    plan.refresh()
-    return plan, ran
+def carry_out(sweep: Sweep, store: Path, engine: Engine | None = None) -> tuple[Progress, int]:
+    progress = planned_sweep(sweep, Locations.of(str(store)))
+    ran = run(progress, engine or InlineEngine(), lambda line: None)
+    progress.refresh()
+    return progress, ran
 
 
 class Killed(BaseException):
@@ -72,10 +72,10 @@ def test_a_rung_that_was_reached_but_not_judged_is_judged_after_the_restart(
     sweep = make_sweep(preprocess=(), recipe=RATES, stop=asha(grace_epochs=2, reduction=3))
     with pytest.raises(Killed):
         carry_out(sweep, tmp_path, KilledInTheMiddle("1e-07", 2))
-    plan, ran = carry_out(sweep, tmp_path)
+    progress, ran = carry_out(sweep, tmp_path)
     assert ran == 1
-    hopeless = next(t for t in plan.trials if t.cell.label == "1e-07")
-    outcome = plan.outcomes[hopeless.spec.fingerprint]
+    hopeless = next(t for t in progress.plan.trials if t.cell.label == "1e-07")
+    outcome = progress.outcomes[hopeless.spec.fingerprint]
     assert (outcome.state, outcome.epochs) == ("STOPPED", 2)
 
 
@@ -88,7 +88,7 @@ def test_a_killed_trial_ends_with_the_same_bits_as_one_that_was_not(
         carry_out(sweep, tmp_path / "killed", KilledInTheMiddle("0.001", epoch))
     killed, _ = carry_out(sweep, tmp_path / "killed")
     whole, _ = carry_out(sweep, tmp_path / "whole")
-    one, other = (p.handle(p.trials[0]) for p in (killed, whole))
+    one, other = (p.plan.handle(p.plan.trials[0]) for p in (killed, whole))
     assert one.metrics()["attempt"].tolist() == [1] * epoch + [2] * (4 - epoch)
     for part in ("val/4", "test"):
         np.testing.assert_array_equal(one.logits(part)[1], other.logits(part)[1])
@@ -100,9 +100,9 @@ def test_a_damaged_checkpoint_costs_its_epochs_and_no_more(make_sweep: SweepMake
         carry_out(sweep, tmp_path, KilledInTheMiddle("0.001", 3))
     (checkpoint,) = tmp_path.glob("trials/*/checkpoint/last.pt")
     checkpoint.write_bytes(checkpoint.read_bytes()[:1000])
-    plan, _ = carry_out(sweep, tmp_path)
-    assert plan.outcomes[plan.trials[0].spec.fingerprint].state == "COMPLETE"
-    assert plan.handle(plan.trials[0]).metrics()["attempt"].tolist() == [2, 2, 2, 2]
+    progress, _ = carry_out(sweep, tmp_path)
+    assert progress.outcomes[progress.plan.trials[0].spec.fingerprint].state == "COMPLETE"
+    assert progress.plan.handle(progress.plan.trials[0]).metrics()["attempt"].tolist() == [2, 2, 2, 2]
 
 
 def test_a_trial_that_another_driver_has_finished_meanwhile_is_left_alone(
@@ -117,18 +117,18 @@ def test_a_trial_that_another_driver_has_finished_meanwhile_is_left_alone(
             assert carry_out(sweep, tmp_path)[1] == 2
             super().train(jobs, listener)
 
-    plan, ran = carry_out(sweep, tmp_path, Overtaken())
+    progress, ran = carry_out(sweep, tmp_path, Overtaken())
     assert ran == 0
-    for trial in plan.trials:
-        assert plan.handle(trial).metrics()["attempt"].tolist() == [1]
+    for trial in progress.plan.trials:
+        assert progress.plan.handle(trial).metrics()["attempt"].tolist() == [1]
 
 
 def test_a_live_trial_of_another_process_is_waited_for(
     make_sweep: SweepMaker, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     sweep = make_sweep(preprocess=(), recipe=Recipe(epochs=1, batch_size=8, image_size=32))
-    plan = make_plan(sweep, Locations.of(str(tmp_path)))
-    lease = tmp_path / "trials" / plan.trials[0].spec.fingerprint / "lease.json"
+    progress = planned_sweep(sweep, Locations.of(str(tmp_path)))
+    lease = tmp_path / "trials" / progress.plan.trials[0].spec.fingerprint / "lease.json"
     lease.parent.mkdir(parents=True)
     lease.write_text(f'{{"host": "elsewhere", "pid": 1, "started": 0, "heartbeat": {time.time()}}}')
     said: list[str] = []
@@ -141,7 +141,7 @@ def test_a_live_trial_of_another_process_is_waited_for(
                 lease.unlink()
 
     monkeypatch.setattr(drive.time, "sleep", sleep)
-    assert run(plan, InlineEngine(), said.append) == 1
+    assert run(progress, InlineEngine(), said.append) == 1
     assert len(naps) == 2
     assert "waiting for 1 trials that elsewhere:1 is at work on" in said
 
@@ -165,25 +165,25 @@ def test_trials_that_end_without_a_word_are_tried_again_and_never_called_failed(
 def test_a_sweep_that_finds_everything_done_is_still_listed(make_sweep: SweepMaker, tmp_path: Path) -> None:
     one = make_sweep(name="one", recipe=Recipe(epochs=1, batch_size=8, image_size=32))
     carry_out(one, tmp_path)
-    smaller = make_plan(replace(one, preprocess=()), Locations.of(str(tmp_path)))
+    smaller = planned_sweep(replace(one, preprocess=()), Locations.of(str(tmp_path)))
     assert not smaller.lacking()
     records_.write_records(smaller)
-    listed = read_sweep(smaller.locations.storage, "one")
+    listed = read_sweep(smaller.plan.locations.storage, "one")
     assert listed is not None
-    assert [t.cell for t in listed.trials] == [smaller.trials[0].cell.label]
+    assert [t.cell for t in listed.trials] == [smaller.plan.trials[0].cell.label]
 
 
 def test_stopped_counts_as_done_only_for_trials_that_may_stop(make_sweep: SweepMaker, tmp_path: Path) -> None:
     rule = asha(grace_epochs=2, reduction=3)
     first, _ = carry_out(make_sweep(preprocess=(), recipe=RATES, stop=rule, seeds=(1,)), tmp_path)
-    stopped = {t.cell.label for t in first.trials if first.outcomes[t.spec.fingerprint].state == "STOPPED"}
+    stopped = {t.cell.label for t in first.plan.trials if first.outcomes[t.spec.fingerprint].state == "STOPPED"}
     assert stopped
-    both = make_plan(make_sweep(preprocess=(), recipe=RATES, stop=rule, seeds=(0, 1)), Locations.of(str(tmp_path)))
+    both = planned_sweep(make_sweep(preprocess=(), recipe=RATES, stop=rule, seeds=(0, 1)), Locations.of(str(tmp_path)))
     wanted = {t.cell.label for t in both.lacking() if t.spec.seed == 1}
     assert wanted == stopped, "as further seeds they run to the end, if their cell survives"
     other = Recipe(epochs=4, batch_size=8, optimizer="adamw", lr=grid(1e-7, 1e-3, 3e-3), image_size=32)
     exempt = make_sweep(preprocess=(), recipe=other, stop=replace(rule, exempt="baseline"), seeds=(1,))
-    again = make_plan(exempt, Locations.of(str(tmp_path)))
+    again = planned_sweep(exempt, Locations.of(str(tmp_path)))
     assert "1e-07" in {t.cell.label for t in again.lacking()}
 
 
@@ -201,21 +201,21 @@ def test_unreadable_test_images_cost_no_trial(make_sweep: SweepMaker, tmp_path: 
     only = root / "images/150.png"
     only.write_bytes(only.read_bytes()[:200])
     task = tasks.Csv(str(root), test="test.csv")
-    plan, _ = carry_out(
+    progress, _ = carry_out(
         make_sweep(task=task, preprocess=(), recipe=Recipe(epochs=1, batch_size=32, image_size=32)), tmp_path / "store"
     )
-    assert [o.state for o in plan.outcomes.values()] == ["COMPLETE"]
+    assert [o.state for o in progress.outcomes.values()] == ["COMPLETE"]
 
 
 def test_caches_are_wanted_only_for_trials_that_are_to_run(make_sweep: SweepMaker, tmp_path: Path) -> None:
     short = Recipe(epochs=1, batch_size=8, image_size=32)
-    plan, _ = carry_out(make_sweep(recipe=short), tmp_path)
-    for entry in plan.entries():
-        plan.locations.cache.delete(entry.key)
-    assert make_plan(make_sweep(recipe=short), Locations.of(str(tmp_path))).bytes_to_build() == 0
+    progress, _ = carry_out(make_sweep(recipe=short), tmp_path)
+    for entry in progress.plan.entries():
+        progress.plan.locations.cache.delete(entry.key)
+    assert planned_sweep(make_sweep(recipe=short), Locations.of(str(tmp_path))).cache_needs().bytes_to_build() == 0
     grown = make_sweep(recipe=short, preprocess=grid((), (ops.Sharpen(),), (ops.Grayscale(),)))
-    again = make_plan(grown, Locations.of(str(tmp_path)))
-    assert again.bytes_to_build() == (48 + 12) * 32 * 32
+    again = planned_sweep(grown, Locations.of(str(tmp_path)))
+    assert again.cache_needs().bytes_to_build() == (48 + 12) * 32 * 32
     _, ran = carry_out(grown, tmp_path)
     assert ran == 1
 
@@ -280,12 +280,12 @@ def test_a_killed_worker_costs_at_most_its_epoch(
     killed: list[int] = []
     killer = threading.Thread(target=kill_when_begun, args=(tmp_path, 5, kills, killed))
     killer.start()
-    plan, ran = carry_out(sweep, tmp_path, ray_engine)
+    progress, ran = carry_out(sweep, tmp_path, ray_engine)
     killer.join()
     assert len(killed) == kills
     assert ran == 1
-    outcome = plan.outcomes[plan.trials[0].spec.fingerprint]
-    table = plan.handle(plan.trials[0]).metrics()
+    outcome = progress.outcomes[progress.plan.trials[0].spec.fingerprint]
+    table = progress.plan.handle(progress.plan.trials[0]).metrics()
     assert outcome.state == state
     assert table["epoch"].tolist() == list(range(1, len(table) + 1))
     if state == "COMPLETE":
@@ -296,36 +296,36 @@ def test_a_killed_worker_costs_at_most_its_epoch(
         assert len(table) >= 10
         assert f"process {killed[-1]} was lost: killed, or out of memory" in outcome.error
         assert outcome.error.endswith("its process was lost 3 times")
-        again = make_plan(sweep, Locations.of(str(tmp_path)))
+        again = planned_sweep(sweep, Locations.of(str(tmp_path)))
         assert not again.lacking()
         assert len(again.lacking(retry_failed=True)) == 1
 
 
 @pytest.mark.parametrize("where", ["mapped in place", "copied to the node", "the copy itself"])
 def test_a_flipped_byte_in_the_cache_never_reaches_a_trial(make_sweep: SweepMaker, tmp_path: Path, where: str) -> None:
-    def with_seeds(store: str, *seeds: int) -> Plan:
+    def with_seeds(store: str, *seeds: int) -> Progress:
         local = "" if where == "mapped in place" else str(tmp_path / f"{store}-node")
-        plan = make_plan(make_sweep(preprocess=(), seeds=seeds), Locations.of(str(tmp_path / store), local))
-        run(plan, InlineEngine(), lambda line: None)
-        plan.refresh()
-        return plan
+        progress = planned_sweep(make_sweep(preprocess=(), seeds=seeds), Locations.of(str(tmp_path / store), local))
+        run(progress, InlineEngine(), lambda line: None)
+        progress.refresh()
+        return progress
 
     first = with_seeds("harmed", 0)
     folder = tmp_path / ("harmed-node" if where == "the copy itself" else "harmed/cache")
     if where == "copied to the node":
         shutil.rmtree(tmp_path / "harmed-node")
     sound = {}
-    for entry in first.entries():
+    for entry in first.plan.entries():
         shard = folder / entry.key / "shard-00000.npy"
         sound[shard] = shard.read_bytes()
         harmed = bytearray(sound[shard])
         harmed[-100] ^= 0x80
         shard.write_bytes(bytes(harmed))
     again, never_harmed = with_seeds("harmed", 0, 1, 2, 3), with_seeds("sound", 0, 1, 2, 3)
-    assert [again.outcomes[t.spec.fingerprint].state for t in again.trials] == ["COMPLETE"] * 4
-    for ours, theirs in zip(again.trials, never_harmed.trials, strict=True):
+    assert [again.outcomes[t.spec.fingerprint].state for t in again.plan.trials] == ["COMPLETE"] * 4
+    for ours, theirs in zip(again.plan.trials, never_harmed.plan.trials, strict=True):
         for part in ("val/3", "test"):
             np.testing.assert_array_equal(
-                again.handle(ours).logits(part)[1], never_harmed.handle(theirs).logits(part)[1]
+                again.plan.handle(ours).logits(part)[1], never_harmed.plan.handle(theirs).logits(part)[1]
             )
     assert all(shard.read_bytes() == data for shard, data in sound.items())

@@ -13,18 +13,18 @@ from swath.config.trial_spec import TrialSpec
 from swath.core.errors import InputError
 from swath.engine.base import Engine
 from swath.engine.driver import run
-from swath.plan.make import make_plan
-from swath.plan.plan import Plan
+from swath.plan.progress import Progress
 from swath.report.write import write_results
 from swath.store.storage import Locations
+from tests.support.planned import planned_sweep
 from tests.support.scripted import ScriptedEngine
 
 
-def start(sweep: Sweep, store: Path, engine: Engine) -> Plan:
-    plan = make_plan(sweep, Locations.of(str(store)))
-    run(plan, engine, lambda line: None)
-    plan.refresh()
-    return plan
+def start(sweep: Sweep, store: Path, engine: Engine) -> Progress:
+    progress = planned_sweep(sweep, Locations.of(str(store)))
+    run(progress, engine, lambda line: None)
+    progress.refresh()
+    return progress
 
 
 def score(spec: TrialSpec, epoch: int) -> float:
@@ -52,8 +52,8 @@ def test_an_interrupted_search_goes_on_with_the_points_of_an_uninterrupted_one(
     searching: Callable[..., Sweep], tmp_path: Path
 ) -> None:
     whole = ScriptedEngine(score)
-    plan = make_plan(searching(), Locations.of(str(tmp_path / "whole")))
-    assert "4 cells, 4 trials: 0 done, 0 stopped, 0 failed, 4 to run, and at most 8 later" in check.headline(plan)
+    progress = planned_sweep(searching(), Locations.of(str(tmp_path / "whole")))
+    assert "4 cells, 4 trials: 0 done, 0 stopped, 0 failed, 4 to run, and at most 8 later" in check.headline(progress)
     start(searching(), tmp_path / "whole", whole)
     assert whole.waves == [4, 4, 4]
     assert len(set(rates(whole))) == 12
@@ -66,23 +66,23 @@ def test_an_interrupted_search_goes_on_with_the_points_of_an_uninterrupted_one(
     cut, rest = ScriptedEngine(killed), ScriptedEngine(score)
     with pytest.raises(_KilledError):
         start(searching(), tmp_path / "cut", cut)
-    plan = make_plan(searching(), Locations.of(str(tmp_path / "cut")))
-    assert (len(plan.trials), len(plan.lacking()), plan.at_most_later()) == (8, 2, 4)
+    progress = planned_sweep(searching(), Locations.of(str(tmp_path / "cut")))
+    assert (len(progress.plan.trials), len(progress.lacking()), progress.at_most_later()) == (8, 2, 4)
     start(searching(), tmp_path / "cut", rest)
     assert rates(cut) + rates(rest) == rates(whole)
     again = ScriptedEngine(score)
-    plan = start(searching(), tmp_path / "cut", again)
-    assert (again.ran, plan.at_most_later()) == ([], 0)
+    progress = start(searching(), tmp_path / "cut", again)
+    assert (again.ran, progress.at_most_later()) == ([], 0)
 
 
 def test_a_longer_search_goes_on_and_a_shorter_one_is_done(searching: Callable[..., Sweep], tmp_path: Path) -> None:
     start(searching(), tmp_path, ScriptedEngine(score))
     more = ScriptedEngine(score)
-    plan = start(searching(search=optuna(15, seed=1, batch=4)), tmp_path, more)
-    assert (len(more.ran), len(plan.trials)) == (3, 15)
-    fewer = make_plan(searching(search=optuna(5, seed=1, batch=4)), Locations.of(str(tmp_path)))
-    assert (len(fewer.trials), fewer.lacking()) == (5, [])
-    other = make_plan(searching(search=optuna(12, seed=2, batch=4)), Locations.of(str(tmp_path)))
+    progress = start(searching(search=optuna(15, seed=1, batch=4)), tmp_path, more)
+    assert (len(more.ran), len(progress.plan.trials)) == (3, 15)
+    fewer = planned_sweep(searching(search=optuna(5, seed=1, batch=4)), Locations.of(str(tmp_path)))
+    assert (len(fewer.plan.trials), fewer.lacking()) == (5, [])
+    other = planned_sweep(searching(search=optuna(12, seed=2, batch=4)), Locations.of(str(tmp_path)))
     assert len(other.lacking()) == 4
 
 
@@ -91,14 +91,16 @@ def test_a_random_search_is_known_in_full_and_compares_cells_at_the_same_points(
 ) -> None:
     sweep = searching(search=random(5, seed=2), preprocess=grid((), (ops.Sharpen(),)), split=kfold(2), seeds=(0, 1))
     engine = ScriptedEngine(score)
-    plan = make_plan(sweep, Locations.of(str(tmp_path)))
-    assert (len(plan.lacking()), plan.at_most_later()) == (5 * 2 * 2 * 2, 0)
+    progress = planned_sweep(sweep, Locations.of(str(tmp_path)))
+    assert (len(progress.lacking()), progress.at_most_later()) == (5 * 2 * 2 * 2, 0)
     start(sweep, tmp_path, engine)
     assert engine.waves == [40]
-    results = read_results(plan.locations.storage, "study")
+    results = read_results(progress.plan.locations.storage, "study")
     write_results(results, tmp_path / "report")
     text = (tmp_path / "report" / "leaderboard.md").read_text()
-    assert all(f"lr={t.sweep.recipe.lr:g}" in text for t in {c.cell.label: c.cell for c in plan.trials}.values())
+    assert all(
+        f"lr={t.sweep.recipe.lr:g}" in text for t in {c.cell.label: c.cell for c in progress.plan.trials}.values()
+    )
 
 
 def test_the_searcher_is_told_means_over_folds_and_of_stopped_and_failed_points(
@@ -108,14 +110,16 @@ def test_the_searcher_is_told_means_over_folds_and_of_stopped_and_failed_points(
         return float("inf") if spec.recipe.lr > 0.05 else score(spec, epoch) - 0.2 * spec.fold
 
     sweep = searching(split=kfold(2), stop=asha(1, 2), search=optuna(10, seed=3, batch=5))
-    plan = start(sweep, tmp_path, ScriptedEngine(worse))
-    states = {o.state for o in plan.outcomes.values()}
+    progress = start(sweep, tmp_path, ScriptedEngine(worse))
+    states = {o.state for o in progress.outcomes.values()}
     assert states >= {"COMPLETE", "STOPPED"}
-    own = [t for t in plan.trials if t.cell.origin == plan.trials[0].cell.origin]
+    own = [t for t in progress.plan.trials if t.cell.origin == progress.plan.trials[0].cell.origin]
     complete = next(
-        t for t in own if all(plan.outcomes[o.spec.fingerprint].state == "COMPLETE" for o in own if o.cell == t.cell)
+        t
+        for t in own
+        if all(progress.outcomes[o.spec.fingerprint].state == "COMPLETE" for o in own if o.cell == t.cell)
     )
-    told = plan._evaluated(own, complete.cell.point)
+    told = progress._evaluated(own, complete.cell.point)
     assert told.state == "COMPLETE"
     assert told.score == pytest.approx(score(complete.spec, 4) - 0.1)
 
@@ -129,19 +133,21 @@ def test_the_second_phase_takes_the_best_points(searching: Callable[..., Sweep],
     best = sorted(first, key=first.__getitem__)[-2:]
     baseline = rates(engine)[0]
     assert {s.recipe.lr for s, _, _ in engine.ran if s.seed == 7} == {*best, baseline}
-    assert not make_plan(sweep, Locations.of(str(tmp_path))).lacking()
+    assert not planned_sweep(sweep, Locations.of(str(tmp_path))).lacking()
 
 
 def test_ends_of_ranges_are_checked_before_anything_runs(searching: Callable[..., Sweep], tmp_path: Path) -> None:
     bad = searching(recipe=Recipe(epochs=4, lr=loguniform(1e-5, 100.0), image_size=32))
     with pytest.raises(InputError, match=r"Recipe\(lr=100\.0\): allowed is above 0 and at most 10"):
-        make_plan(bad, Locations.of(str(tmp_path)))
+        planned_sweep(bad, Locations.of(str(tmp_path)))
 
 
 def test_both_engines_train_the_same_points(make_sweep: Callable[..., Sweep], tmp_path: Path, engine: Engine) -> None:
     recipe = Recipe(epochs=1, batch_size=16, optimizer="adamw", lr=loguniform(1e-4, 1e-2), image_size=32)
     sweep = make_sweep(preprocess=(), recipe=recipe, search=optuna(4, batch=2))
-    plan = start(sweep, tmp_path, engine)
-    assert len(plan.trials) == 4
-    assert {o.state for o in plan.outcomes.values()} == {"COMPLETE"}
-    assert start(replace(sweep, name="again"), tmp_path, ScriptedEngine(score)).outcomes.keys() == plan.outcomes.keys()
+    progress = start(sweep, tmp_path, engine)
+    assert len(progress.plan.trials) == 4
+    assert {o.state for o in progress.outcomes.values()} == {"COMPLETE"}
+    assert (
+        start(replace(sweep, name="again"), tmp_path, ScriptedEngine(score)).outcomes.keys() == progress.outcomes.keys()
+    )

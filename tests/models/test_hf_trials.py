@@ -19,10 +19,10 @@ from swath.engine.driver import run
 from swath.engine.inline import InlineEngine
 from swath.models.backbones import build
 from swath.models.hf_models import HfNet
-from swath.plan.make import make_plan
 from swath.store.storage import Locations
 from swath.store.trials import Trial
 from swath.training.job import Job, Report
+from tests.support.planned import planned_sweep
 
 SweepMaker = Callable[..., Sweep]
 SIZE = 32
@@ -78,13 +78,13 @@ class KilledAfterFirstEpoch(InlineEngine):
 
 
 def carry_out(sweep: Sweep, store: Path, engine: InlineEngine | None = None) -> Trial:
-    plan = make_plan(sweep, Locations.of(str(store)))
-    (planned,) = plan.trials
-    run(plan, engine or InlineEngine(), lambda line: None)
-    plan.refresh()
-    outcome = plan.outcomes[planned.spec.fingerprint]
+    progress = planned_sweep(sweep, Locations.of(str(store)))
+    (planned,) = progress.plan.trials
+    run(progress, engine or InlineEngine(), lambda line: None)
+    progress.refresh()
+    outcome = progress.outcomes[planned.spec.fingerprint]
     assert (outcome.state, outcome.epochs) == ("COMPLETE", 3), outcome.error
-    return plan.handle(planned)
+    return progress.plan.handle(planned)
 
 
 def assert_same_predictions(one: Trial, other: Trial) -> None:
@@ -119,8 +119,8 @@ def test_what_a_trial_learned_predicts_the_same_when_saved_and_given_as_weights(
     sweep = make_sweep(preprocess=(), backbone=Backbone(f"hf:{folder}"), recipe=RECIPE)
     with pytest.raises(Killed):
         carry_out(sweep, tmp_path / "store", KilledAfterFirstEpoch())
-    plan = make_plan(sweep, Locations.of(str(tmp_path / "store")))
-    saved = plan.handle(plan.trials[0]).checkpoint()
+    progress = planned_sweep(sweep, Locations.of(str(tmp_path / "store")))
+    saved = progress.plan.handle(progress.plan.trials[0]).checkpoint()
     assert saved is not None
     learned = build(Backbone(f"hf:{folder}"), 3, 3, SIZE, seed=0).net
     start = {name: value.clone() for name, value in learned.state_dict().items()}

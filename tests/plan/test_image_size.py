@@ -19,10 +19,10 @@ from swath.engine.driver import run
 from swath.engine.inline import InlineEngine
 from swath.models import names as model_names
 from swath.models.backbones import build
-from swath.plan.make import make_plan
-from swath.plan.plan import Plan
+from swath.plan.progress import Progress
 from swath.plan.smoke import smoke
 from swath.store.storage import Locations
+from tests.support.planned import planned_sweep
 
 SweepMaker = Callable[..., Sweep]
 NATIVE = Recipe(epochs=1, batch_size=8, image_size="native")
@@ -40,8 +40,8 @@ def beit(tmp_path: Path) -> Backbone:
     return Backbone(f"hf:{folder}", pretrained=False)
 
 
-def plan_of(sweep: Sweep, tmp_path: Path) -> Plan:
-    return make_plan(sweep, Locations.of(str(tmp_path / "store")))
+def plan_of(sweep: Sweep, tmp_path: Path) -> Progress:
+    return planned_sweep(sweep, Locations.of(str(tmp_path / "store")))
 
 
 def problems(sweep: Sweep, tmp_path: Path) -> str:
@@ -57,34 +57,36 @@ def test_native_is_each_backbones_own_size_and_identifies_as_that_number(
     assert config is not None
     sizes = [config.input_size[-1], 48]
     sweep = make_sweep(preprocess=(), backbone=grid(RESNET, beit), recipe=NATIVE)
-    plan = plan_of(sweep, tmp_path)
-    assert [t.spec.recipe.image_size for t in plan.trials] == sizes
-    assert sorted({e.image_bytes for e in plan.entries()}) == sorted(3 * s * s for s in sizes)
-    for trial, backbone, size in zip(plan.trials, (RESNET, beit), sizes, strict=True):
-        (given,) = plan_of(replace(sweep, backbone=backbone, recipe=replace(NATIVE, image_size=size)), tmp_path).trials
+    progress = plan_of(sweep, tmp_path)
+    assert [t.spec.recipe.image_size for t in progress.plan.trials] == sizes
+    assert sorted({e.image_bytes for e in progress.plan.entries()}) == sorted(3 * s * s for s in sizes)
+    for trial, backbone, size in zip(progress.plan.trials, (RESNET, beit), sizes, strict=True):
+        (given,) = plan_of(
+            replace(sweep, backbone=backbone, recipe=replace(NATIVE, image_size=size)), tmp_path
+        ).plan.trials
         assert given.spec.fingerprint == trial.spec.fingerprint
-    assert all(f"images at {size} px" in describe(plan) for size in sizes)
+    assert all(f"images at {size} px" in describe(progress) for size in sizes)
 
 
 def test_native_beside_numbers_is_a_level_of_its_own(make_sweep: SweepMaker, beit: Backbone, tmp_path: Path) -> None:
     recipe = replace(NATIVE, image_size=grid("native", 64))
-    plan = plan_of(make_sweep(preprocess=(), backbone=beit, recipe=recipe), tmp_path)
-    assert [(t.cell.label, t.spec.recipe.image_size) for t in plan.trials] == [("native", 48), ("64", 64)]
+    progress = plan_of(make_sweep(preprocess=(), backbone=beit, recipe=recipe), tmp_path)
+    assert [(t.cell.label, t.spec.recipe.image_size) for t in progress.plan.trials] == [("native", 48), ("64", 64)]
     same = make_sweep(preprocess=(), backbone=beit, recipe=replace(NATIVE, image_size=grid("native", 48)))
     assert "'native' and '48' train exactly the same" in problems(same, tmp_path)
     searched = make_sweep(
         preprocess=(), backbone=beit, recipe=replace(NATIVE, image_size=choice("native", 64)), search=random(2)
     )
-    assert {t.spec.recipe.image_size for t in plan_of(searched, tmp_path).trials} <= {48, 64}
+    assert {t.spec.recipe.image_size for t in plan_of(searched, tmp_path).plan.trials} <= {48, 64}
 
 
 def test_a_native_trial_trains_and_the_smoke_is_small(make_sweep: SweepMaker, beit: Backbone, tmp_path: Path) -> None:
     sweep = make_sweep(preprocess=(), backbone=beit, recipe=NATIVE)
-    plan = plan_of(sweep, tmp_path)
-    run(plan, InlineEngine(), lambda line: None)
-    plan.refresh()
-    assert [o.state for o in plan.outcomes.values()] == ["COMPLETE"]
-    assert [t.spec.recipe.image_size for t in plan_of(smoke(sweep), tmp_path).trials] == [64]
+    progress = plan_of(sweep, tmp_path)
+    run(progress, InlineEngine(), lambda line: None)
+    progress.refresh()
+    assert [o.state for o in progress.outcomes.values()] == ["COMPLETE"]
+    assert [t.spec.recipe.image_size for t in plan_of(smoke(sweep), tmp_path).plan.trials] == [64]
 
 
 def test_a_chain_that_is_too_small_for_one_of_the_backbones_is_told(
@@ -94,8 +96,10 @@ def test_a_chain_that_is_too_small_for_one_of_the_backbones_is_told(
     found = problems(sweep, tmp_path)
     assert "resize(size_px=96) gives images of 96 px, Recipe(image_size=160) says" in found
     assert len(found.splitlines()) == 1
-    plan = plan_of(replace(sweep, backbone=beit), tmp_path)
-    assert [(t.spec.recipe.image_size, t.entries["train"].image_bytes) for t in plan.trials] == [(48, 3 * 96 * 96)]
+    progress = plan_of(replace(sweep, backbone=beit), tmp_path)
+    assert [(t.spec.recipe.image_size, t.entries["train"].image_bytes) for t in progress.plan.trials] == [
+        (48, 3 * 96 * 96)
+    ]
 
 
 def test_a_backbone_that_names_no_size_is_told_once(make_sweep: SweepMaker, beit: Backbone, tmp_path: Path) -> None:
@@ -146,4 +150,4 @@ def test_stand_ins_of_a_smoke_take_the_sizes_that_the_models_take(make_sweep: Sw
     names = ("resnet50", "resnet18", "xcit_nano_12_p8_224", "densenet121", "vgg11", "mobilenetv3_large_100")
     backbones = [Backbone(name, pretrained=False) for name in names]
     sweep = make_sweep(preprocess=(), backbone=grid(*backbones), recipe=Recipe(tta_sizes=(224, 256)))
-    assert len(plan_of(smoke(sweep), tmp_path).trials) == len(names)
+    assert len(plan_of(smoke(sweep), tmp_path).plan.trials) == len(names)

@@ -17,12 +17,12 @@ from swath.core.errors import InputError
 from swath.core.text import size_text
 from swath.engine.driver import run
 from swath.engine.inline import InlineEngine
-from swath.plan.make import make_plan
 from swath.plan.records import write_records
 from swath.store import storage as storage_
 from swath.store.keys import task_key
 from swath.store.storage import Locations
 from swath.store.tasks import write_folds
+from tests.support.planned import planned_sweep
 
 SweepMaker = Callable[..., Sweep]
 
@@ -30,7 +30,7 @@ SweepMaker = Callable[..., Sweep]
 def problems(sweep: Sweep, store: Path) -> str:
     """All problems of a sweep, one per line."""
     with pytest.raises(InputError) as caught:
-        make_plan(sweep, Locations.of(str(store)))
+        planned_sweep(sweep, Locations.of(str(store)))
     return "\n".join(caught.value.problems)
 
 
@@ -102,9 +102,9 @@ def test_one_missing_or_empty_image_under_one_percent_is_noted(
 ) -> None:
     test = pd.read_csv(copy / "test.csv")
     (copy / test["img_path"][0]).write_bytes(b"")
-    plan = make_plan(make_sweep(task=tasks.DaconSatellite(str(copy))), Locations.of(str(tmp_path / "store")))
-    assert len(plan.notes) == 1
-    assert f"1 of 156 images cannot be used: {test['img_id'][0]} is empty (zero bytes)" in plan.notes[0]
+    progress = planned_sweep(make_sweep(task=tasks.DaconSatellite(str(copy))), Locations.of(str(tmp_path / "store")))
+    assert len(progress.plan.notes) == 1
+    assert f"1 of 156 images cannot be used: {test['img_id'][0]} is empty (zero bytes)" in progress.plan.notes[0]
     (copy / test["img_path"][1]).unlink()
     found = problems(make_sweep(task=tasks.DaconSatellite(str(copy))), tmp_path / "store")
     assert f"{test['img_id'][1]} is missing" in found
@@ -127,12 +127,12 @@ def test_duplicate_ids_and_odd_labels(copy: Path, make_sweep: SweepMaker, tmp_pa
 def test_a_sweep_name_stands_for_one_task(copy: Path, make_sweep: SweepMaker, tmp_path: Path) -> None:
     one_epoch = Recipe(epochs=1, batch_size=16, image_size=32)
     sweep = make_sweep(preprocess=(), recipe=one_epoch)
-    run(make_plan(sweep, Locations.of(str(tmp_path / "store"))), InlineEngine(), lambda line: None)
+    run(planned_sweep(sweep, Locations.of(str(tmp_path / "store"))), InlineEngine(), lambda line: None)
     other = make_sweep(task=tasks.Csv(str(copy), id_column="img_id", path_column="img_path"), recipe=one_epoch)
     found = problems(other, tmp_path / "store")
     assert "'study' already stands for a sweep on dacon_satellite" in found
     assert "another name" in found
-    assert make_plan(replace(other, name="other"), Locations.of(str(tmp_path / "store"))).lacking()
+    assert planned_sweep(replace(other, name="other"), Locations.of(str(tmp_path / "store"))).lacking()
 
 
 def test_unwritable_storage_is_said_of_a_sound_sweep(make_sweep: SweepMaker, tmp_path: Path) -> None:
@@ -184,7 +184,7 @@ def test_identical_files_share_a_group_and_never_straddle(layout: Path, make_swe
         shutil.copy(root / train["img_path"][i], root / train["img_path"][i + 1])
     for seed in range(5):
         sweep = make_sweep(task=tasks.DaconSatellite(str(root)), split=holdout(0.3, seed=seed))
-        folds = make_plan(sweep, Locations.of(str(tmp_path / "store"))).tasks[0].folds
+        folds = planned_sweep(sweep, Locations.of(str(tmp_path / "store"))).plan.tasks[0].folds
         assert (folds[0:40:2] == folds[1:40:2]).all()
         assert 0 < (folds[:48] == 0).sum() < 48
 
@@ -193,8 +193,10 @@ def test_identity_ignores_where_files_lie_and_sees_what_they_hold(
     layout: Path, make_sweep: SweepMaker, tmp_path: Path
 ) -> None:
     def fingerprints(root: Path) -> list[str]:
-        plan = make_plan(make_sweep(task=tasks.DaconSatellite(str(root))), Locations.of(str(tmp_path / "store")))
-        return [t.spec.fingerprint for t in plan.trials]
+        progress = planned_sweep(
+            make_sweep(task=tasks.DaconSatellite(str(root))), Locations.of(str(tmp_path / "store"))
+        )
+        return [t.spec.fingerprint for t in progress.plan.trials]
 
     moved = tmp_path / "moved"
     shutil.copytree(layout, moved)
@@ -207,16 +209,16 @@ def test_identity_ignores_where_files_lie_and_sees_what_they_hold(
 
 
 def test_fewer_training_images_are_a_fixed_stratified_draw(make_sweep: SweepMaker, tmp_path: Path) -> None:
-    plans = [make_plan(make_sweep(max_train_images=24), Locations.of(str(tmp_path))) for _ in range(2)]
-    rows = plans[0].tasks[0].record.rows
+    plans = [planned_sweep(make_sweep(max_train_images=24), Locations.of(str(tmp_path))) for _ in range(2)]
+    rows = plans[0].plan.tasks[0].record.rows
     assert abs((rows["split"] == "train").sum() - 24) <= 2
     assert (rows["split"] == "test").sum() == 12
-    assert rows["id"].tolist() == plans[1].tasks[0].record.rows["id"].tolist()
-    assert plans[0].tasks[0].data == plans[1].tasks[0].data
+    assert rows["id"].tolist() == plans[1].plan.tasks[0].record.rows["id"].tolist()
+    assert plans[0].plan.tasks[0].data == plans[1].plan.tasks[0].data
     assert (
         np.abs(
-            plans[0].tasks[0].record.prior()
-            - make_plan(make_sweep(), Locations.of(str(tmp_path))).tasks[0].record.prior()
+            plans[0].plan.tasks[0].record.prior()
+            - planned_sweep(make_sweep(), Locations.of(str(tmp_path))).plan.tasks[0].record.prior()
         ).max()
         < 0.12
     )
@@ -224,16 +226,16 @@ def test_fewer_training_images_are_a_fixed_stratified_draw(make_sweep: SweepMake
 
 def test_images_stay_divided_as_the_store_has_them(make_sweep: SweepMaker, tmp_path: Path) -> None:
     """Another release of the library that divides must not train new trials of a sweep on another split."""
-    plan = make_plan(make_sweep(), Locations.of(str(tmp_path)))
-    write_records(plan)
-    task, split = plan.tasks[0], plan.sweep.split.canonical()
+    progress = planned_sweep(make_sweep(), Locations.of(str(tmp_path)))
+    write_records(progress)
+    task, split = progress.plan.tasks[0], progress.plan.sweep.split.canonical()
     drawn = task.folds.copy()
     train = np.flatnonzero(task.record.rows["split"] == "train")
     other = drawn.copy()
     other[train] = np.roll(drawn[train], 1)
-    write_folds(plan.locations.storage, task.data, split, other)
-    again = make_plan(make_sweep(), plan.locations).tasks[0]
+    write_folds(progress.plan.locations.storage, task.data, split, other)
+    again = planned_sweep(make_sweep(), progress.plan.locations).plan.tasks[0]
     np.testing.assert_array_equal(again.folds, other)
     assert again.data == task.data
-    plan.locations.storage.write(task_key(task.data, f"splits/{split}.parquet"), b"cut sho")
-    np.testing.assert_array_equal(make_plan(make_sweep(), plan.locations).tasks[0].folds, drawn)
+    progress.plan.locations.storage.write(task_key(task.data, f"splits/{split}.parquet"), b"cut sho")
+    np.testing.assert_array_equal(planned_sweep(make_sweep(), progress.plan.locations).plan.tasks[0].folds, drawn)

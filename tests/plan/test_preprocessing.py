@@ -16,13 +16,13 @@ from swath.config.chains import Preprocess
 from swath.core.errors import InputError
 from swath.engine.driver import run
 from swath.engine.inline import InlineEngine
-from swath.plan.make import make_plan
-from swath.plan.plan import Plan
+from swath.plan.progress import Progress
 from swath.preprocess.transforms import apply, read_image
 from swath.store.storage import Locations
 from swath.store.trials import Trial
 from swath.training.job import Job
 from swath.training.trial import _parts
+from tests.support.planned import planned_sweep
 
 SIZE = 24
 
@@ -65,8 +65,8 @@ def birds(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture
-def plan_of(birds: Path, tmp_path: Path) -> Callable[..., Plan]:
-    def make(preprocess: Preprocess, **changes: object) -> Plan:
+def plan_of(birds: Path, tmp_path: Path) -> Callable[..., Progress]:
+    def make(preprocess: Preprocess, **changes: object) -> Progress:
         sweep = Sweep(
             name="birds",
             task=tasks.DaconBirds(str(birds)),
@@ -75,54 +75,55 @@ def plan_of(birds: Path, tmp_path: Path) -> Callable[..., Plan]:
             backbone=Backbone("test_resnet", pretrained=False),
             recipe=Recipe(epochs=1, batch_size=5, image_size=SIZE),
         )
-        return make_plan(replace(sweep, **changes), Locations.of(str(tmp_path / "store")))  # type: ignore[arg-type]
+        return planned_sweep(replace(sweep, **changes), Locations.of(str(tmp_path / "store")))  # type: ignore[arg-type]
 
     return make
 
 
-PlanOf = Callable[..., Plan]
+PlanOf = Callable[..., Progress]
 
 
-def entries(plan: Plan, trial: int = 0) -> dict[str, tuple[str, int]]:
+def entries(progress: Progress, trial: int = 0) -> dict[str, tuple[str, int]]:
     """Where each entry's images lie, and how many there are."""
     return {
-        part: (Path(entry.paths[0]).parent.name, len(entry.ids)) for part, entry in plan.trials[trial].entries.items()
+        part: (Path(entry.paths[0]).parent.name, len(entry.ids))
+        for part, entry in progress.plan.trials[trial].entries.items()
     }
 
 
 def test_each_part_goes_through_its_half_of_the_chain(plan_of: PlanOf) -> None:
     sharp = ops.Sharpen()
-    plain = plan_of((sharp,)).trials[0]
+    plain = plan_of((sharp,)).plan.trials[0]
     assert plain.entries["train"].key == plain.entries["val"].key
     both = plan_of(chain(train=(ops.Hires(),), test=(sharp,)))
     assert entries(both) == {"train": ("upscale_train", 20), "val": ("train", 20), "test": ("test", 4)}
-    assert both.trials[0].entries["val"].key == plain.entries["val"].key, "a half is shared with a plain chain"
-    assert both.trials[0].entries["test"].key == plain.entries["test"].key
-    assert both.trials[0].spec.preprocess == chain(
+    assert both.plan.trials[0].entries["val"].key == plain.entries["val"].key, "a half is shared with a plain chain"
+    assert both.plan.trials[0].entries["test"].key == plain.entries["test"].key
+    assert both.plan.trials[0].spec.preprocess == chain(
         train=(ops.Hires(), ops.Resize(SIZE)), test=(sharp, ops.Resize(SIZE))
     )
 
 
 def test_both_is_made_of_the_two_entries_it_joins(plan_of: PlanOf) -> None:
-    plan = plan_of(chain(train=(ops.Both(), ops.Sharpen()), test=(ops.Sharpen(),)))
-    assert entries(plan) == {
+    progress = plan_of(chain(train=(ops.Both(), ops.Sharpen()), test=(ops.Sharpen(),)))
+    assert entries(progress) == {
         "train": ("train", 20),
         "train_hires": ("upscale_train", 20),
         "val": ("train", 20),
         "test": ("test", 4),
     }
-    keys = {part: entry.key for part, entry in plan.trials[0].entries.items()}
-    low = plan_of((ops.Sharpen(),)).trials[0].entries["train"].key
-    high = plan_of(chain(train=(ops.Hires(), ops.Sharpen()))).trials[0].entries["train"].key
+    keys = {part: entry.key for part, entry in progress.plan.trials[0].entries.items()}
+    low = plan_of((ops.Sharpen(),)).plan.trials[0].entries["train"].key
+    high = plan_of(chain(train=(ops.Hires(), ops.Sharpen()))).plan.trials[0].entries["train"].key
     assert keys["train"] == keys["val"] == low
     assert keys["train_hires"] == high
 
 
 @pytest.mark.parametrize("first", [ops.Hires(), ops.Both()])
 def test_a_trial_sees_the_right_pixels_and_twins_never_part(plan_of: PlanOf, birds: Path, first: ops.Op) -> None:
-    plan = plan_of(chain(train=(first, ops.Sharpen()), test=(ops.Unsharp(),)))
-    assert run(plan, InlineEngine(), lambda line: None) == 1
-    trial, locations = plan.trials[0], plan.locations
+    progress = plan_of(chain(train=(first, ops.Sharpen()), test=(ops.Unsharp(),)))
+    assert run(progress, InlineEngine(), lambda line: None) == 1
+    trial, locations = progress.plan.trials[0], progress.plan.locations
     keys = {part: entry.key for part, entry in trial.entries.items()}
     parts = _parts(Job(trial.spec, locations.storage.root, locations.cache.root, "", keys, "", False, ()))
     train, val, test = parts["train"], parts["val"], parts["test"]
@@ -134,7 +135,7 @@ def test_a_trial_sees_the_right_pixels_and_twins_never_part(plan_of: PlanOf, bir
         return apply(read_image(birds / folder / f"{id_}.png"), (*chain, ops.Resize(SIZE)))
 
     images, targets = train.batch(np.arange(len(train)))
-    labels = plan.tasks[0].record.targets[:20]
+    labels = progress.plan.tasks[0].record.targets[:20]
     for position, id_ in enumerate(train.ids):
         folder = "train" if times == 2 and position < 15 else "upscale_train"
         np.testing.assert_array_equal(images[position], reference(folder, id_, ops.Sharpen()))
@@ -173,9 +174,11 @@ def test_a_missing_high_resolution_version_makes_a_bad_image(plan_of: PlanOf, bi
     shutil.copytree(birds, copy)
     (copy / "upscale_train/TRAIN_03.png").unlink()
     raw = plan_of((), task=tasks.DaconBirds(str(copy)))
-    assert (raw.tasks[0].record.rows["bad"] == "").all(), "high-resolution files are not looked at before a chain asks"
-    plan = plan_of(chain(train=(ops.Hires(),)), task=tasks.DaconBirds(str(copy)))
-    bad = plan.tasks[0].record.rows.set_index("id")["bad"]
+    assert (raw.plan.tasks[0].record.rows["bad"] == "").all(), (
+        "high-resolution files are not looked at before a chain asks"
+    )
+    progress = plan_of(chain(train=(ops.Hires(),)), task=tasks.DaconBirds(str(copy)))
+    bad = progress.plan.tasks[0].record.rows.set_index("id")["bad"]
     assert bad[bad != ""].to_dict() == {"TRAIN_03": "high-resolution version is missing"}
 
 
@@ -192,7 +195,7 @@ def test_expensive_chains_hold_only_the_rows_that_are_needed(plan_of: PlanOf, tm
     assert entries(plan_of((dear,)))["train"][1] == entries(plan_of((dear,)))["val"][1] == 20
     folds = plan_of(chain(test=(dear,)), split=kfold(4))
     assert [entries(folds, i)["val"][1] for i in range(4)] == [20] * 4, "one entry serves every fold"
-    assert len({t.entries["val"].key for t in folds.trials}) == 1
+    assert len({t.entries["val"].key for t in folds.plan.trials}) == 1
 
 
 def test_an_op_fitted_to_a_fold_has_entries_and_an_identity_of_its_own(plan_of: PlanOf, tmp_path: Path) -> None:
@@ -201,37 +204,39 @@ def test_an_op_fitted_to_a_fold_has_entries_and_an_identity_of_its_own(plan_of: 
     one = tmp_path / "one.pt"
     one.write_bytes(b"weights 1")
     per_fold, same = Fitted(str(tmp_path / "detectorFOLD.pt")), Fitted(str(one))
-    plan = plan_of((per_fold,), split=kfold(3))
-    assert len({t.entries["train"].key for t in plan.trials}) == 3
-    assert len({t.spec.fingerprint for t in plan.trials}) == 3
-    assert all(t.entries["train"].key == t.entries["val"].key for t in plan.trials)
-    assert len({t.spec.op_weights for t in plan.trials}) == 3
+    progress = plan_of((per_fold,), split=kfold(3))
+    assert len({t.entries["train"].key for t in progress.plan.trials}) == 3
+    assert len({t.spec.fingerprint for t in progress.plan.trials}) == 3
+    assert all(t.entries["train"].key == t.entries["val"].key for t in progress.plan.trials)
+    assert len({t.spec.op_weights for t in progress.plan.trials}) == 3
     everywhere = plan_of((same,), split=kfold(3))
-    assert len({t.entries["train"].key for t in everywhere.trials}) == 1
-    assert everywhere.trials[1].spec == plan.trials[1].spec, "the content identifies the file, not its place"
+    assert len({t.entries["train"].key for t in everywhere.plan.trials}) == 1
+    assert everywhere.plan.trials[1].spec == progress.plan.trials[1].spec, (
+        "the content identifies the file, not its place"
+    )
     apart = plan_of(chain(test=(per_fold,)), split=kfold(3))
-    assert sum(len(t.entries["val"].ids) for t in apart.trials) == 20
-    val_ids = [set(t.entries["val"].ids) for t in apart.trials]
+    assert sum(len(t.entries["val"].ids) for t in apart.plan.trials) == 20
+    val_ids = [set(t.entries["val"].ids) for t in apart.plan.trials]
     assert not val_ids[0] & val_ids[1] | val_ids[1] & val_ids[2] | val_ids[0] & val_ids[2]
 
 
 def test_identity_covers_model_files_and_high_resolution_images(plan_of: PlanOf, birds: Path, tmp_path: Path) -> None:
     model = tmp_path / "model.pt"
     model.write_bytes(b"one")
-    before = plan_of((Fitted(str(model)),)).trials[0]
+    before = plan_of((Fitted(str(model)),)).plan.trials[0]
     elsewhere = tmp_path / "other.pt"
     elsewhere.write_bytes(b"one")
-    again = plan_of((Fitted(str(elsewhere)),)).trials[0]
+    again = plan_of((Fitted(str(elsewhere)),)).plan.trials[0]
     assert (again.spec.fingerprint, again.entries["test"].key) == (before.spec.fingerprint, before.entries["test"].key)
     model.write_bytes(b"two")
-    after = plan_of((Fitted(str(model)),)).trials[0]
+    after = plan_of((Fitted(str(model)),)).plan.trials[0]
     assert after.spec.fingerprint != before.spec.fingerprint
     assert after.entries["test"].key != before.entries["test"].key
     copy = tmp_path / "copy"
     shutil.copytree(birds, copy)
     shutil.copy(copy / "upscale_train/TRAIN_01.png", copy / "upscale_train/TRAIN_00.png")
     plans = [
-        plan_of(preprocess, task=tasks.DaconBirds(str(root))).trials[0].spec.fingerprint
+        plan_of(preprocess, task=tasks.DaconBirds(str(root))).plan.trials[0].spec.fingerprint
         for preprocess in ((), chain(train=(ops.Both(),)))
         for root in (birds, copy)
     ]

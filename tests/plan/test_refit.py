@@ -18,8 +18,7 @@ from swath.core.errors import InputError
 from swath.engine.driver import run
 from swath.engine.inline import InlineEngine
 from swath.models.backbones import build
-from swath.plan.make import make_plan
-from swath.plan.plan import Plan
+from swath.plan.progress import Progress, read_progress
 from swath.plan.records import list_refits
 from swath.plan.refit import plan_refit
 from swath.preprocess.cache.reader import open_entry
@@ -29,6 +28,7 @@ from swath.store.trials import Trial
 from swath.training.dataset import Part
 from swath.training.losses import criterion
 from swath.training.trainer import Objective, Trainer
+from tests.support.planned import planned_sweep
 
 SweepMaker = Callable[..., Sweep]
 RECIPE = Recipe(epochs=2, batch_size=8, optimizer="adamw", lr=3e-3, image_size=32, tta="flip")
@@ -42,18 +42,18 @@ def one_thread() -> Iterator[None]:
     torch.set_num_threads(before)
 
 
-def refit(plan: Plan, label: str) -> tuple[Plan, int]:
-    found = plan_refit(plan, label)
-    list_refits(found)
+def refit(progress: Progress, label: str) -> tuple[Progress, int]:
+    found = read_progress(plan_refit(progress.plan, label))
+    list_refits(found.plan)
     ran = run(found, InlineEngine(), lambda line: None)
     found.refresh()
     return found, ran
 
 
-def by_hand(plan: Plan, cache: Storage) -> torch.Tensor:
+def by_hand(progress: Progress, cache: Storage) -> torch.Tensor:
     """Train on every training image of the task, predict its test images; nothing of swath's trials or plans."""
-    (trial,) = plan.trials
-    record, spec = plan.tasks[0].record, trial.spec
+    (trial,) = progress.plan.trials
+    record, spec = progress.plan.tasks[0].record, trial.spec
     ids = record.rows["id"].to_numpy(str)
 
     def part(name: str) -> Part:
@@ -75,57 +75,57 @@ def by_hand(plan: Plan, cache: Storage) -> torch.Tensor:
 def test_a_refit_trains_on_all_images_and_predicts_like_training_by_hand(
     make_sweep: SweepMaker, tmp_path: Path
 ) -> None:
-    plan = make_plan(make_sweep(recipe=RECIPE), Locations.of(str(tmp_path)))
-    run(plan, InlineEngine(), lambda line: None)
-    before = read_results(plan.locations.storage, "study")
-    found, ran = refit(plan, "sharpen")
+    progress = planned_sweep(make_sweep(recipe=RECIPE), Locations.of(str(tmp_path)))
+    run(progress, InlineEngine(), lambda line: None)
+    before = read_results(progress.plan.locations.storage, "study")
+    found, ran = refit(progress, "sharpen")
     assert ran == 1
-    handle = Trial(plan.locations.storage, found.trials[0].spec.fingerprint)
+    handle = Trial(progress.plan.locations.storage, found.plan.trials[0].spec.fingerprint)
     outcome = handle.outcome()
     assert outcome is not None
     assert (outcome.state, outcome.epochs) == ("COMPLETE", 2)
     assert outcome.score is not None
     assert np.isnan(outcome.score)
     ids, logits = handle.logits("test")
-    expected = by_hand(found, plan.locations.cache).numpy().astype(np.float16)
+    expected = by_hand(found, progress.plan.locations.cache).numpy().astype(np.float16)
     np.testing.assert_array_equal(logits, expected)
-    of_cell = next(t for t in plan.trials if t.cell.label == "sharpen")
-    assert not np.array_equal(logits, plan.handle(of_cell).logits("test")[1])
+    of_cell = next(t for t in progress.plan.trials if t.cell.label == "sharpen")
+    assert not np.array_equal(logits, progress.plan.handle(of_cell).logits("test")[1])
     # Started again it does nothing; the sweep's ranking has not heard of it, and a sweep started again keeps it.
-    assert refit(plan, "sharpen")[1] == 0
-    again = make_plan(make_sweep(recipe=RECIPE), Locations.of(str(tmp_path)))
+    assert refit(progress, "sharpen")[1] == 0
+    again = planned_sweep(make_sweep(recipe=RECIPE), Locations.of(str(tmp_path)))
     assert run(again, InlineEngine(), lambda line: None) == 0
-    after = read_results(plan.locations.storage, "study")
+    after = read_results(progress.plan.locations.storage, "study")
     assert [t.fingerprint for t in after.tasks[0].trials] == [t.fingerprint for t in before.tasks[0].trials]
     assert after.sweep == before.sweep
-    assert len(read_refits(plan.locations.storage, "study")) == 1
-    frame = pd.read_csv(predict(plan.locations.storage, "study", "refit sharpen", tmp_path / "s.csv"))
-    labels = list(found.tasks[0].record.labels)
+    assert len(read_refits(progress.plan.locations.storage, "study")) == 1
+    frame = pd.read_csv(predict(progress.plan.locations.storage, "study", "refit sharpen", tmp_path / "s.csv"))
+    labels = list(found.plan.tasks[0].record.labels)
     np.testing.assert_allclose(frame.set_index("img_id").loc[list(ids), labels], expit(logits), atol=1e-3)
     with pytest.raises(InputError, match="swath refit SCRIPT"):
-        predict(plan.locations.storage, "study", "refit raw", tmp_path / "s.csv")
+        predict(progress.plan.locations.storage, "study", "refit raw", tmp_path / "s.csv")
 
 
 def test_what_watches_validation_images_is_refused_with_the_cure(make_sweep: SweepMaker, tmp_path: Path) -> None:
     watching = replace(RECIPE, epochs=6, early_stop=schedules.EarlyStop(patience=2), schedule=schedules.Plateau())
-    plan = make_plan(make_sweep(recipe=watching, preprocess=(ops.Sharpen(),)), Locations.of(str(tmp_path)))
-    (label,) = {t.cell.label for t in plan.trials}
+    progress = planned_sweep(make_sweep(recipe=watching, preprocess=(ops.Sharpen(),)), Locations.of(str(tmp_path)))
+    (label,) = {t.cell.label for t in progress.plan.trials}
     with pytest.raises(InputError) as refused:
-        plan_refit(plan, label)
+        plan_refit(progress.plan, label)
     assert len(refused.value.problems) == 2
     assert "early_stop=None" in refused.value.problems[0]
     assert "Plateau" in refused.value.problems[1]
     with pytest.raises(InputError, match="cell 'shrapen'"):
-        plan_refit(plan, "shrapen")
+        plan_refit(progress.plan, "shrapen")
 
 
 def test_every_seed_once_whatever_the_folds_and_the_stopping_rule(make_sweep: SweepMaker, tmp_path: Path) -> None:
     from swath import asha
 
     sweep = make_sweep(recipe=replace(RECIPE, epochs=6), split=kfold(3), seeds=(0, 1), stop=asha(grace_epochs=1))
-    found = plan_refit(make_plan(sweep, Locations.of(str(tmp_path))), "raw")
+    found = read_progress(plan_refit(planned_sweep(sweep, Locations.of(str(tmp_path))).plan, "raw"))
     assert [(t.spec.seed, t.spec.fold, t.rungs()) for t in found.lacking()] == [(0, 0, {}), (1, 0, {})]
-    assert set(found.tasks[0].folds) == {-1}
+    assert set(found.plan.tasks[0].folds) == {-1}
 
 
 SCRIPT = '''

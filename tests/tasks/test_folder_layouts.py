@@ -6,9 +6,9 @@ import pytest
 
 from swath import Backbone, Recipe, Sweep, holdout, kfold
 from swath.config.task import Task
-from swath.plan.make import make_plan
 from swath.store.storage import Locations
 from swath.tasks import ImageFolder, MLRSNet
+from tests.support.planned import planned_sweep
 from tests.tasks.test_layouts import check, draw, problems, write_csv
 
 
@@ -72,7 +72,7 @@ def test_what_is_wrong_with_an_mlrsnet_copy_is_told_at_once(tmp_path: Path) -> N
 def folds_of(task: Task, store: Path, split: object) -> np.ndarray:
     backbone = Backbone("test_resnet", pretrained=False)
     sweep = Sweep("study", task, split=split, backbone=backbone, recipe=Recipe(image_size=32))  # type: ignore[arg-type]
-    return make_plan(sweep, Locations.of(str(store))).tasks[0].folds
+    return planned_sweep(sweep, Locations.of(str(store))).plan.tasks[0].folds
 
 
 def test_strata_are_spread_over_the_parts_of_a_split(tmp_path: Path) -> None:

@@ -18,12 +18,12 @@ from swath.engine.base import Listener
 from swath.engine.driver import run
 from swath.engine.inline import InlineEngine
 from swath.models.backbones import Model, build
-from swath.plan.make import make_plan
-from swath.plan.plan import Plan
+from swath.plan.progress import Progress
 from swath.store.storage import Locations
 from swath.store.trials import Outcome, Trial
 from swath.training import trial as trials
 from swath.training.job import Job, Report
+from tests.support.planned import planned_sweep
 
 SweepMaker = Callable[..., Sweep]
 RECIPE = Recipe(epochs=6, batch_size=8, optimizer="adamw", lr=3e-3, image_size=32)
@@ -37,21 +37,21 @@ def one_thread() -> Iterator[None]:
     torch.set_num_threads(before)
 
 
-def carry_out(sweep: Sweep, store: Path, engine: InlineEngine | None = None) -> Plan:
-    plan = make_plan(sweep, Locations.of(str(store)))
-    run(plan, engine or InlineEngine(), lambda line: None)
-    plan.refresh()
-    return plan
+def carry_out(sweep: Sweep, store: Path, engine: InlineEngine | None = None) -> Progress:
+    progress = planned_sweep(sweep, Locations.of(str(store)))
+    run(progress, engine or InlineEngine(), lambda line: None)
+    progress.refresh()
+    return progress
 
 
-def only(plan: Plan) -> tuple[Trial, Outcome]:
-    (planned,) = plan.trials
-    return plan.handle(planned), plan.outcomes[planned.spec.fingerprint]
+def only(progress: Progress) -> tuple[Trial, Outcome]:
+    (planned,) = progress.plan.trials
+    return progress.plan.handle(planned), progress.outcomes[planned.spec.fingerprint]
 
 
-def val_ids(plan: Plan) -> list[str]:
+def val_ids(progress: Progress) -> list[str]:
     """Of the only task, in its order."""
-    (task,) = plan.tasks
+    (task,) = progress.plan.tasks
     return task.record.rows["id"][task.folds == 0].tolist()
 
 
@@ -76,7 +76,9 @@ class KilledAfter(InlineEngine):
         super().train(jobs, listener)
 
 
-def logits_of_every_epoch(sweep: Sweep, store: Path, monkeypatch: pytest.MonkeyPatch) -> tuple[Plan, list[np.ndarray]]:
+def logits_of_every_epoch(
+    sweep: Sweep, store: Path, monkeypatch: pytest.MonkeyPatch
+) -> tuple[Progress, list[np.ndarray]]:
     """Run a sweep of one trial and note what its validation images got at every epoch."""
     noted: list[np.ndarray] = []
     row = trials._row
@@ -93,16 +95,16 @@ def logits_of_every_epoch(sweep: Sweep, store: Path, monkeypatch: pytest.MonkeyP
 def test_early_stopping_keeps_each_half_at_the_epoch_chosen_on_the_other(
     make_sweep: SweepMaker, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    plan, epochs = logits_of_every_epoch(make_sweep(preprocess=(), recipe=EARLY), tmp_path, monkeypatch)
-    handle, outcome = only(plan)
+    progress, epochs = logits_of_every_epoch(make_sweep(preprocess=(), recipe=EARLY), tmp_path, monkeypatch)
+    handle, outcome = only(progress)
     table = handle.metrics()
     assert outcome.state == "COMPLETE"
     assert outcome.epochs == len(epochs) < 12
 
-    (task,) = plan.tasks
+    (task,) = progress.plan.tasks
     at = pd.Index(task.record.rows["id"])
     (ids_b, of_b), (ids_a, of_a) = handle.logits("val/best_a"), handle.logits("val/best_b")
-    order = val_ids(plan)
+    order = val_ids(progress)
     assert sorted([*ids_a, *ids_b]) == sorted(order)
     assert abs(len(ids_a) - len(ids_b)) <= 2
 
@@ -124,7 +126,7 @@ def test_early_stopping_keeps_each_half_at_the_epoch_chosen_on_the_other(
     assert waited == 2, "it ended with its patience, not before"
 
     # The report composes the two and scores what it composed, as the trial did.
-    (read,) = read_results(plan.locations.storage, plan.sweep.name).tasks[0].trials
+    (read,) = read_results(progress.plan.locations.storage, progress.plan.sweep.name).tasks[0].trials
     composed = dict(zip([*ids_a, *ids_b], np.concatenate([of_a, of_b]), strict=True))
     assert read.val_logits is not None
     np.testing.assert_array_equal(read.val_logits, np.stack([composed[i] for i in order]))
@@ -222,12 +224,12 @@ def test_the_score_is_that_of_the_augmented_predictions_and_the_epochs_scores_ar
 ) -> None:
     recipe = replace(RECIPE, epochs=2)
     plain = carry_out(make_sweep(preprocess=(), recipe=recipe), tmp_path)
-    plan = carry_out(make_sweep(preprocess=(), recipe=replace(recipe, tta="d4")), tmp_path)
-    handle, outcome = only(plan)
+    progress = carry_out(make_sweep(preprocess=(), recipe=replace(recipe, tta="d4")), tmp_path)
+    handle, outcome = only(progress)
     assert handle.metrics()["score"].tolist() == only(plain)[0].metrics()["score"].tolist()
     assert (handle.logits("val/2")[1] != only(plain)[0].logits("val/2")[1]).any()
     assert (handle.logits("test")[1] != only(plain)[0].logits("test")[1]).any()
-    (read,) = read_results(plan.locations.storage, plan.sweep.name).tasks[0].trials
+    (read,) = read_results(progress.plan.locations.storage, progress.plan.sweep.name).tasks[0].trials
     assert read.scores["map"] == pytest.approx(outcome.score)
 
 
@@ -242,20 +244,20 @@ def test_weights_from_frequencies_are_those_of_the_trials_training_images(
         return weigh(*args)
 
     monkeypatch.setattr(trials, "label_weights", note)
-    plan = carry_out(make_sweep(preprocess=(), recipe=replace(RECIPE, epochs=1, class_weights="inverse")), tmp_path)
-    (task,) = plan.tasks
+    progress = carry_out(make_sweep(preprocess=(), recipe=replace(RECIPE, epochs=1, class_weights="inverse")), tmp_path)
+    (task,) = progress.plan.tasks
     rows = (task.folds != 0) & (task.record.rows["split"] == "train").to_numpy()
     np.testing.assert_array_equal(seen[0].numpy(), task.record.targets[rows])
-    assert only(plan)[1].state == "COMPLETE"
+    assert only(progress)[1].state == "COMPLETE"
 
 
 def test_cost_and_size_are_kept_and_the_last_epochs_cost_counts_the_views(
     make_sweep: SweepMaker, tmp_path: Path
 ) -> None:
     recipe = replace(RECIPE, epochs=3, tta="d4", image_size=64)
-    plan = carry_out(make_sweep(preprocess=(), recipe=recipe), tmp_path)
-    table = only(plan)[0].metrics()
-    model = build(plan.trials[0].spec.backbone, 3, 3, 64, seed=0)
+    progress = carry_out(make_sweep(preprocess=(), recipe=recipe), tmp_path)
+    table = only(progress)[0].metrics()
+    model = build(progress.plan.trials[0].spec.backbone, 3, 3, 64, seed=0)
     assert set(table["parameters"]) == {sum(p.numel() for p in model.net.parameters())}
     plain, last = table["ms_per_image"].iloc[:-1].min(), table["ms_per_image"].iloc[-1]
     assert plain > 0

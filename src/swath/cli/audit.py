@@ -1,5 +1,6 @@
 """`swath audit`: is the data of a sweep's tasks sound? Written beside its report and kept in the store."""
 
+import itertools
 import re
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -67,13 +68,13 @@ def _plans(sweep: Sweep, storage: Storage, memory: Path, say: Callable[[str], No
     if not tasks:
         problems.append(f"task={sweep.task!r}: give a value of swath.tasks, e.g. tasks.DaconSatellite(DIR).")
     raise_if_any(problems)
-    plans, notes = [], []
+    plans = []
     for task in tasks:
         try:
-            plans.append(plan_task(task, sweep, memory, notes, storage))
+            plans.append(plan_task(task, sweep, memory, storage))
         except InputError as error:
             problems += error.problems
     raise_if_any(problems)
-    for note in notes:
+    for note in itertools.chain.from_iterable(plan.notes for plan in plans):
         say(f"note: {note}")
     return plans

@@ -4,33 +4,32 @@ from collections import Counter
 
 from swath.core.text import size_text
 from swath.plan.plan import Plan
+from swath.plan.progress import Progress
 from swath.plan.trials import PlannedTrial
-from swath.preprocess.cache.manifest import is_built
 from swath.store.states import State
 from swath.store.trials import Trial
 
 _CELLS_SHOWN = 60
 
 
-def describe(plan: Plan) -> str:
+def describe(progress: Progress) -> str:
     """Everything a person wants to know before GPU time is spent."""
-    return "\n".join([*_headline(plan), *_tasks(plan), *_cells(plan), *_caches(plan), *_cost(plan), *_notes(plan)])
+    plan = progress.plan
+    lines = [headline(progress), *_tasks(plan), *_cells(plan), *_caches(progress), *_cost(progress)]
+    return "\n".join([*lines, *(f"note: {note}" for note in plan.notes)])
 
 
-def headline(plan: Plan) -> str:
+def headline(progress: Progress) -> str:
     """`sweep x: 36 cells, 108 trials: 12 done, 3 stopped, 0 failed, 93 to run`."""
-    return _headline(plan)[0]
-
-
-def _headline(plan: Plan) -> list[str]:
-    cells = len({t.cell.label for t in plan.trials})
-    states = Counter(o.state for o in plan.outcomes.values())
-    more = plan.at_most_later()
+    cells = len({t.cell.label for t in progress.plan.trials})
+    states = Counter(o.state for o in progress.outcomes.values())
+    more = progress.at_most_later()
     later = f", and at most {more} later" if more else ""
-    return [
-        f"sweep {plan.sweep.name}: {cells} cells, {len(plan.listed())} trials: {states[State.COMPLETE]} done, "
-        f"{states[State.STOPPED]} stopped, {states[State.FAILED]} failed, {len(plan.lacking())} to run{later}"
-    ]
+    return (
+        f"sweep {progress.plan.sweep.name}: {cells} cells, {len(progress.listed())} trials: "
+        f"{states[State.COMPLETE]} done, {states[State.STOPPED]} stopped, {states[State.FAILED]} failed, "
+        f"{len(progress.lacking())} to run{later}"
+    )
 
 
 def _tasks(plan: Plan) -> list[str]:
@@ -57,27 +56,21 @@ def _cells(plan: Plan) -> list[str]:
     return ["cells:", *lines, *([f"  and {more} more"] if more > 0 else [])]
 
 
-def _caches(plan: Plan) -> list[str]:
+def _caches(progress: Progress) -> list[str]:
+    plan, needs = progress.plan, progress.cache_needs()
+    to_build = {e.key for e in (*needs.entries_to_build(), *needs.features_to_build())}
     lines = []
-    to_build = {e.key for e in plan.entries_to_build()}
-    for entry in plan.entries():
-        ready = is_built(plan.locations.cache, entry.key)
-        state = "ready" if ready else "to build" if entry.key in to_build else "not needed"
+    for entry in (*plan.entries(), *plan.features()):
+        state = "ready" if entry.key in needs.built else "to build" if entry.key in to_build else "not needed"
         lines.append(f"  {state:<10}  {size_text(entry.bytes):>9}  {entry.describe()}")
-    computed = {f.key for f in plan.features_to_build()}
-    for entry in plan.features():
-        ready = is_built(plan.locations.cache, entry.key)
-        state = "ready" if ready else "to build" if entry.key in computed else "not needed"
-        lines.append(f"  {state:<10}  {size_text(entry.bytes):>9}  {entry.describe()}")
-    needed = plan.bytes_to_build()
-    free = plan.locations.cache.free_bytes()
+    free = needs.cache.free_bytes()
     room = "an object store" if free is None else f"{size_text(free)} free"
-    return ["caches:", *lines, f"disk: {size_text(needed)} to write in {plan.locations.cache.root} ({room})"]
+    return ["caches:", *lines, f"disk: {size_text(needs.bytes_to_build())} to write in {needs.cache.root} ({room})"]
 
 
-def _cost(plan: Plan) -> list[str]:
+def _cost(progress: Progress) -> list[str]:
     """Epochs and images, and hours where the store has measured this backbone at this size."""
-    lacking = plan.lacking()
+    plan, lacking = progress.plan, progress.lacking()
     if not lacking:
         return []
     rows = {t.data: (t.record.rows["split"] == "train").to_numpy() for t in plan.tasks}
@@ -86,7 +79,7 @@ def _cost(plan: Plan) -> list[str]:
     images = sum(t.spec.recipe.epochs * train[t.spec.data, t.spec.fold] for t in lacking)
     epochs = sum(t.spec.recipe.epochs for t in lacking)
     lines = [f"cost: at most {epochs:,} epochs, {images:,} training images through a model"]
-    seconds = _measured(plan, lacking)
+    seconds = _measured(progress, lacking)
     if seconds:
         lines.append(
             f"cost: about {sum(seconds.values()) / 3600:.1f} device-hours for {len(seconds)} of {len(lacking)} trials, "
@@ -95,15 +88,14 @@ def _cost(plan: Plan) -> list[str]:
     return lines
 
 
-def _measured(plan: Plan, lacking: list[PlannedTrial]) -> dict[str, float]:
+def _measured(progress: Progress, lacking: list[PlannedTrial]) -> dict[str, float]:
+    """About the seconds of each lacking trial whose like the store has measured, by fingerprint."""
+
     def kind(t: PlannedTrial) -> tuple[str, str, int, int]:
         return (t.spec.data, t.spec.backbone.model, t.spec.recipe.side_px, t.spec.recipe.batch_size)
 
-    done = {kind(t): t for t in plan.trials if t.spec.fingerprint in plan.outcomes}
+    plan = progress.plan
+    done = {kind(t): t for t in plan.trials if t.spec.fingerprint in progress.outcomes}
     tables = dict(zip(done, plan.read(list(done.values()), Trial.metrics), strict=True))
     per_epoch = {k: float(table["seconds"].median()) for k, table in tables.items() if not table.empty}
     return {t.spec.fingerprint: per_epoch[kind(t)] * t.spec.recipe.epochs for t in lacking if kind(t) in per_epoch}
-
-
-def _notes(plan: Plan) -> list[str]:
-    return [f"note: {note}" for note in plan.notes]

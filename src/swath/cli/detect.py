@@ -103,10 +103,9 @@ def _training_rows(sweep: Sweep, options: RunOptions) -> "tuple[TaskPlan, list[R
     from swath.store.storage import Locations
     from swath.tasks.prepare import plan_task
 
-    notes: list[str] = []
     locations = Locations.of(absolute(options.storage, "--storage"))
-    planned = plan_task(sweep.task, sweep, locations.memory, notes, locations.storage)
-    for note in notes:
+    planned = plan_task(sweep.task, sweep, locations.memory, locations.storage)
+    for note in planned.notes:
         say(f"note: {note}")
     return planned, training_rows(sweep.task.images.rows, planned.record.rows, planned.folds)
 

@@ -23,22 +23,23 @@ def refit(argv: list[str]) -> None:
     run = prepare_run(load_script(script), words[2:])
     from swath.analysis.load import read_results
     from swath.analysis.submissions.predict import best_cell
+    from swath.plan.progress import read_progress
     from swath.plan.records import list_refits
     from swath.plan.refit import plan_refit
 
-    label, sweep = words[1], run.plan.sweep
+    label, plan = words[1], run.progress.plan
+    storage, name = plan.locations.storage, plan.sweep.name
     if label == "best":
-        planned_labels = {trial.cell.label for trial in run.plan.trials}
-        label = best_cell(read_results(run.plan.locations.storage, sweep.name), planned_labels)
-    plan = plan_refit(run.plan, label)
+        label = best_cell(read_results(storage, name), {trial.cell.label for trial in plan.trials})
+    progress = read_progress(plan_refit(plan, label))
+    trials = progress.plan.trials
     if run.options.dry_run:
-        print(f"would train {label!r} on all training images, {len(plan.lacking())} of {len(plan.trials)} seeds")
+        print(f"would train {label!r} on all training images, {len(progress.lacking())} of {len(trials)} seeds")
         return
-    list_refits(plan)
-    carry_out(replace(run, plan=plan))
-    plan.refresh()
-    failed = [t.label for t in plan.trials if plan.outcomes[t.spec.fingerprint].state != State.COMPLETE]
+    list_refits(progress.plan)
+    carry_out(replace(run, progress=progress))
+    progress.refresh()
+    failed = [t.label for t in trials if progress.outcomes[t.spec.fingerprint].state != State.COMPLETE]
     if failed:
         raise SwathError(f"{', '.join(failed)} failed; start it again with --retry-failed.")
-    storage = run.plan.locations.storage.root
-    print(f'refitted: swath predict {sweep.name} --ensemble "refit {label}" --storage {storage}')
+    print(f'refitted: swath predict {name} --ensemble "refit {label}" --storage {storage.root}')

@@ -19,7 +19,7 @@ from swath.store.storage import Locations
 
 if TYPE_CHECKING:  # imported below where they are used: `swath --help` and refused options need neither
     from swath.engine.ray_backend.trackers import Tracking
-    from swath.plan.plan import Plan
+    from swath.plan.progress import Progress
 
 
 @dataclass(frozen=True)
@@ -27,14 +27,14 @@ class PreparedRun:
     """A sweep without problems, and where and how it is to run.
 
     Attributes:
-        plan: Its trials and what the store has of them.
+        progress: Its trials and what the store has of them.
         options: The command line's.
         resources: Of one trial.
         tracking: Experiment trackers that get its trials as well.
         out: Folder of the report; None where there is none that would last.
     """
 
-    plan: "Plan"
+    progress: "Progress"
     options: RunOptions
     resources: TrialResources
     tracking: "Tracking"
@@ -49,6 +49,7 @@ def prepare_run(sweep_function: SweepFunction, argv: Sequence[str]) -> PreparedR
     """
     sweep, options = parse_options(sweep_function, argv)
     from swath.plan.make import make_plan
+    from swath.plan.progress import read_progress
     from swath.plan.smoke import smoke
 
     resources = TrialResources(options.cpus, options.gpus, options.workers)
@@ -58,9 +59,8 @@ def prepare_run(sweep_function: SweepFunction, argv: Sequence[str]) -> PreparedR
     sweep = smoke(sweep) if options.smoke else sweep
     out = report_folder(options.out, sweep.name, locations.storage)
     tracking = _tracking(options, sweep.name, out)
-    plan = make_plan(sweep, locations, threads=options.cpus)
-    plan.command = _shell_command(sweep_function, argv)
-    return PreparedRun(plan, options, resources, tracking, out)
+    plan = make_plan(sweep, locations, options.cpus, _shell_command(sweep_function, argv))
+    return PreparedRun(read_progress(plan), options, resources, tracking, out)
 
 
 def _inline_problems(options: RunOptions) -> list[str]:
@@ -103,23 +103,25 @@ def run_script(sweep_function: SweepFunction, argv: Sequence[str], check_only: b
     run = prepare_run(sweep_function, argv)
     from swath.cli import check
 
-    plan, options = run.plan, run.options
+    progress, options = run.progress, run.options
+    plan = progress.plan
     if check_only or options.dry_run:
-        print(check.describe(plan))
+        print(check.describe(progress))
         print("no problems found")
         return
     for note in plan.notes:
         say(f"note: {note}")
-    say(check.headline(plan))
-    if plan.lacking(options.retry_failed):
+    say(check.headline(progress))
+    if progress.lacking(options.retry_failed):
         carry_out(run)
     else:
         from swath.plan.records import write_records
 
-        write_records(plan)
+        write_records(progress)
         say("nothing to run: the store has every trial of this sweep")
     write_report(plan.locations.storage, plan.sweep.name, run.out)
-    if plan.outcomes and all(outcome.state == State.FAILED for outcome in plan.outcomes.values()):
+    outcomes = progress.outcomes.values()
+    if outcomes and all(outcome.state == State.FAILED for outcome in outcomes):
         raise SwathError("every trial of the sweep has failed; the leaderboard says why")
 
 
@@ -127,12 +129,13 @@ def carry_out(run: PreparedRun) -> None:
     """Run the trials that the store lacks, in this process or on Ray."""
     from swath.engine import driver
 
-    plan, options = run.plan, run.options
+    progress, options = run.progress, run.options
+    plan = progress.plan
     started = time.monotonic()
     if options.inline:
         from swath.engine.inline import InlineEngine
 
-        trials = driver.run(plan, InlineEngine(), say, options.retry_failed)
+        trials = driver.run(progress, InlineEngine(), say, options.retry_failed)
     else:
         from swath.engine.ray_backend.engine import RayEngine
         from swath.engine.ray_backend.monitor import publish_cluster_state
@@ -141,5 +144,5 @@ def carry_out(run: PreparedRun) -> None:
             RayEngine(run.resources, run.tracking) as engine,
             publish_cluster_state(plan.locations.storage, plan.sweep.name, engine.dashboard),
         ):
-            trials = driver.run(plan, engine, say, options.retry_failed)
+            trials = driver.run(progress, engine, say, options.retry_failed)
     say(f"{trials} trials run in {time.monotonic() - started:.0f} s")

@@ -1,13 +1,13 @@
 """Grids: several values in one place of a sweep, and every way to choose among them."""
 
-import dataclasses
 import itertools
-from collections.abc import Iterator
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
 from typing import Any, TypeVar, cast
 
 from swath.config import chains
 from swath.config.chains import Chain
+from swath.config.nested import below, parts, with_parts
 from swath.config.task import Task
 from swath.core.description import Description
 
@@ -41,19 +41,14 @@ def expanded(value: Any, path: tuple[str, ...] = (), star: bool = False) -> Iter
             for resolved, _ in expanded(option, path, star=False):
                 yield resolved, [(path, resolved, first)]
                 first = False
-    elif dataclasses.is_dataclass(value) and not isinstance(value, type):
-        names = [f.name for f in dataclasses.fields(value)]
-        parts = [list(expanded(getattr(value, n), (*path, n), star)) for n in names]
-        for combination in _combinations(parts, star):
-            changes = {n: v for n, (v, levels) in zip(names, combination, strict=True) if levels}
-            levels = [level for _, below in combination for level in below]
-            yield (replace(value, **changes) if changes else value), levels
-    elif isinstance(value, tuple):
-        parts = [list(expanded(v, path, star)) for v in value]
-        for combination in _combinations(parts, star):
-            yield tuple(v for v, _ in combination), [level for _, below in combination for level in below]
-    else:
-        yield value, []
+        return
+    inside = parts(value)
+    # Grids in one chain stand on one path, whatever their positions.
+    paths = [(*path, name) if isinstance(name, str) else path for name, _ in inside]
+    choices = [list(expanded(part, at, star)) for at, (_, part) in zip(paths, inside, strict=True)]
+    for combination in _combinations(choices, star):
+        changes = {name: v for (name, _), (v, levels) in zip(inside, combination, strict=True) if levels}
+        yield with_parts(value, changes), [level for _, levels in combination for level in levels]
 
 
 def _combinations(parts: list[list[T]], star: bool) -> Iterator[tuple[T, ...]]:
@@ -96,15 +91,17 @@ def level_label(path: tuple[str, ...], level: Any) -> str:
     return f"{level:g}" if isinstance(level, float) else str(level)
 
 
-def grids_in(value: Any, path: tuple[str, ...]) -> Iterator[tuple[tuple[str, ...], tuple[Any, ...]]]:
-    """Where grids stand below a value, and their values."""
+def grids_in(value: Any, path: tuple[str, ...] = ()) -> Iterator[tuple[tuple[str, ...], tuple[Any, ...]]]:
+    """Where grids stand below a value, then those on their own values, each with its path and its values."""
+    for place, found in below(value, Grid):
+        here = (*path, *(name for name in place if isinstance(name, str)))
+        yield here, found.values
+        for option in found.values:
+            yield from grids_in(option, here)
+
+
+def mapped(value: Any, change: Callable[[Any], Any]) -> Any:
+    """`change` applied to a value, or to each value of a grid; values that become equal stay once."""
     if isinstance(value, Grid):
-        yield path, value.values
-        for option in value.values:
-            yield from grids_in(option, path)
-    elif dataclasses.is_dataclass(value) and not isinstance(value, type):
-        for field in dataclasses.fields(value):
-            yield from grids_in(getattr(value, field.name), (*path, field.name))
-    elif isinstance(value, tuple):
-        for option in value:
-            yield from grids_in(option, path)
+        return Grid(tuple(dict.fromkeys(mapped(v, change) for v in value.values)))
+    return change(value)

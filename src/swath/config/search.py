@@ -5,7 +5,6 @@ batches, each a pure function of the seed and of the points evaluated before, so
 the points an uninterrupted one would have had, inline and on Ray alike.
 """
 
-import dataclasses
 import math
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -13,6 +12,7 @@ from typing import Any, ClassVar, TypeVar, cast
 
 import numpy as np
 
+from swath.config.nested import Place, below
 from swath.core.description import Description
 
 T = TypeVar("T")
@@ -202,20 +202,9 @@ def optuna(n: int = 20, seed: int = 0, batch: int = 8) -> Optuna:
     return Optuna(n, seed, batch)
 
 
-Place = tuple[str | int, ...]
-"""Way to a value: fields' names and positions in tuples."""
-
-
-def ranges(value: Any, place: Place = ()) -> dict[Place, Range]:
+def ranges(value: Any) -> dict[Place, Range]:
     """The ranges below a value, by their place."""
-    if isinstance(value, Range):
-        return {place: value}
-    parts: list[tuple[str | int, Any]] = []
-    if dataclasses.is_dataclass(value) and not isinstance(value, type):
-        parts = [(f.name, getattr(value, f.name)) for f in dataclasses.fields(value)]
-    elif isinstance(value, tuple):
-        parts = list(enumerate(value))
-    return {at: one for name, part in parts for at, one in ranges(part, (*place, name)).items()}
+    return dict(below(value, Range))
 
 
 def names(places: Iterable[Place]) -> dict[str, Place]:
@@ -227,18 +216,6 @@ def names(places: Iterable[Place]) -> dict[str, Place]:
         again = sum(known.partition(" ")[0] == name for known in found)
         found[f"{name} {again + 1}" if again else name] = place
     return found
-
-
-def resolved(value: Any, values: Mapping[Place, Any], place: Place = ()) -> Any:
-    """The value with what was chosen in place of its ranges."""
-    if isinstance(value, Range):
-        return values[place]
-    if not any(at[: len(place)] == place for at in values):
-        return value
-    if isinstance(value, tuple):
-        return tuple(resolved(part, values, (*place, number)) for number, part in enumerate(value))
-    changed = {at[len(place)] for at in values if at[: len(place)] == place}
-    return dataclasses.replace(value, **{n: resolved(getattr(value, n), values, (*place, n)) for n in changed})  # type: ignore[misc]
 
 
 def described(point: Point, space: Mapping[str, Range]) -> str:

@@ -9,11 +9,12 @@ from swath.core.errors import DamagedError, InputError, SwathError, raise_if_any
 from swath.engine.base import Engine, Probe
 from swath.engine.cache_builder import build_entry, build_features
 from swath.engine.scheduler import TrialScheduler
+from swath.plan.cache_needs import CacheNeeds
 from swath.plan.plan import Plan
+from swath.plan.progress import Progress
 from swath.plan.records import write_records
 from swath.plan.trials import PlannedTrial
 from swath.preprocess.cache import entry as caches
-from swath.preprocess.cache.manifest import is_built
 from swath.preprocess.cache.reader import drop_damaged
 from swath.preprocess.contact_sheet import contact_sheet
 from swath.store.keys import contact_key
@@ -25,11 +26,11 @@ TRIES_ALLOWED = 3
 _WAIT_S = 3.0
 
 
-def run(plan: Plan, engine: Engine, say: Callable[[str], None], retry_failed: bool = False) -> int:
+def run(progress: Progress, engine: Engine, say: Callable[[str], None], retry_failed: bool = False) -> int:
     """Carry out what the store lacks.
 
     Args:
-        plan: From `make_plan`.
+        progress: From `read_progress`; afterwards it has what was added and what became of it.
         engine: Inline or Ray.
         say: Called with lines for the user.
         retry_failed: Run failed trials again.
@@ -42,42 +43,42 @@ def run(plan: Plan, engine: Engine, say: Callable[[str], None], retry_failed: bo
     """
     ran: set[str] = set()
     while True:
-        _prepare(plan, engine, say, retry_failed)
-        ran |= _run_wave(plan, engine, say, [t for t in plan.trials if t.phase == 1], retry_failed)
-        if not plan.grow():
+        _prepare(progress, engine, say, retry_failed)
+        ran |= _run_wave(progress, engine, say, 1, retry_failed)
+        if not progress.grow():
             break
-    write_records(plan)  # the first phase decided who is in the second
-    ran |= _run_wave(plan, engine, say, [t for t in plan.trials if t.phase == 2], retry_failed)
+    write_records(progress)  # the first phase decided who is in the second
+    ran |= _run_wave(progress, engine, say, 2, retry_failed)
     return len(ran)
 
 
-def _prepare(plan: Plan, engine: Engine, say: Callable[[str], None], retry_failed: bool) -> None:
+def _prepare(progress: Progress, engine: Engine, say: Callable[[str], None], retry_failed: bool) -> None:
     """What trials need before they start: weights that can be had, caches, records."""
-    lacking = plan.lacking(retry_failed)
+    lacking = progress.lacking(retry_failed)
     engine.get_ready(len(lacking))
-    probes = _probes(plan, lacking, retry_failed)
+    probes = _probes(lacking, progress.cache_needs(retry_failed))
     raise_if_any(engine.probe(probes) if probes else ())
-    _build_caches(plan, engine, say, retry_failed)
+    _build_caches(progress, engine, say, retry_failed)
     engine.get_ready(len(lacking))  # again: what was ready may not have outlasted a long build
-    write_records(plan)
+    write_records(progress)
 
 
-def _probes(plan: Plan, lacking: list[PlannedTrial], retry_failed: bool) -> list[Probe]:
+def _probes(lacking: list[PlannedTrial], needs: CacheNeeds) -> list[Probe]:
     """The pretrained backbones that will be built: not those whose features are all there."""
-    uncomputed = {f.key for f in plan.features_to_build(retry_failed)}
     found = {
         Probe(replace(t.spec.backbone, weights=t.weights_file), t.spec.recipe.side_px)
         for t in lacking
-        if t.spec.backbone.pretrained and (not t.features or any(f.key in uncomputed for f in t.features.values()))
+        if t.spec.backbone.pretrained and (not t.features or any(f.key not in needs.built for f in t.features.values()))
     }
     return sorted(found, key=lambda p: (p.backbone.canonical(), p.image_size))
 
 
-def _build_caches(plan: Plan, engine: Engine, say: Callable[[str], None], retry_failed: bool) -> None:
+def _build_caches(progress: Progress, engine: Engine, say: Callable[[str], None], retry_failed: bool) -> None:
     """Build what is missing, then leave out the images that turned out not to decode."""
+    plan, built = progress.plan, frozenset[str]()
     for left in reversed(range(TRIES_ALLOWED)):
         try:
-            _build_entries(plan, engine, say, retry_failed)
+            built = _build_entries(progress, engine, say, retry_failed)
             break
         except DamagedError as error:  # images of features, which are checked as they are read
             if not left:
@@ -86,7 +87,7 @@ def _build_caches(plan: Plan, engine: Engine, say: Callable[[str], None], retry_
     problems = []
     for task in plan.tasks:
         try:
-            note = _leave_out_bad(plan, task)
+            note = _leave_out_bad(plan, task, built)
         except InputError as error:
             problems += error.problems
             continue
@@ -95,32 +96,41 @@ def _build_caches(plan: Plan, engine: Engine, say: Callable[[str], None], retry_
     raise_if_any(problems)
 
 
-def _build_entries(plan: Plan, engine: Engine, say: Callable[[str], None], retry_failed: bool) -> None:
-    cache = plan.locations.cache
+def _build_entries(
+    progress: Progress, engine: Engine, say: Callable[[str], None], retry_failed: bool
+) -> frozenset[str]:
+    """Build what lacking trials need.
+
+    Returns:
+        Keys of the plan's entries that are finished.
+    """
+    plan, cache, storage = progress.plan, progress.plan.locations.cache, progress.plan.locations.storage
     for features in plan.features():
         drop_damaged(cache, features.key)
-    for entry in plan.entries_needed(retry_failed):
+    needs = progress.cache_needs(retry_failed)
+    for entry in needs.entries:
         damaged = drop_damaged(cache, entry.key)
         if damaged:
             say(f"cache {entry.describe()}: {', '.join(damaged)} damaged; built again")
-        if not is_built(cache, entry.key):
+        if damaged or entry.key not in needs.built:
             build_entry(cache, entry, engine, say)
-        if not plan.locations.storage.exists(contact_key(entry.key)):
-            plan.locations.storage.write(contact_key(entry.key), contact_sheet(cache, entry))
-    build_features(plan.locations, plan.features_to_build(retry_failed), engine, say)
+        if not storage.exists(contact_key(entry.key)):
+            storage.write(contact_key(entry.key), contact_sheet(cache, entry))
+    build_features(plan.locations, needs.features_to_build(), engine, say)
+    return needs.built | {e.key for e in needs.entries}
 
 
-def _leave_out_bad(plan: Plan, task: TaskPlan) -> str:
+def _leave_out_bad(plan: Plan, task: TaskPlan, built: frozenset[str]) -> str:
     for key in {e.key for t in plan.trials if t.spec.data == task.data for e in t.entries.values()}:
-        if is_built(plan.locations.cache, key):
+        if key in built:
             task.record.leave_out(caches.bad_images(plan.locations.cache, key))
     return bad_image_note(task.record)
 
 
 def _run_wave(
-    plan: Plan, engine: Engine, say: Callable[[str], None], wave: list[PlannedTrial], retry_failed: bool
+    progress: Progress, engine: Engine, say: Callable[[str], None], phase: int, retry_failed: bool
 ) -> set[str]:
-    """Run what the store lacks of a wave; trials that another driver is at work on are waited for.
+    """Run what the store lacks of a phase; trials that another driver is at work on are waited for.
 
     Returns:
         Fingerprints of the trials that ended here.
@@ -128,12 +138,14 @@ def _run_wave(
     Raises:
         SwathError: Trials ended again and again without a word.
     """
+    plan = progress.plan
+    wave = [t for t in plan.trials if t.phase == phase]
     ended: set[str] = set()
     tries: Counter[str] = Counter()
     here = {t.spec.fingerprint for t in wave}
     waited = False
-    plan.refresh()
-    while lacking := [t for t in plan.lacking(retry_failed) if t.spec.fingerprint in here - ended]:
+    progress.refresh()
+    while lacking := [t for t in progress.lacking(retry_failed) if t.spec.fingerprint in here - ended]:
         owners = plan.read(lacking, Trial.leased_elsewhere)
         ours = [t for t, owner in zip(lacking, owners, strict=True) if not owner]
         if ours:
@@ -144,8 +156,8 @@ def _run_wave(
                     "Nothing is lost: look into Ray's logs for what ends the processes, then start the sweep again."
                 )
             if tries:  # a trial that found its cache entry damaged ends without a word
-                _build_caches(plan, engine, say, retry_failed)
-            together = TrialScheduler(plan, wave, ours)
+                _build_caches(progress, engine, say, retry_failed)
+            together = TrialScheduler(progress, wave, ours)
             together.run(engine)
             ended |= together.ended
             tries.update(t.spec.fingerprint for t in ours if t.spec.fingerprint not in together.elsewhere)
@@ -154,5 +166,5 @@ def _run_wave(
                 say(f"waiting for {len(lacking)} trials that {', '.join(sorted(set(owners)))} is at work on")
                 waited = True
             time.sleep(_WAIT_S)
-        plan.refresh(lacking)
+        progress.refresh(lacking)
     return ended

@@ -8,7 +8,7 @@ import pandas as pd
 from swath.config.stopping import Asha, Rungs
 from swath.engine.base import Engine
 from swath.engine.progress import SweepProgress
-from swath.plan.plan import Plan
+from swath.plan.progress import Progress
 from swath.plan.trials import PlannedTrial, rule_of
 from swath.store.states import State
 from swath.store.trials import Trial, outcome_of
@@ -19,7 +19,7 @@ class TrialScheduler:
     """A listener for some trials of a wave.
 
     Args:
-        plan: The plan.
+        progress: The plan and how far it is.
         wave: All trials of the wave; those of a competing wave fill the rungs, finished before or not.
         ours: The trials to run.
 
@@ -28,10 +28,11 @@ class TrialScheduler:
         elsewhere: Fingerprints of the trials that another driver turned out to be at work on, or to have finished.
     """
 
-    def __init__(self, plan: Plan, wave: Sequence[PlannedTrial], ours: Sequence[PlannedTrial]) -> None:
+    def __init__(self, progress: Progress, wave: Sequence[PlannedTrial], ours: Sequence[PlannedTrial]) -> None:
         self.ended: set[str] = set()
         self.elsewhere: set[str] = set()
-        self._plan = plan
+        plan = self._plan = progress.plan
+        self._outcomes = progress.outcomes
         self._trials = {t.spec.fingerprint: t for t in ours}
         stop = None if ours[0].phase == 2 else plan.sweep.stop
         looked_at = wave if stop else ours
@@ -40,12 +41,12 @@ class TrialScheduler:
         }
         self._rungs = _rungs(wave, tables, stop) if stop else None
         self._progress = SweepProgress(
-            total=len(plan.outcomes.keys() | {t.spec.fingerprint for t in plan.lacking()} | self._trials.keys()),
+            total=len(self._outcomes.keys() | {t.spec.fingerprint for t in progress.lacking()} | self._trials.keys()),
             epochs_left=sum(t.spec.recipe.epochs - len(tables[f]) for f, t in self._trials.items()),
             metrics={t.record.label: t.record.metric for t in plan.tasks},
         )
         for trial in plan.trials:
-            outcome = plan.outcomes.get(trial.spec.fingerprint)
+            outcome = self._outcomes.get(trial.spec.fingerprint)
             if outcome and trial.spec.fingerprint not in self._trials:
                 score = math.nan if outcome.score is None else outcome.score
                 self._progress.before(outcome.state, trial.spec.task, trial.label, score)
@@ -65,7 +66,7 @@ class TrialScheduler:
             features=bool(trial.features),
             weights_file=trial.weights_file,
             keep_epochs=tuple(trial.rungs()),
-            seen=self._plan.outcomes.get(trial.spec.fingerprint),
+            seen=self._outcomes.get(trial.spec.fingerprint),
             commit=self._plan.commit,
             described={
                 "cell": trial.cell.label,

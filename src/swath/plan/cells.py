@@ -5,8 +5,9 @@ from dataclasses import dataclass, field, fields, replace
 from typing import cast
 
 from swath.config.grids import Level, expanded, factors, level_label
+from swath.config.nested import put
 from swath.config.recipe import Backbone, Recipe
-from swath.config.search import Point, Range, described, names, ranges, resolved
+from swath.config.search import Point, Range, described, names, ranges
 from swath.config.sweep import SEARCH, SHARED, Sweep
 from swath.plan.image_size import sized
 
@@ -57,22 +58,21 @@ class Cell:
         )
 
 
-def expand(sweep: Sweep, points: Mapping[str, Sequence[Point]] | None = None) -> list[Cell]:
-    """All cells of a sweep, the baseline first.
+def expand(sweep: Sweep) -> list[Cell]:
+    """All cells of a sweep, the baseline first; those of a search are the first ones that it asks for."""
+    grid = grid_cells(sweep)
+    search = sweep.search
+    return search_cells(grid, {cell.label: search.ask(space_of(cell), []) for cell in grid}) if search else grid
+
+
+def search_cells(grid: Sequence[Cell], points: Mapping[str, Sequence[Point]]) -> list[Cell]:
+    """The cells of a grid at the points of a search.
 
     Args:
-        sweep: The sweep.
-        points: What its search has asked for so far, by the label of the grid's cell; its first batch where not given.
+        grid: Cells in which ranges still stand.
+        points: What the search has asked for in each, by its label; the baseline's first is the baseline.
     """
-    if sweep.members:
-        return _joined(sweep)
-    if sweep.search is None:
-        return grid_cells(sweep)
-    found = []
-    for cell in grid_cells(sweep):
-        asked = (points or {}).get(cell.label) or sweep.search.ask(space_of(cell), [])
-        found += [_at(cell, point, first=number == 0) for number, point in enumerate(asked)]
-    return found
+    return [_at(cell, point, first=n == 0) for cell in grid for n, point in enumerate(points.get(cell.label, ()))]
 
 
 def space_of(cell: Cell) -> dict[str, Range]:
@@ -81,10 +81,10 @@ def space_of(cell: Cell) -> dict[str, Range]:
     return {name: found[place] for name, place in names(found).items()}
 
 
-def edge_cells(sweep: Sweep) -> list[Cell]:
+def edge_cells(grid: Sequence[Cell]) -> list[Cell]:
     """For each end and option of each range a cell with it: what can be checked before the points are known."""
     found = []
-    for cell in grid_cells(sweep) if sweep.search and not sweep.members else []:
+    for cell in grid:
         space = space_of(cell)
         middle = {name: one.edges()[0] for name, one in space.items()}
         found += [_at(cell, {**middle, n: edge}, first=False) for n, one in space.items() for edge in one.edges()]
@@ -93,14 +93,15 @@ def edge_cells(sweep: Sweep) -> list[Cell]:
 
 def _at(cell: Cell, point: Point, first: bool) -> Cell:
     """The grid's cell at a point of its search."""
-    places, space = names(ranges(cell.sweep)), space_of(cell)
-    values = {places[name]: space[name].value(plain) for name, plain in point.items()}
+    found = ranges(cell.sweep)
+    places = names(found)
+    space = {name: found[places[name]] for name in point}
     text = described(point, space)
     return replace(
         cell,
         factors={**cell.factors, SEARCH: text},
         baseline=cell.baseline and first,
-        sweep=resolved(cell.sweep, values),
+        sweep=put(cell.sweep, {places[name]: space[name].value(plain) for name, plain in point.items()}),
         name=f"{cell.name} / {text}" if cell.name else "",
         point=point,
         origin=cell.label,
@@ -108,9 +109,11 @@ def _at(cell: Cell, point: Point, first: bool) -> Cell:
 
 
 def grid_cells(sweep: Sweep) -> list[Cell]:
-    """The cells of the grids, or of the star; ranges still stand in them."""
+    """The cells of the grids, of the star, or of a union's members; ranges of a search still stand in them."""
+    if sweep.members:
+        return _joined(sweep)
     found = []
-    for one, levels in expanded(sweep, (), sweep.design == "star"):
+    for one, levels in expanded(sweep, star=sweep.design == "star"):
         changed = [level for level in levels if not level[2]]
         name = factors(levels).values() if sweep.design == "grid" else _star_name(changed)
         named = bool(sweep.label) or sweep.design == "star"
@@ -129,7 +132,7 @@ def _joined(sweep: Sweep) -> list[Cell]:
     found: dict[str, tuple[Cell, dict[str, str]]] = {}
     for member in sweep.members:
         own = replace(member, **{name: getattr(sweep, name) for name in ("name", *SHARED)})
-        for cell in expand(own):
+        for cell in grid_cells(own):
             settings = _settings(cell)
             name = cell.name if own.label or own.members else ""
             values = [cell.backbone if f == "backbone" else getattr(cell.sweep, f) for f in _SETTINGS]

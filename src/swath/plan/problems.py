@@ -130,7 +130,7 @@ def _member_problems(sweep: Sweep) -> list[str]:
 
 def _misplaced_grids(sweep: Sweep) -> list[str]:
     found = []
-    for path, values in grids_in(sweep, ()):
+    for path, values in grids_in(sweep):
         if not values:
             found.append(f"the grid on {'.'.join(path)} is empty: give it at least one value.")
             continue

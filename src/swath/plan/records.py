@@ -1,8 +1,9 @@
 """What a report needs beside the trials, written to the store: tasks, splits, the list of a sweep's trials."""
 
 from swath.config.chains import ops_label
-from swath.plan.cells import grid_cells
-from swath.plan.plan import Plan, search_key, space_text
+from swath.plan.make import search_key, space_text
+from swath.plan.plan import Plan
+from swath.plan.progress import Progress
 from swath.plan.trials import PlannedTrial, rule_of
 from swath.preprocess.cache.entry import EntryPlan
 from swath.preprocess.cache.features import FeaturePlan
@@ -12,19 +13,20 @@ from swath.store.sweeps import ListedEntry, ListedSearch, ListedStep, ListedTask
 from swath.tasks.prepare import TaskPlan
 
 
-def write_records(plan: Plan) -> None:
+def write_records(progress: Progress) -> None:
     """Write what a report needs beside the trials: tasks, splits, and the list of this sweep's trials."""
+    plan = progress.plan
     storage = plan.locations.storage
     for task in plan.tasks:
         tasks_.write_task(storage, task.data, task.record)
         tasks_.write_folds(storage, task.data, plan.sweep.split.canonical(), task.folds)
     if not plan.refit:  # refits are listed apart: see `list_refits`
-        sweeps_.write_sweep(storage, sweep_record(plan))
+        sweeps_.write_sweep(storage, sweep_record(progress))
 
 
-def sweep_record(plan: Plan) -> SweepRecord:
+def sweep_record(progress: Progress) -> SweepRecord:
     """Which trials belong to the sweep, and how it was started."""
-    sweep, stop = plan.sweep, plan.sweep.stop
+    plan, sweep, stop = progress.plan, progress.plan.sweep, progress.plan.sweep.stop
     return SweepRecord(
         name=sweep.name,
         tasks=tuple(map(_listed_task, plan.tasks)),
@@ -32,13 +34,13 @@ def sweep_record(plan: Plan) -> SweepRecord:
         rule=rule_of(stop),
         stop=stop.canonical() if stop else "",
         seeds=tuple(sweep.seeds),
-        notes=tuple(plan.notes),
+        notes=plan.notes,
         command=plan.command,
         named=any(t.cell.name for t in plan.trials),
         search=_listed_searches(plan),
         published={cell: _scores(scores) for cell, scores in sweep.published.items()},
         entries=(*map(_listed_images, plan.entries()), *map(_listed_features, plan.features())),
-        trials=tuple(map(_listed_trial, plan.listed())),
+        trials=tuple(map(_listed_trial, progress.listed())),
     )
 
 
@@ -109,7 +111,7 @@ def _listed_searches(plan: Plan) -> dict[str, ListedSearch]:
         cell.label: ListedSearch(
             search=search_key(search), space=space_text(cell), points=tuple(plan.points[cell.label])
         )
-        for cell in grid_cells(plan.sweep)
+        for cell in plan.grid
     }
 
 

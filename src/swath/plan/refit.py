@@ -30,18 +30,20 @@ def plan_refit(plan: Plan, label: str) -> Plan:
     Raises:
         InputError: There is no such cell, or its training needs validation images.
     """
-    own = {t.spec.seed: t for t in plan.trials if t.cell.label == label and t.spec.seed in plan.sweep.seeds}
-    if not own:
+    trials = {t.spec.seed: t for t in plan.trials if t.cell.label == label and t.spec.seed in plan.sweep.seeds}
+    if not trials:
         raise InputError(unknown("cell", label, dict.fromkeys(t.cell.label for t in plan.trials)))
-    first = next(iter(own.values()))
+    first = next(iter(trials.values()))
     task = next(t for t in plan.tasks if t.data == first.spec.data)
     raise_if_any(_problems(first.cell, task))
     everything = replace(task, folds=np.full(len(task.folds), -1))
-    trials = [_trial(trial, everything) for trial in own.values()]
-    sweep = replace(plan.sweep, split=Full(), stop=None, search=None)
-    found = Plan(sweep, plan.locations, [everything], trials, notes=plan.notes, commit=plan.commit, refit=True)
-    found.refresh()
-    return found
+    return replace(
+        plan,
+        sweep=replace(plan.sweep, split=Full(), stop=None, search=None),
+        tasks=(everything,),
+        trials=tuple(_trial(trial, everything) for trial in trials.values()),
+        refit=True,
+    )
 
 
 def _problems(cell: Cell, task: TaskPlan) -> list[str]:

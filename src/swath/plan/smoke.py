@@ -4,7 +4,7 @@ from dataclasses import replace
 from typing import Any, cast
 
 from swath.config.chains import Chain
-from swath.config.grids import Grid, expanded
+from swath.config.grids import Grid, expanded, mapped
 from swath.config.ops import Op, Resize, Shrink, SuperRes
 from swath.config.recipe import Backbone, Recipe
 from swath.config.schedules import Cosine
@@ -44,7 +44,7 @@ def smoke(sweep: Sweep) -> Sweep:
     Every cell of the grid stays a cell, unless it differs from another only in what is shrunk (epochs, image_size).
     """
     small = _small(sweep, {})
-    labels = {cell.label for cell in expand(small)}
+    labels = {cell.label for cell in expand(small)} if sweep.published else set()
     return replace(small, published={c: scores for c, scores in sweep.published.items() if c in labels})
 
 
@@ -54,22 +54,15 @@ def _small(sweep: Sweep, given: dict[Backbone, str]) -> Sweep:
         sweep,
         name=f"{sweep.name}-smoke",
         backbone=_tiny(sweep.backbone, given),
-        recipe=_mapped(sweep.recipe, _small_recipe),
-        preprocess=_mapped(sweep.preprocess, _small_chain),
+        recipe=mapped(sweep.recipe, _small_recipe),
+        preprocess=mapped(sweep.preprocess, _small_chain),
         seeds=sweep.seeds[:1],
         search=sweep.search and _short_search(sweep.search),
-        stop=sweep.stop and _mapped(sweep.stop, _short),
+        stop=sweep.stop and mapped(sweep.stop, _short),
         max_train_images=min(sweep.max_train_images or TRAIN_IMAGES, TRAIN_IMAGES),
         max_test_images=min(sweep.max_test_images or TEST_IMAGES, TEST_IMAGES),
         members=tuple(_small(member, given) for member in sweep.members),
     )
-
-
-def _mapped(value: Any, change: Any) -> Any:
-    """`change` applied to a value, or to each value of a grid; values that become equal stay once."""
-    if isinstance(value, Grid):
-        return Grid(tuple(dict.fromkeys(_mapped(v, change) for v in value.values)))
-    return change(value)
 
 
 def _small_recipe(recipe: Any) -> Any:
@@ -81,10 +74,10 @@ def _small_recipe(recipe: Any) -> Any:
         recipe,
         epochs=EPOCHS,
         image_size=IMAGE_SIZE,
-        schedule=_mapped(recipe.schedule, _short_warmup),
-        freeze_epochs=_mapped(recipe.freeze_epochs, lambda epochs: min(epochs, 1)),
-        early_stop=_mapped(recipe.early_stop, lambda rule: rule and replace(rule, patience=1)),
-        tta_sizes=_mapped(sizes, lambda given: tuple(IMAGE_SIZE + 32 * i for i in range(len(given)))),
+        schedule=mapped(recipe.schedule, _short_warmup),
+        freeze_epochs=mapped(recipe.freeze_epochs, lambda epochs: min(epochs, 1)),
+        early_stop=mapped(recipe.early_stop, lambda rule: rule and replace(rule, patience=1)),
+        tta_sizes=mapped(sizes, lambda given: tuple(IMAGE_SIZE + 32 * i for i in range(len(given)))),
     )
 
 
@@ -94,7 +87,7 @@ def _short_warmup(schedule: Any) -> Any:
 
 def _small_chain(chain: Any) -> Any:
     if isinstance(chain, Chain):
-        return replace(chain, train=_mapped(chain.train, _small_chain), test=_mapped(chain.test, _small_chain))
+        return replace(chain, train=mapped(chain.train, _small_chain), test=mapped(chain.test, _small_chain))
     if not isinstance(chain, tuple):
         return chain
     return tuple(small for op in chain for small in _small_ops(op))
@@ -147,7 +140,7 @@ def _tiny(value: Any, given: dict[Backbone, str]) -> Any:
         return replace(full, model=given[start], pretrained=False, weights="")
 
     if isinstance(value, Grid):
-        return Grid(tuple(dict.fromkeys(_tiny(v, given) for v in value.values)))
+        return mapped(value, lambda v: _tiny(v, given))
     if isinstance(value, Backbone) and any(isinstance(v, Grid) for v in (value.pretrained, value.weights)):
         # The model alone stands in for where its weights come from: each combination becomes a level.
         return _tiny(Grid(tuple(start for start, _ in expanded(value))), given)

@@ -34,6 +34,7 @@ class TaskPlan:
         folds: Fold that validates on each row, -1 for none.
         hires_paths: High-resolution version of each row's image, "" where it has none.
         hires_digests: Content hash of each of them; empty until a chain reads them.
+        notes: What the user should know, and that stops nothing.
     """
 
     task: Task
@@ -44,6 +45,7 @@ class TaskPlan:
     folds: NDArray[np.int64]
     hires_paths: tuple[str, ...] = ()
     hires_digests: tuple[str, ...] = ()
+    notes: tuple[str, ...] = ()
 
     @property
     def fold_count(self) -> int:
@@ -64,14 +66,13 @@ class TaskPlan:
         return replace(self, hires_digests=tuple(digests))
 
 
-def plan_task(task: Task, sweep: Sweep, memory: Path, notes: list[str], storage: Storage | None = None) -> TaskPlan:
+def plan_task(task: Task, sweep: Sweep, memory: Path, storage: Storage | None = None) -> TaskPlan:
     """Read a task, look at its files, divide its images.
 
     Args:
         task: The source.
         sweep: Gives the split and the number of training images.
         memory: Folder that remembers content hashes.
-        notes: Gets what the user should know.
         storage: The store. Images that it has divided by this split stay as they are: its trials were trained so.
 
     Raises:
@@ -86,6 +87,7 @@ def plan_task(task: Task, sweep: Sweep, memory: Path, notes: list[str], storage:
     split = images.rows["split"].to_numpy()
     train = np.flatnonzero(split == "train")
     keep = np.ones(len(split), bool)
+    notes = []
     if 0 < sweep.max_train_images < len(train):
         _check_divisible(task, groups[train], 2)
         spread = _spread(images.rows, images.targets)
@@ -127,7 +129,14 @@ def plan_task(task: Task, sweep: Sweep, memory: Path, notes: list[str], storage:
         folds = _divided(task, sweep.split, rows, _spread(images.rows[keep], targets)) if kept is None else kept
     hires = images.rows["hires_path"][keep] if "hires_path" in images.rows else [""] * len(rows)
     return TaskPlan(
-        task=task, record=record, data=data, paths=paths, digests=digests, folds=folds, hires_paths=tuple(hires)
+        task=task,
+        record=record,
+        data=data,
+        paths=paths,
+        digests=digests,
+        folds=folds,
+        hires_paths=tuple(hires),
+        notes=tuple(notes),
     )
 
 

@@ -16,9 +16,9 @@ from swath.engine.base import Engine
 from swath.engine.driver import run
 from swath.engine.ray_backend.engine import RayEngine
 from swath.engine.ray_backend.trackers import Tracking, folder_name
-from swath.plan.make import make_plan
 from swath.store.storage import Locations, Storage
 from swath.store.trials import Trial
+from tests.support.planned import planned_sweep
 
 
 @pytest.mark.ray
@@ -26,11 +26,11 @@ def test_tensorboard_hears_scores_and_levels(
     make_sweep: Callable[..., Sweep], ray_engine: Engine, tmp_path: Path
 ) -> None:
     sweep = make_sweep(recipe=replace(make_sweep().recipe, epochs=2))
-    plan = make_plan(sweep, Locations.of(str(tmp_path / "store")))
+    progress = planned_sweep(sweep, Locations.of(str(tmp_path / "store")))
     with RayEngine(TrialResources(cpus=1), Tracking("study", ("tensorboard",), tmp_path / "events")) as engine:
-        assert run(plan, engine, lambda line: None) == 2
+        assert run(progress, engine, lambda line: None) == 2
     assert len(list((tmp_path / "events").iterdir())) == 2
-    for planned in plan.trials:
+    for planned in progress.plan.trials:
         fingerprint = planned.spec.fingerprint
         table = Trial(Storage(str(tmp_path / "store")), fingerprint).metrics()
         trial = {"fingerprint": fingerprint, "cell": planned.cell.label, "seed": 0, "fold": 0}

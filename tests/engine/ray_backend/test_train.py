@@ -13,10 +13,10 @@ from swath.engine.base import Engine, Listener
 from swath.engine.driver import run
 from swath.engine.inline import InlineEngine
 from swath.engine.ray_backend.engine import RayEngine
-from swath.plan.make import make_plan
-from swath.plan.plan import Plan
+from swath.plan.progress import Progress
 from swath.store.storage import Locations
 from swath.training.job import Job, Report
+from tests.support.planned import planned_sweep
 
 SweepMaker = Callable[..., Sweep]
 RATES = Recipe(epochs=3, batch_size=12, optimizer="adamw", lr=grid(1e-3, 1e-7), image_size=32)
@@ -37,11 +37,11 @@ class KilledAfterOneEpoch(InlineEngine):
         super().train(jobs, listener)
 
 
-def carried_out(sweep: Sweep, store: Path, engine: Engine) -> Plan:
-    plan = make_plan(sweep, Locations.of(str(store)))
-    run(plan, engine, lambda line: None)
-    plan.refresh()
-    return plan
+def carried_out(sweep: Sweep, store: Path, engine: Engine) -> Progress:
+    progress = planned_sweep(sweep, Locations.of(str(store)))
+    run(progress, engine, lambda line: None)
+    progress.refresh()
+    return progress
 
 
 def held_groups() -> list[dict[str, object]]:
@@ -61,11 +61,11 @@ def test_two_workers_go_on_from_one_workers_checkpoint_and_end_where_it_would_ha
         team = carried_out(sweep, tmp_path / "team", engine)
     assert held_groups() == [], "a trial that was stopped last gives its CPUs back"
     alone = carried_out(sweep, tmp_path / "alone", InlineEngine())
-    states = [[p.outcomes[t.spec.fingerprint] for t in p.trials] for p in (team, alone)]
+    states = [[p.outcomes[t.spec.fingerprint] for t in p.plan.trials] for p in (team, alone)]
     assert [(o.state, o.epochs) for o in states[0]] == [(o.state, o.epochs) for o in states[1]]
     assert states[0][0].state == "COMPLETE"
     assert "STOPPED" in [o.state for o in states[0]], "workers end when Tune stops their trial"
-    ours, theirs = (p.handle(p.trials[0]) for p in (team, alone))
+    ours, theirs = (p.plan.handle(p.plan.trials[0]) for p in (team, alone))
     assert ours.metrics()["attempt"].tolist() == [1, 2, 2]
     for column in ("train_loss", "val_loss"):
         assert np.abs(ours.metrics()[column] - theirs.metrics()[column]).max() < 1e-3

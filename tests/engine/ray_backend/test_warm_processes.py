@@ -17,9 +17,9 @@ from swath.engine.base import Engine, Listener, Probe
 from swath.engine.driver import run
 from swath.engine.ray_backend import warm_processes as warm
 from swath.engine.ray_backend.engine import RayEngine
-from swath.plan.make import make_plan
 from swath.store.storage import Locations
 from swath.training.job import Job
+from tests.support.planned import planned_sweep
 
 SweepMaker = Callable[..., Sweep]
 
@@ -52,8 +52,8 @@ def test_two_sweeps_train_in_children_of_one_server(make_sweep: SweepMaker, tmp_
     parents, pids = [], []
     for seed in (1, 2):
         with Watched(tmp_path) as engine:
-            plan = make_plan(make_sweep(seeds=(seed,)), Locations.of(str(tmp_path)))
-            assert run(plan, engine, lambda line: None) == 2
+            progress = planned_sweep(make_sweep(seeds=(seed,)), Locations.of(str(tmp_path)))
+            assert run(progress, engine, lambda line: None) == 2
         parents.append(engine.parents)
         pids.append(engine.pids)
     assert parents[0] == parents[1]
@@ -149,9 +149,9 @@ def test_weights_are_looked_for_in_a_forked_process(
     backbone = Backbone("test_resnet", weights=str(weights))
     (host,) = ray_engine._hosts(1)
     assert "broken.safetensors" in ray.get(host.call.remote(alone.probe, Probe(backbone, 32)))
-    plan = make_plan(
+    progress = planned_sweep(
         make_sweep(backbone=backbone, recipe=Recipe(epochs=1, image_size=32)), Locations.of(str(tmp_path / "store"))
     )
     with pytest.raises(InputError, match=r"broken\.safetensors"):
-        run(plan, ray_engine, lambda line: None)
+        run(progress, ray_engine, lambda line: None)
     assert not (tmp_path / "store" / "cache").exists(), "before anything is built"

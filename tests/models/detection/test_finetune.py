@@ -18,10 +18,10 @@ from swath.models.detection.transfer import Example, Target
 from swath.models.detection.yolo import Detector
 from swath.models.detection.yolo_training import Training
 from swath.models.image_models.loader import load
-from swath.plan.make import make_plan
 from swath.store.file_hashes import file_sha256
 from swath.store.storage import Locations
 from tests.support.drawn_birds import Box, draw, write_birds
+from tests.support.planned import planned_sweep
 
 pytest.importorskip("ultralytics")
 
@@ -109,7 +109,7 @@ def plan(fitted: Fitted, tmp_path: Path) -> Callable[..., object]:
             backbone=Backbone("test_resnet", pretrained=False),
             recipe=Recipe(epochs=1, batch_size=8, image_size=32),
         )
-        return make_plan(replace(sweep, **changes), Locations.of(str(tmp_path / "store")))  # type: ignore[arg-type]
+        return planned_sweep(replace(sweep, **changes), Locations.of(str(tmp_path / "store")))  # type: ignore[arg-type]
 
     return make
 

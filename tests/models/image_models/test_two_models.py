@@ -19,23 +19,26 @@ from swath.models.detection.boxes import Detection
 from swath.models.detection.crops import MISS, Cropper, crop
 from swath.models.detection.yolo import Detector
 from swath.models.image_models.detector import Finder
-from swath.plan.make import make_plan
-from swath.plan.plan import Plan
+from swath.plan.progress import Progress
 from swath.preprocess.cache.reader import open_entry
 from swath.preprocess.cache.usage import list_cached
 from swath.preprocess.contact_sheet import contact_sheet
 from swath.preprocess.sources import Model
 from swath.preprocess.transforms import apply, read_image
 from swath.store.storage import Locations, Storage
+from tests.support.planned import planned_sweep
 
 pytest.importorskip("ultralytics")
 RECIPE = Recipe(epochs=1, batch_size=8, image_size=32)
 BOX = (4.0, 8.0, 28.0, 24.0)
 
 
-def manifests(plan: Plan) -> dict[str, dict]:
+def manifests(progress: Progress) -> dict[str, dict]:
     """By part."""
-    return {e.part: json.loads(plan.locations.cache.read(f"{e.key}/manifest.json")) for e in plan.entries()}
+    return {
+        e.part: json.loads(progress.plan.locations.cache.read(f"{e.key}/manifest.json"))
+        for e in progress.plan.entries()
+    }
 
 
 def is_reddish(image: np.ndarray) -> bool:
@@ -88,47 +91,47 @@ def test_what_the_first_of_two_models_remarks_is_in_the_manifest_of_their_chain(
     crops = ops.DetectCrop("stretch", str(tmp_path / "finder.pt"), interpolation="linear")
     chain = (crops, ops.Sharpen(), ops.SuperRes(4, "compact", str(tmp_path / "four.pth")), ops.Resize(32, "area"))
     sweep = make_sweep(preprocess=chain, recipe=RECIPE)
-    plan = make_plan(sweep, Locations.of(str(tmp_path / "store")))
-    run(plan, DrawnModels(), lambda line: None)
-    plan.refresh()
-    assert [o.state for o in plan.outcomes.values()] == ["COMPLETE"]
-    for entry in plan.entries():
+    progress = planned_sweep(sweep, Locations.of(str(tmp_path / "store")))
+    run(progress, DrawnModels(), lambda line: None)
+    progress.refresh()
+    assert [o.state for o in progress.outcomes.values()] == ["COMPLETE"]
+    for entry in progress.plan.entries():
         images = [read_image(path) for path in entry.paths]
         missed = sum(not is_reddish(image) for image in images)
         assert 0 < missed < len(images)
-        assert manifests(plan)[entry.part]["notes"] == {MISS: missed}
-        kept = open_entry(plan.locations.cache, entry.key, None).take(np.arange(len(images)))
+        assert manifests(progress)[entry.part]["notes"] == {MISS: missed}
+        kept = open_entry(progress.plan.locations.cache, entry.key, None).take(np.arange(len(images)))
         for image, found in zip(images, kept, strict=True):
             start = crop(image, Detection(BOX), crops) if is_reddish(image) else image
             sharp = cv2.filter2D(start, -1, np.array([[0, -1, 0], [-1, 5, -1], [0, -1, 0]]))
             big = cv2.resize(sharp, None, fx=4, fy=4, interpolation=cv2.INTER_NEAREST)
             np.testing.assert_array_equal(found, cv2.resize(big, (32, 32), interpolation=cv2.INTER_AREA))
 
-    other = make_plan(replace(sweep, preprocess=(*chain[:3], ops.Resize(48, "area"))), plan.locations)
+    other = planned_sweep(replace(sweep, preprocess=(*chain[:3], ops.Resize(48, "area"))), progress.plan.locations)
     run(other, DrawnModels(), lambda line: None)  # from the kept results, without a model
-    assert [m["notes"] for m in manifests(other).values()] == [m["notes"] for m in manifests(plan).values()]
+    assert [m["notes"] for m in manifests(other).values()] == [m["notes"] for m in manifests(progress).values()]
 
 
 def test_all_modes_crop_by_one_look_of_the_detector(make_sweep: Callable[..., Sweep], tmp_path: Path) -> None:
     (tmp_path / "finder.pt").write_text("finder.pt")
     modes = [ops.DetectCrop(mode, str(tmp_path / "finder.pt")) for mode in ("contour", "pad", "keep_ratio", "stretch")]
     sweep = make_sweep(preprocess=grid(*((op,) for op in modes)), recipe=RECIPE)
-    plan, engine = make_plan(sweep, Locations.of(str(tmp_path / "store"))), DrawnModels()
-    run(plan, engine, lambda line: None)
-    files = {entry.part: entry.paths for entry in plan.entries()}
+    progress, engine = planned_sweep(sweep, Locations.of(str(tmp_path / "store"))), DrawnModels()
+    run(progress, engine, lambda line: None)
+    files = {entry.part: entry.paths for entry in progress.plan.entries()}
     assert sorted(engine.finder.looked_at) == sorted(read_image(p).tobytes() for part in files.values() for p in part)
-    for entry in plan.entries():
+    for entry in progress.plan.entries():
         (op,) = (op for op in entry.chain if isinstance(op, ops.DetectCrop))
-        kept = open_entry(plan.locations.cache, entry.key, None).take(np.arange(len(entry.paths)))
+        kept = open_entry(progress.plan.locations.cache, entry.key, None).take(np.arange(len(entry.paths)))
         for path, ours in zip(entry.paths, kept, strict=True):
             image = read_image(path)
             alone = crop(image, Detection(BOX), op) if is_reddish(image) else image
             np.testing.assert_array_equal(ours, apply(alone, entry.chain[-1:]))
-    listed = [c for c in list_cached(plan.locations.storage) if c.chain == "detect(finder.pt)"]
+    listed = [c for c in list_cached(progress.plan.locations.storage) if c.chain == "detect(finder.pt)"]
     assert [(c.state, c.images, c.sweeps) for c in listed] == [("results", 60, ("study",))]
 
     other = ops.DetectCrop("pad", str(tmp_path / "finder.pt"), confidence=0.5)
-    again, engine = make_plan(replace(sweep, preprocess=(other,)), plan.locations), DrawnModels()
+    again, engine = planned_sweep(replace(sweep, preprocess=(other,)), progress.plan.locations), DrawnModels()
     run(again, engine, lambda line: None)
     assert len(engine.finder.looked_at) == 60, "another confidence may find another object"
 
@@ -136,10 +139,10 @@ def test_all_modes_crop_by_one_look_of_the_detector(make_sweep: Callable[..., Sw
 def test_a_contact_sheet_shows_what_was_found_and_two_misses(make_sweep: Callable[..., Sweep], tmp_path: Path) -> None:
     (tmp_path / "finder.pt").write_text("finder.pt")
     sweep = make_sweep(preprocess=(ops.DetectCrop("contour", str(tmp_path / "finder.pt"), (0, 0, 0)),), recipe=RECIPE)
-    plan = make_plan(sweep, Locations.of(str(tmp_path / "store")))
-    run(plan, DrawnModels(), lambda line: None)
-    (entry,) = (e for e in plan.entries() if e.part == "train")
-    sheet = cv2.imdecode(np.frombuffer(contact_sheet(plan.locations.cache, entry), np.uint8), cv2.IMREAD_COLOR)
+    progress = planned_sweep(sweep, Locations.of(str(tmp_path / "store")))
+    run(progress, DrawnModels(), lambda line: None)
+    (entry,) = (e for e in progress.plan.entries() if e.part == "train")
+    sheet = cv2.imdecode(np.frombuffer(contact_sheet(progress.plan.locations.cache, entry), np.uint8), cv2.IMREAD_COLOR)
     assert sheet is not None
     side = (sheet.shape[1] - 6) // 8
     black = [(sheet[-side:, 6 + i * side : (i + 1) * side].max(axis=2) < 16).mean() > 0.3 for i in range(8)]
@@ -153,21 +156,21 @@ def test_crops_of_enlarged_images_are_made_again_when_those_are_gone(
         (tmp_path / name).write_text(name)
     enlarged = ops.SuperRes(4, "compact", str(tmp_path / "four.pth"))
 
-    def carried_out(mode: str, store: str) -> Plan:
+    def carried_out(mode: str, store: str) -> Progress:
         chain = (enlarged, ops.DetectCrop(mode, str(tmp_path / "finder.pt")))  # type: ignore[arg-type]
-        plan = make_plan(make_sweep(preprocess=chain, recipe=RECIPE), Locations.of(str(tmp_path / store)))
-        run(plan, DrawnModels(), lambda line: None)
-        plan.refresh()
-        return plan
+        progress = planned_sweep(make_sweep(preprocess=chain, recipe=RECIPE), Locations.of(str(tmp_path / store)))
+        run(progress, DrawnModels(), lambda line: None)
+        progress.refresh()
+        return progress
 
     first = carried_out("pad", "harmed")
-    (large, objects, _) = first.entries()[0].steps()
+    (large, objects, _) = first.plan.entries()[0].steps()
     assert objects.finds
-    first.locations.cache.delete(large.key)
+    first.plan.locations.cache.delete(large.key)
     again, whole = carried_out("stretch", "harmed"), carried_out("stretch", "whole")
     assert [o.state for o in again.outcomes.values()] == ["COMPLETE"]
-    for entry in whole.entries():
-        one, other = (open_entry(p.locations.cache, entry.key, None).take([0, 5, 11]) for p in (again, whole))
+    for entry in whole.plan.entries():
+        one, other = (open_entry(p.plan.locations.cache, entry.key, None).take([0, 5, 11]) for p in (again, whole))
         np.testing.assert_array_equal(one, other)
 
 
@@ -195,13 +198,13 @@ def test_real_weights_crop_enlarge_and_train(shared: Path, tmp_path: Path) -> No
         backbone=Backbone("test_resnet", pretrained=False),
         recipe=replace(RECIPE, batch_size=4),
     )
-    plan = make_plan(sweep, Locations.of(str(tmp_path / "store")))
-    run(plan, InlineEngine(), lambda line: None)
-    plan.refresh()
-    assert [o.state for o in plan.outcomes.values()] == ["COMPLETE"], [o.error for o in plan.outcomes.values()]
-    (manifest,) = manifests(plan).values()
+    progress = planned_sweep(sweep, Locations.of(str(tmp_path / "store")))
+    run(progress, InlineEngine(), lambda line: None)
+    progress.refresh()
+    assert [o.state for o in progress.outcomes.values()] == ["COMPLETE"], [o.error for o in progress.outcomes.values()]
+    (manifest,) = manifests(progress).values()
     find = Detector(detector, "cpu")
-    (entry,) = plan.entries()
+    (entry,) = progress.plan.entries()
     hits = [bool(find(read_image(path), 0.3, find.numbers(("airplane",)))) for path in entry.paths]
     assert sum(hits[:6]) > sum(hits[6:]) == 0, "airplanes are found, in airplane scenes"
     assert manifest["notes"] == {MISS: len(hits) - sum(hits)}

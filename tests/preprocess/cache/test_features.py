@@ -21,13 +21,13 @@ from swath.engine.cache_builder import build_entry
 from swath.engine.driver import run
 from swath.engine.inline import InlineEngine
 from swath.models.backbones import Frozen, build, build_frozen
-from swath.plan.make import make_plan
-from swath.plan.plan import Plan
+from swath.plan.progress import Progress
 from swath.preprocess.cache import entry as caches
 from swath.preprocess.cache.features import missing_shards
 from swath.preprocess.cache.reader import open_entry
 from swath.preprocess.cache.usage import chosen, list_cached, remove
 from swath.store.storage import Locations
+from tests.support.planned import planned_sweep
 
 RECIPE = Recipe(epochs=4, batch_size=8, optimizer="adamw", lr=3e-3, image_size=32, freeze="backbone")
 Make = Callable[..., Sweep]
@@ -38,19 +38,19 @@ def one_thread() -> None:
     torch.set_num_threads(1)
 
 
-def planned(sweep: Sweep, storage: Path) -> Plan:
-    return make_plan(sweep, Locations.of(str(storage)))
+def planned(sweep: Sweep, storage: Path) -> Progress:
+    return planned_sweep(sweep, Locations.of(str(storage)))
 
 
-def carried_out(sweep: Sweep, storage: Path, engine: Engine) -> Plan:
-    plan = planned(sweep, storage)
-    run(plan, engine, lambda line: None)
-    assert [o.state for o in plan.outcomes.values()] == ["COMPLETE"] * len(plan.trials)
-    return plan
+def carried_out(sweep: Sweep, storage: Path, engine: Engine) -> Progress:
+    progress = planned(sweep, storage)
+    run(progress, engine, lambda line: None)
+    assert [o.state for o in progress.outcomes.values()] == ["COMPLETE"] * len(progress.plan.trials)
+    return progress
 
 
-def logits(plan: Plan, name: str) -> list[np.ndarray]:
-    return [plan.handle(t).logits(name)[1].astype(float) for t in plan.trials]
+def logits(progress: Progress, name: str) -> list[np.ndarray]:
+    return [progress.plan.handle(t).logits(name)[1].astype(float) for t in progress.plan.trials]
 
 
 def test_a_grid_on_features_equals_the_same_grid_with_the_network_in_every_epoch(
@@ -63,18 +63,18 @@ def test_a_grid_on_features_equals_the_same_grid_with_the_network_in_every_epoch
         backbone=Backbone("test_resnet", pretrained=False, drop_rate=0.2),
     )
     shared = carried_out(sweep, tmp_path / "shared", engine)
-    assert len(shared.features()) == 2
-    assert all(t.features for t in shared.trials)
+    assert len(shared.plan.features()) == 2
+    assert all(t.features for t in shared.plan.trials)
     with monkeypatch.context() as patch:
         patch.setattr(Recipe, "shares_features", False)
         whole = carried_out(sweep, tmp_path / "whole", InlineEngine())
-    assert not any(t.features for t in whole.trials)
-    assert [t.spec.fingerprint for t in shared.trials] == [t.spec.fingerprint for t in whole.trials]
+    assert not any(t.features for t in whole.plan.trials)
+    assert [t.spec.fingerprint for t in shared.plan.trials] == [t.spec.fingerprint for t in whole.plan.trials]
     for name in ("val/4", "test"):
         for one, other in zip(logits(shared, name), logits(whole, name), strict=True):
             np.testing.assert_allclose(one, other, rtol=5e-3, atol=2e-3)
-    for t in shared.trials:
-        mine, theirs = (plan.handle(t).metrics() for plan in (shared, whole))
+    for t in shared.plan.trials:
+        mine, theirs = (progress.plan.handle(t).metrics() for progress in (shared, whole))
         np.testing.assert_allclose(mine["train_loss"], theirs["train_loss"], rtol=1e-4)
         np.testing.assert_allclose(mine["val_loss"], theirs["val_loss"], rtol=1e-4)
 
@@ -82,23 +82,24 @@ def test_a_grid_on_features_equals_the_same_grid_with_the_network_in_every_epoch
 def test_features_are_computed_once_and_without_their_images_afterwards(make_sweep: Make, tmp_path: Path) -> None:
     sweep = make_sweep(recipe=RECIPE, preprocess=(), backbone=Backbone("test_vit", pretrained=False))
     first = carried_out(sweep, tmp_path, InlineEngine())
-    cache = first.locations.cache
-    keys = {f.key for f in first.features()}
+    cache = first.plan.locations.cache
+    keys = {f.key for f in first.plan.features()}
     assert all(caches.is_built(cache, key) for key in keys)
-    for entry in first.entries():
+    for entry in first.plan.entries():
         for name in cache.names(entry.key):
             cache.delete(f"{entry.key}/{name}")
     more = planned(replace(sweep, recipe=replace(RECIPE, lr=grid(3e-3, 1e-3, 1e-4))), tmp_path)
-    assert {f.key for f in more.features()} == keys
-    assert (len(more.lacking()), more.entries_to_build(), more.features_to_build()) == (2, [], [])
-    assert more.bytes_to_build() == 0
-    carried_out(more.sweep, tmp_path, InlineEngine())
+    assert {f.key for f in more.plan.features()} == keys
+    needs = more.cache_needs()
+    assert (len(more.lacking()), needs.entries_to_build(), needs.features_to_build()) == (2, [], [])
+    assert needs.bytes_to_build() == 0
+    carried_out(more.plan.sweep, tmp_path, InlineEngine())
 
 
 def test_a_damaged_build_goes_on_with_the_shards_that_are_missing(make_sweep: Make, tmp_path: Path) -> None:
     sweep = make_sweep(recipe=RECIPE, preprocess=(), backbone=Backbone("test_vit", pretrained=False))
-    plan = carried_out(sweep, tmp_path, InlineEngine())
-    cache, entry = plan.locations.cache, plan.features()[0]
+    progress = carried_out(sweep, tmp_path, InlineEngine())
+    cache, entry = progress.plan.locations.cache, progress.plan.features()[0]
     before = open_entry(cache, entry.key, None).take(np.arange(48))
     assert (before.dtype, before.shape) == (np.float32, (48, 64))
     manifest = json.loads(cache.read(f"{entry.key}/manifest.json"))
@@ -106,14 +107,14 @@ def test_a_damaged_build_goes_on_with_the_shards_that_are_missing(make_sweep: Ma
     for name in ("manifest.json", "shard-00000.json"):
         cache.delete(f"{entry.key}/{name}")
     again = planned(replace(sweep, seeds=(0,), loss=losses.Focal()), tmp_path)
-    assert [f.key for f in again.features_to_build()] == [entry.key]
+    assert [f.key for f in again.cache_needs().features_to_build()] == [entry.key]
     assert [s.number for s in missing_shards(cache, entry)] == [0]
-    carried_out(again.sweep, tmp_path, InlineEngine())
+    carried_out(again.plan.sweep, tmp_path, InlineEngine())
     np.testing.assert_array_equal(open_entry(cache, entry.key, None).take(np.arange(48)), before)
 
 
 def keys(sweep: Sweep, storage: Path) -> set[str]:
-    return {f.key for t in planned(sweep, storage).trials for part, f in t.features.items() if part == "train"}
+    return {f.key for t in planned(sweep, storage).plan.trials for part, f in t.features.items() if part == "train"}
 
 
 def test_features_of_damaged_images_wait_for_the_repair(make_sweep: Make, tmp_path: Path, engine: Engine) -> None:
@@ -125,9 +126,10 @@ def test_features_of_damaged_images_wait_for_the_repair(make_sweep: Make, tmp_pa
         data = bytearray(shard.read_bytes())
         data[-1] ^= 1
         shard.write_bytes(bytes(data))
-    plan = carried_out(sweep, tmp_path / "harmed", engine)
-    for ours, theirs in zip(plan.trials, sound.trials, strict=True):
-        np.testing.assert_array_equal(plan.handle(ours).logits("test")[1], sound.handle(theirs).logits("test")[1])
+    progress = carried_out(sweep, tmp_path / "harmed", engine)
+    for ours, theirs in zip(progress.plan.trials, sound.plan.trials, strict=True):
+        expected = sound.plan.handle(theirs).logits("test")[1]
+        np.testing.assert_array_equal(progress.plan.handle(ours).logits("test")[1], expected)
 
 
 def test_what_features_depend_on(make_sweep: Make, tmp_path: Path) -> None:
@@ -175,19 +177,19 @@ def test_recipes_whose_images_change_share_no_features() -> None:
 
 def test_a_frozen_backbone_with_augmentation_trains_its_head_only(make_sweep: Make, tmp_path: Path) -> None:
     recipe = replace(RECIPE, augment=(augment.HorizontalFlip(),), epochs=2)
-    plan = carried_out(make_sweep(recipe=recipe, preprocess=()), tmp_path, InlineEngine())
-    assert plan.features() == []
+    progress = carried_out(make_sweep(recipe=recipe, preprocess=()), tmp_path, InlineEngine())
+    assert progress.plan.features() == []
 
 
 def test_stopped_sweeps_find_the_rungs_of_feature_trials(make_sweep: Make, tmp_path: Path) -> None:
     recipe = replace(RECIPE, lr=grid(3e-3, 1e-3, 1e-6, 1e-7))
-    plan = planned(make_sweep(recipe=recipe, preprocess=(), stop=asha(1, 2)), tmp_path)
-    run(plan, InlineEngine(), lambda line: None)
-    states = sorted(o.state for o in plan.outcomes.values())
+    progress = planned(make_sweep(recipe=recipe, preprocess=(), stop=asha(1, 2)), tmp_path)
+    run(progress, InlineEngine(), lambda line: None)
+    states = sorted(o.state for o in progress.outcomes.values())
     assert "STOPPED" in states
     assert "COMPLETE" in states
-    for trial in plan.trials:
-        assert 1 in plan.handle(trial).metrics()["epoch"].tolist()
+    for trial in progress.plan.trials:
+        assert 1 in progress.plan.handle(trial).metrics()["epoch"].tolist()
 
 
 @pytest.mark.parametrize("model", ["test_resnet", "test_vit", "test_efficientnet"])
@@ -229,13 +231,13 @@ def test_check_shows_the_features(make_sweep: Make, tmp_path: Path) -> None:
 
     text = check.describe(planned(make_sweep(recipe=RECIPE, preprocess=()), tmp_path))
     assert "features of test_resnet(scratch), raw, train, 48 images at 32 px" in text
-    assert planned(make_sweep(preprocess=()), tmp_path).features() == []
+    assert planned(make_sweep(preprocess=()), tmp_path).plan.features() == []
 
 
 def test_early_stopping_and_plateau_work_on_features(make_sweep: Make, tmp_path: Path) -> None:
     recipe = replace(RECIPE, early_stop=schedules.EarlyStop(patience=1), schedule=schedules.Plateau(), epochs=6)
-    plan = carried_out(make_sweep(recipe=recipe, preprocess=()), tmp_path, InlineEngine())
-    assert plan.features()
+    progress = carried_out(make_sweep(recipe=recipe, preprocess=()), tmp_path, InlineEngine())
+    assert progress.plan.features()
     both = replace(RECIPE, freeze_epochs=2).problems()
     assert both == ["Recipe(freeze='backbone', freeze_epochs=2): every epoch is frozen; drop one."]
 
@@ -248,6 +250,7 @@ from swath.engine.cache_builder import build_features
 from swath.engine.inline import InlineEngine
 from swath.store.storage import Locations
 from swath.plan.make import make_plan
+from swath.plan.progress import read_progress
 
 data, store, number = sys.argv[1:]
 
@@ -260,13 +263,13 @@ class Slow(InlineEngine):
 recipe = Recipe(epochs=4, batch_size=8, image_size=32, freeze="backbone")
 backbone = Backbone("test_vit", pretrained=False)
 sweep = Sweep("both", tasks.DaconSatellite(data), split=holdout(0.25), backbone=backbone, recipe=recipe)
-plan = make_plan(sweep, Locations.of(store))
-lacking = plan.features_to_build()
+progress = read_progress(make_plan(sweep, Locations.of(store)))
+lacking = progress.cache_needs().features_to_build()
 Path(store, f"here-{number}").touch()
 while not all(Path(store, f"here-{i}").exists() for i in "01"):
     time.sleep(0.02)
-build_features(plan.locations, lacking, Slow(), lambda line: print(line, flush=True))
-print("lack", len(plan.features_to_build()), flush=True)
+build_features(progress.plan.locations, lacking, Slow(), lambda line: print(line, flush=True))
+print("lack", len(progress.cache_needs().features_to_build()), flush=True)
 """
 
 
@@ -274,35 +277,36 @@ def test_of_two_drivers_one_computes_the_features_and_the_other_waits(
     make_sweep: Make, layout: Path, tmp_path: Path
 ) -> None:
     backbone = Backbone("test_vit", pretrained=False)
-    plan = planned(make_sweep(recipe=RECIPE, preprocess=(), backbone=backbone), tmp_path)
-    for entry in plan.entries():
-        build_entry(plan.locations.cache, entry, InlineEngine(), lambda line: None)
+    progress = planned(make_sweep(recipe=RECIPE, preprocess=(), backbone=backbone), tmp_path)
+    for entry in progress.plan.entries():
+        build_entry(progress.plan.locations.cache, entry, InlineEngine(), lambda line: None)
     commands = [[sys.executable, "-c", DRIVER, str(layout), str(tmp_path), str(i)] for i in range(2)]
     two = [subprocess.Popen(c, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) for c in commands]
     said = [process.communicate(timeout=120) for process in two]
     assert [process.returncode for process in two] == [0, 0], said
     waited, computed = sorted((out.splitlines() for out, _ in said), key=lambda own: own[0].startswith("computes"))
-    assert computed == [f"computes {' '.join(sorted(f.key for f in plan.features()))}", "lack 0"]
+    assert computed == [f"computes {' '.join(sorted(f.key for f in progress.plan.features()))}", "lack 0"]
     assert len(waited) in (2, 3), "it waits for one entry, perhaps for both"
     assert waited[0].startswith("waiting for")
     assert "which builds features of test_vit(scratch), raw, t" in waited[0]
     assert waited[-1] == "lack 0"
-    assert not [name for f in plan.features() for name in plan.locations.cache.names(f.key) if name == "lease.json"]
+    cache = progress.plan.locations.cache
+    assert not [name for f in progress.plan.features() for name in cache.names(f.key) if name == "lease.json"]
 
 
 def test_the_cache_lists_features_with_their_sweep_and_keeps_them(make_sweep: Make, tmp_path: Path) -> None:
     sweep = make_sweep(recipe=RECIPE, preprocess=(ops.Sharpen(),))
-    plan = carried_out(sweep, tmp_path, InlineEngine())
-    storage = plan.locations.storage
-    plan.locations.cache.write("0123abcd/shard-00000.npy", b"of nobody")
+    progress = carried_out(sweep, tmp_path, InlineEngine())
+    storage = progress.plan.locations.storage
+    progress.plan.locations.cache.write("0123abcd/shard-00000.npy", b"of nobody")
     found = {c.key: c for c in list_cached(storage)}
-    assert set(found) == {e.key for e in (*plan.entries(), *plan.features())} | {"0123abcd"}
-    for features in plan.features():
+    assert set(found) == {e.key for e in (*progress.plan.entries(), *progress.plan.features())} | {"0123abcd"}
+    for features in progress.plan.features():
         own = found[features.key]
         assert (own.state, own.images, own.part) == ("ready", len(features.images.ids), features.images.part)
         assert own.chain == "features of test_resnet(scratch), sharpen|resize(size_px=32)"
-        assert (own.sweeps, own.trials, own.open_trials) == ((plan.sweep.name,), 1, 0)
+        assert (own.sweeps, own.trials, own.open_trials) == ((progress.plan.sweep.name,), 1, 0)
     assert [c.key for c in chosen(found.values(), [], "", unused=True)] == ["0123abcd"]
-    (images,) = (e.key for e in plan.entries() if e.part == "train")
+    (images,) = (e.key for e in progress.plan.entries() if e.part == "train")
     remove(storage, chosen(found.values(), [images], "", unused=False), None)
-    assert not plan.features_to_build()
+    assert not progress.cache_needs().features_to_build()

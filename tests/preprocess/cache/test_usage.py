@@ -13,8 +13,7 @@ from swath.core.errors import InputError
 from swath.engine.driver import run
 from swath.engine.inline import InlineEngine
 from swath.plan.disk_space import PNG_SHARE, steps_bytes
-from swath.plan.make import make_plan
-from swath.plan.plan import Plan
+from swath.plan.progress import Progress
 from swath.preprocess.cache.entry import is_built
 from swath.preprocess.cache.usage import chosen, list_cached, remove
 from swath.preprocess.contact_sheet import CELL_PX, IMAGES
@@ -23,10 +22,11 @@ from swath.report.write import write_report
 from swath.store.keys import contact_key
 from swath.store.lease import Lease
 from swath.store.storage import Locations, Storage
+from tests.support.planned import planned_sweep
 
 
 @pytest.fixture(scope="module")
-def ran(tmp_path_factory: pytest.TempPathFactory, layout: Path) -> Plan:
+def ran(tmp_path_factory: pytest.TempPathFactory, layout: Path) -> Progress:
     """A finished sweep of two chains."""
     from swath import Backbone, Recipe, holdout, tasks
 
@@ -38,17 +38,17 @@ def ran(tmp_path_factory: pytest.TempPathFactory, layout: Path) -> Plan:
         backbone=Backbone("test_resnet", pretrained=False),
         recipe=Recipe(epochs=1, batch_size=8, image_size=32),
     )
-    plan = make_plan(sweep, Locations.of(str(tmp_path_factory.mktemp("store"))))
-    run(plan, InlineEngine(), lambda line: None)
-    return plan
+    progress = planned_sweep(sweep, Locations.of(str(tmp_path_factory.mktemp("store"))))
+    run(progress, InlineEngine(), lambda line: None)
+    return progress
 
 
-def test_ls_tells_what_there_is_and_who_uses_it(ran: Plan, capsys: pytest.CaptureFixture[str]) -> None:
-    storage = ran.locations.storage
+def test_ls_tells_what_there_is_and_who_uses_it(ran: Progress, capsys: pytest.CaptureFixture[str]) -> None:
+    storage = ran.plan.locations.storage
     storage.write("cache/0123abcd/shard-00000.npy", b"x" * 1000)
     found = {c.key: c for c in list_cached(storage)}
-    assert set(found) == {e.key for e in ran.entries()} | {"0123abcd"}
-    for entry in ran.entries():
+    assert set(found) == {e.key for e in ran.plan.entries()} | {"0123abcd"}
+    for entry in ran.plan.entries():
         own = found[entry.key]
         assert (own.state, own.images, own.part) == ("ready", len(entry.ids), entry.part)
         assert own.size_bytes >= entry.bytes
@@ -63,13 +63,13 @@ def test_ls_tells_what_there_is_and_who_uses_it(ran: Plan, capsys: pytest.Captur
 
 
 def test_rm_frees_what_was_asked_for_and_nothing_that_is_being_built(
-    ran: Plan, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    ran: Progress, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     import shutil
 
-    shutil.copytree(ran.locations.storage.root, tmp_path / "store")
+    shutil.copytree(ran.plan.locations.storage.root, tmp_path / "store")
     storage, local = Storage(str(tmp_path / "store")), tmp_path / "local"
-    raw, gray = ran.trials[0].entries["train"].key, ran.trials[1].entries["train"].key
+    raw, gray = ran.plan.trials[0].entries["train"].key, ran.plan.trials[1].entries["train"].key
     shutil.copytree(tmp_path / "store/cache" / gray, local / gray)
     storage.write("cache/0123abcd/shard-00000.npy", b"x" * 1000)
     here = ["--storage", storage.root, "--cache", str(local)]
@@ -96,9 +96,9 @@ def test_rm_frees_what_was_asked_for_and_nothing_that_is_being_built(
     assert raw not in storage.names("cache")
 
 
-def test_a_contact_sheet_shows_images_before_and_after(ran: Plan, tmp_path: Path) -> None:
-    entry = ran.trials[1].entries["train"]
-    data = ran.locations.storage.read(contact_key(entry.key))
+def test_a_contact_sheet_shows_images_before_and_after(ran: Progress, tmp_path: Path) -> None:
+    entry = ran.plan.trials[1].entries["train"]
+    data = ran.plan.locations.storage.read(contact_key(entry.key))
     sheet = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_COLOR_RGB)
     assert sheet is not None
     assert sheet.shape[1] == IMAGES * (CELL_PX + 6) + 6
@@ -106,7 +106,7 @@ def test_a_contact_sheet_shows_images_before_and_after(ran: Plan, tmp_path: Path
     assert np.abs(sheet[6 : 6 + CELL_PX, 6 : 6 + CELL_PX].astype(int) - first).mean() < 12  # JPEG
     below = sheet[12 + CELL_PX : 12 + 2 * CELL_PX, 6 : 6 + CELL_PX].astype(int)
     assert np.ptp(below, axis=2).mean() < 4, "gray"
-    board = write_report(ran.locations.storage, "study", tmp_path).read_text()
+    board = write_report(ran.plan.locations.storage, "study", tmp_path).read_text()
     assert "## Preprocessing" in board
     assert f"contact-{entry.key[:12]}.jpg" in board
     assert (tmp_path / f"contact-{entry.key[:12]}.jpg").read_bytes() == data
@@ -116,9 +116,14 @@ def test_disk_needs_count_the_results_of_models(make_sweep: Callable[..., Sweep]
     weights = tmp_path / "model.pth"
     weights.write_bytes(b"some")
     sweep = make_sweep(preprocess=(ops.SuperRes(4, "compact", str(weights)),))
-    plan = make_plan(sweep, Locations.of(str(tmp_path / "store")))
-    assert steps_bytes(plan.locations.cache, plan.entries()) == round(60 * 40 * 40 * 3 * 16 * PNG_SHARE)
-    assert plan.bytes_to_build() == steps_bytes(plan.locations.cache, plan.entries()) + 60 * 32 * 32 * 3
+    progress = planned_sweep(sweep, Locations.of(str(tmp_path / "store")))
+    assert steps_bytes(progress.plan.locations.cache, progress.plan.entries()) == round(
+        60 * 40 * 40 * 3 * 16 * PNG_SHARE
+    )
+    assert (
+        progress.cache_needs().bytes_to_build()
+        == steps_bytes(progress.plan.locations.cache, progress.plan.entries()) + 60 * 32 * 32 * 3
+    )
 
 
 def test_a_damaged_manifest_is_listed_as_such(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

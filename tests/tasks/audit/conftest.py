@@ -13,7 +13,7 @@ from tests.support.planted_data import Audited, Planted, plant
 def run_audit(tmp_path_factory: pytest.TempPathFactory) -> Callable[[Task], Audited]:
     def run(task: Task) -> Audited:
         memory = tmp_path_factory.mktemp("memory")
-        plan = plan_task(task, Sweep("audited", task, holdout(0.25, seed=0)), memory, [])
+        plan = plan_task(task, Sweep("audited", task, holdout(0.25, seed=0)), memory)
         scanned = audited_task(plan, lambda line: None)
         return Audited(audit(plan, scanned, lambda line: None), scanned)
 

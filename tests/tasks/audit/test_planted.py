@@ -96,7 +96,7 @@ def test_groups_of_the_audit_keep_copies_on_one_side(audited: Audited, planted: 
     lines = [f"{name},{k}" for k, group in enumerate(audited.audit.groups) for name in group]
     file.write_text("\n".join(["id,group", *lines]))
     grouped = tasks.Grouped(planted.task, str(file))
-    plan = plan_task(grouped, Sweep("audited", grouped, holdout(0.25, seed=0)), tmp_path, [])
+    plan = plan_task(grouped, Sweep("audited", grouped, holdout(0.25, seed=0)), tmp_path)
     fold = dict(zip(plan.record.rows["id"], plan.folds, strict=True))
     assert [pair for pair in planted.near if fold[pair[0]] != fold[pair[1]]] == []
     assert plan.record.label == "planted"
