@@ -183,6 +183,17 @@ def test_a_label_of_positives_only_has_average_precision_1() -> None:
     assert derivative == pytest.approx(np.zeros((2, 30)), abs=1e-7)
 
 
+def test_a_score_that_is_no_number_ranks_last() -> None:
+    targets, scores = draw(60, 3, seed=9, levels=10)
+    broken = scores.copy()
+    scores[7], broken[7] = -1, np.nan
+    expected = scikit_learns(targets, scores)
+    np.testing.assert_allclose(average_precision(targets, broken), expected, rtol=1e-12)
+    np.testing.assert_allclose(average_precision(targets, broken, np.ones((1, 60)))[0], expected, rtol=1e-12)
+    np.testing.assert_allclose(average_precision_with_derivatives(targets, broken)[0], expected, rtol=1e-12)
+    np.testing.assert_array_equal(ranked_average_precision(targets, broken), ranked_average_precision(targets, scores))
+
+
 def test_no_images_have_no_average_precision() -> None:
     targets, scores = np.zeros((0, 3), np.uint8), np.zeros((0, 3))
     values, derivative = average_precision_with_derivatives(targets, scores)

@@ -21,7 +21,8 @@ The first is the first part of the third. The others stay apart because they giv
 - Ranks and bins are other thresholds: other values wherever scores are equal, or fall into one bin.
 
 Targets are 0 or 1, [N, C], scores [N, C] of any float type, larger for more likely. A label without positives has no
-AP: NaN, and so on no images at all. A score that is NaN ranks last, as a threshold of its own.
+AP: NaN, and so on no images at all. A score that is NaN ranks last, as a threshold of its own; bins
+have no place for it.
 """
 
 from collections.abc import Iterator
