@@ -5,6 +5,7 @@ import pytest
 
 from swath.analysis import influence
 from swath.core import metrics
+from swath.core.average_precision import average_precision, average_precision_with_derivatives
 
 
 def labelled(n: int, c: int, seed: int = 0, ties: bool = True):
@@ -32,7 +33,7 @@ def test_derivatives_are_those_of_finite_differences(metric, kind):
 def test_a_label_that_cannot_be_scored_moves_nothing():
     targets, p = labelled(30, 3)
     targets[:, 1] = 0
-    values, derivative = influence.average_precision(targets, p)
+    values, derivative = influence.per_label("map", "multilabel", targets, p)
     assert np.isnan(values).tolist() == [False, True, False]
     assert not derivative[1].any()
     values, derivative = influence.f1(targets, np.zeros_like(targets))
@@ -43,8 +44,8 @@ def test_a_label_that_cannot_be_scored_moves_nothing():
 def test_variance_agrees_with_the_jackknife():
     """Leaving each image out in turn: Efron's jackknife variance, (n - 1) / n sum of squares about the mean."""
     targets, p = labelled(300, 3, ties=False)
-    _, derivative = influence.average_precision(targets, p)
-    left_out = metrics.average_precision(targets, p, 1 - np.eye(300))
+    _, derivative = average_precision_with_derivatives(targets, p)
+    left_out = average_precision(targets, p, 1 - np.eye(300))
     jackknife = 299 / 300 * ((left_out - left_out.mean(axis=0)) ** 2).sum(axis=0)
     assert influence.variance(derivative) == pytest.approx(jackknife, rel=0.1)
 
@@ -56,11 +57,11 @@ def test_variance_agrees_with_the_bootstrap_of_whole_groups():
     targets, p, other = (np.repeat(x, 3, axis=0) for x in (targets, p, other))
     groups = np.repeat(np.random.default_rng(2).permutation(150), 3)
     derivative = sum(
-        sign * influence.average_precision(targets, q)[1].mean(axis=0) for q, sign in ((other, 1), (p, -1))
+        sign * average_precision_with_derivatives(targets, q)[1].mean(axis=0) for q, sign in ((other, 1), (p, -1))
     )
     grouped = influence.group_sums(np.asarray(derivative, np.float32), groups)
     counts = np.random.default_rng(3).multinomial(150, np.full(150, 1 / 150), 3000)[:, groups].astype(np.float64)
-    drawn = np.subtract(*(metrics.macro(metrics.average_precision(targets, q, counts)) for q in (other, p)))
+    drawn = np.subtract(*(metrics.macro(average_precision(targets, q, counts)) for q in (other, p)))
     assert influence.variance(grouped) == pytest.approx(drawn.var(ddof=1), rel=0.12)
     # Taken for single images, three alike would count as three: a third of the variance.
     assert influence.variance(np.asarray(derivative, np.float32)) < 0.5 * drawn.var(ddof=1)

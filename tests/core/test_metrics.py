@@ -10,43 +10,14 @@ from sklearn.metrics import average_precision_score, f1_score
 from torchmetrics.classification import MultilabelAveragePrecision
 
 from swath.core import metrics
+from tests.support.drawn_scores import draw
 
 Floats = NDArray[np.float64]
 Bytes = NDArray[np.uint8]
 
 
-def draw(n: int, classes: int, seed: int, levels: int = 0) -> tuple[Bytes, Floats]:
-    """Targets with rare labels and scores that know a little; `levels` > 0 makes ties."""
-    rng = np.random.default_rng(seed)
-    targets = (rng.random((n, classes)) < np.geomspace(0.6, 0.05, classes)).astype(np.uint8)
-    targets[0] = 1  # every label has a positive
-    scores = np.clip(0.3 * targets + 0.7 * rng.random((n, classes)), 0, 1)
-    return targets, np.round(scores * levels) / levels if levels else scores
-
-
 def one_hot(labels: NDArray[np.int64], classes: int) -> Bytes:
     return np.eye(classes, dtype=np.uint8)[labels]
-
-
-@pytest.mark.parametrize("levels", [0, 1, 2, 5, 20])
-@pytest.mark.parametrize("n", [2, 7, 200])
-def test_average_precision_equals_scikit_learn(n: int, levels: int) -> None:
-    targets, scores = draw(n, 6, seed=n, levels=levels)
-    expected = [average_precision_score(targets[:, c], scores[:, c]) for c in range(6)]
-    np.testing.assert_allclose(metrics.average_precision(targets, scores), expected, rtol=1e-12)
-
-
-@pytest.mark.parametrize("levels", [0, 4])
-def test_weighted_average_precision_equals_scikit_learn(levels: int) -> None:
-    targets, scores = draw(90, 4, seed=1, levels=levels)
-    rng = np.random.default_rng(2)
-    weights = np.stack([np.ones(90), rng.random(90), rng.integers(1, 4, 90), rng.integers(0, 3, 90)]).astype(float)
-    weights[3, 0] = 1  # keeps a positive of every label
-    found = metrics.average_precision(targets, scores, weights)
-    expected = [
-        [average_precision_score(targets[:, c], scores[:, c], sample_weight=w) for c in range(4)] for w in weights
-    ]
-    np.testing.assert_allclose(found, expected, rtol=1e-12)
 
 
 def test_macro_average_precision_equals_torchmetrics() -> None:
@@ -54,29 +25,6 @@ def test_macro_average_precision_equals_torchmetrics() -> None:
     metric = MultilabelAveragePrecision(num_labels=8, average="macro", thresholds=None)
     expected = float(metric(torch.from_numpy(scores), torch.from_numpy(targets.astype(np.int64))))
     assert metrics.score("map", "multilabel", targets, scores) == pytest.approx(expected, abs=1e-6)
-
-
-def test_average_precision_by_hand() -> None:
-    # Ranked 1 0 1 0: precision 1/1 at the first positive, 2/3 at the second, half the recall each.
-    targets = np.array([[1], [0], [1], [0]], np.uint8)
-    scores = np.array([[0.9], [0.8], [0.7], [0.6]])
-    assert metrics.average_precision(targets, scores)[0] == pytest.approx((1 + 2 / 3) / 2)
-    # All equal: one threshold, precision = prevalence, whatever the order of the rows.
-    assert metrics.average_precision(targets, np.full((4, 1), 0.5))[0] == pytest.approx(0.5)
-    assert metrics.average_precision(targets[::-1], np.full((4, 1), 0.5))[0] == pytest.approx(0.5)
-
-
-def test_a_label_without_positives_has_no_average_precision() -> None:
-    targets, scores = draw(20, 3, seed=4)
-    targets[:, 1] = 0
-    parts = metrics.average_precision(targets, scores)
-    assert np.isnan(parts).tolist() == [False, True, False]
-    weights = np.ones((2, 20))
-    weights[1, targets[:, 0] == 1] = 0  # the second weighting leaves label 0 no positive
-    assert np.isnan(metrics.average_precision(targets, scores, weights)).tolist() == [
-        [False, True, False],
-        [True, True, bool((targets[targets[:, 0] == 0, 2] == 0).all())],
-    ]
 
 
 def test_multilabel_f1_equals_scikit_learn() -> None:

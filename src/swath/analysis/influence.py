@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from scipy.sparse import csr_matrix
 
 from swath.core import metrics
+from swath.core.average_precision import average_precision_with_derivatives
 
 Floats = NDArray[np.float64]
 Float32s = NDArray[np.float32]
@@ -31,47 +32,10 @@ def per_label(metric: str, kind: str, targets: NDArray[np.uint8], p: Floats) -> 
         label. The derivatives of a label sum to 0: twice as many of every image change nothing.
     """
     if metric == "map":
-        return average_precision(targets, p)
+        return average_precision_with_derivatives(targets, p)
     if metric == "macro_f1":
         return f1(targets, metrics.decisions(p, kind))
     raise ValueError(f"metric {metric!r} is none of {', '.join(metrics.METRICS)}")
-
-
-def average_precision(targets: NDArray[np.uint8], scores: Floats) -> tuple[Floats, Float32s]:
-    """Average precision of each label, [C], and its derivatives, [C, N].
-
-    With image weights w the precision at a positive i is A_i / B_i, the weight of the positives and of all images that
-    score at least as high, and AP = sum_i w_i A_i / B_i / P over the P positives. Hence, at w = 1, image j has
-    [y_j (A_j / B_j - AP) + sum over positives i scored no higher than j of (y_j - A_i / B_i) / B_i] / P.
-    """
-    values, derivative = np.full(targets.shape[1], np.nan), np.zeros(targets.T.shape, np.float32)
-    # Label by label: the arrays of one label stay in the processor's cache.
-    for c, (y, s) in enumerate(zip(np.ascontiguousarray(targets.T), np.ascontiguousarray(scores.T), strict=True)):
-        if y.any():
-            values[c] = _average_precision(y, s, derivative[c])
-    return values, derivative
-
-
-def _average_precision(y: NDArray[np.uint8], s: Floats, derivative: Float32s) -> float:
-    """Average precision of one label with positives; its derivatives are written into an array [N]."""
-    order = np.argsort(-s)
-    ranked, hits = s[order], y[order]
-    # Images of equal score form a block; all sums are over blocks.
-    ends = np.append(np.flatnonzero(ranked[1:] != ranked[:-1]), len(s) - 1)
-    found = np.cumsum(hits, dtype=np.int64)[ends]
-    gains = np.diff(found, prepend=0) / (ends + 1)
-    precision = found / (ends + 1)
-    total = float(found[-1])
-    value = float((gains * found).sum()) / total
-    # With F_k positives and n_k images down to block k, precision_k = F_k / n_k and AP = sum_k g_k F_k / P, where
-    # g_k = (positives in block k) / n_k. The positives scored no higher than an image of block b are those of the
-    # blocks k >= b, so the sum of the docstring is y_j sum_{k>=b} g_k - sum_{k>=b} g_k precision_k: two running sums
-    # from the end, and one sort in all.
-    gain = np.cumsum(gains[::-1])[::-1]
-    loss = np.cumsum((gains * precision)[::-1])[::-1]
-    block = np.repeat(np.arange(len(ends)), np.diff(ends, prepend=-1))
-    derivative[order] = ((hits * (precision - value + gain)[block] - loss[block]) / total).astype(np.float32)
-    return value
 
 
 def f1(targets: NDArray[np.uint8], hard: NDArray[np.uint8]) -> tuple[Floats, Float32s]:

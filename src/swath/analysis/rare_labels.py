@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from swath.core import metrics
+from swath.core.average_precision import average_precision
 
 Floats = NDArray[np.float64]
 FEW = 20
@@ -89,6 +90,6 @@ def replicated(
         if metric == "macro_f1":
             values = metrics.f1(y, metrics.decisions(p, kind)[:, rare], weights)
         else:
-            values = metrics.average_precision(y, p[:, rare], weights)
+            values = average_precision(y, p[:, rare], weights)
         found[:, at] = np.where(absent, np.nan, values)
     return found

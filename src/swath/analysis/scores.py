@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 from scipy.special import log_softmax
 
 from swath.core import metrics
+from swath.core.average_precision import precision_recall_areas
 
 Floats = NDArray[np.float64]
 TITLES = {
@@ -50,7 +51,7 @@ def trial_scores(kind: str, link: str, targets: NDArray[np.uint8], logits: NDArr
     """
     p = metrics.probabilities(logits, link)
     hard = metrics.decisions(p, kind)
-    precision, area = metrics.precision_recall_areas(targets, p)
+    precision, area = precision_recall_areas(targets, p)
     found = {
         "map": float(metrics.macro(precision)),
         "pr_auc": float(metrics.macro(area)),

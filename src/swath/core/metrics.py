@@ -1,4 +1,6 @@
-"""Average precision and F1: numpy and scipy only, used by training and report alike.
+"""The metrics of tasks, macro mAP and macro F1, and what they are of: probabilities and decisions. Numpy only.
+
+Training and report use the same ones; the formulas of average precision are in `swath.core.average_precision`.
 
 Targets are uint8 [N, C], one-hot for single-label tasks. A label that cannot be scored (no positives for average
 precision; neither positives nor predictions for F1) is NaN in the per-label parts and left out of the macro mean,
@@ -9,6 +11,8 @@ from functools import cache
 
 import numpy as np
 from numpy.typing import NDArray
+
+from swath.core.average_precision import average_precision
 
 Floats = NDArray[np.float64]
 METRICS = ("map", "macro_f1")
@@ -57,79 +61,6 @@ def decisions(p: Floats, kind: str) -> NDArray[np.uint8]:
     hard = np.zeros(p.shape, np.uint8)
     hard[np.arange(len(p)), p.argmax(axis=1)] = 1
     return hard
-
-
-def average_precision(targets: NDArray[np.uint8], scores: Floats, weights: Floats | None = None) -> Floats:
-    """Average precision of each label: the sum over distinct scores of precision times gain in recall.
-
-    Equal scores form one threshold, as in `sklearn.metrics.average_precision_score`.
-
-    Args:
-        targets: [N, C], 0 or 1.
-        scores: [N, C], larger means more likely.
-        weights: [B, N] image weights, for B weightings at once; None weighs every image 1.
-
-    Returns:
-        [B, C] with weights, [C] without; NaN where a label has no positive weight.
-    """
-    if weights is None:
-        return precision_recall_areas(targets, scores)[0]
-    # Image-major, so that the sums over images run along contiguous rows of replicates.
-    w = np.ascontiguousarray(weights.T)
-    return np.stack([_label_average_precision(y, s, w) for y, s in zip(targets.T, scores.T, strict=True)], axis=1)
-
-
-def precision_recall_areas(targets: NDArray[np.uint8], scores: Floats) -> tuple[Floats, Floats]:
-    """Two areas under the precision-recall curve of each label, from one sort: by steps and by trapezoids.
-
-    Steps are average precision. Trapezoids start from precision 1 at recall 0, as the area (`auc`) of scikit-learn's
-    `precision_recall_curve` does; straight lines between points are too high (Davis and Goadrich 2006).
-
-    Args:
-        targets: [N, C], 0 or 1.
-        scores: [N, C], larger means more likely.
-
-    Returns:
-        Both [C]; NaN where a label has no positives.
-    """
-    areas = [_areas(y, s) for y, s in zip(np.ascontiguousarray(targets.T), np.ascontiguousarray(scores.T), strict=True)]
-    steps, trapezoids = np.array(areas).reshape(-1, 2).T
-    return steps, trapezoids
-
-
-def _areas(y: NDArray[np.uint8], s: Floats) -> tuple[float, float]:
-    order = np.argsort(-s)
-    ranked = s[order]
-    ends = np.append(np.flatnonzero(ranked[1:] != ranked[:-1]), len(s) - 1)
-    found = np.cumsum(y[order], dtype=np.int64)[ends]
-    if not found[-1]:
-        return float("nan"), float("nan")
-    precision, gains = found / (ends + 1), np.diff(found, prepend=0)
-    before = np.append(1.0, precision[:-1])
-    return float((precision * gains).sum() / found[-1]), float(((precision + before) * gains).sum() / 2 / found[-1])
-
-
-def _label_average_precision(y: NDArray[np.uint8], s: Floats, w: Floats) -> Floats:
-    """[B] for weights [N, B]. Only thresholds that retrieve a positive gain recall, so only they are summed up to."""
-    from scipy.sparse import csr_matrix  # only reports need it, and it slows `import swath` down
-
-    order = np.argsort(-s, kind="stable")
-    ends = np.append(np.flatnonzero(np.diff(s[order])), len(s) - 1)
-    positive = np.flatnonzero(y[order])
-    if not len(positive):
-        return np.full(w.shape[1], np.nan)
-    hit, first = np.unique(np.searchsorted(ends, positive), return_index=True)
-    stops = ends[hit] + 1
-
-    def sums(rows: NDArray[np.int64], bounds: NDArray[np.int64]) -> Floats:
-        return csr_matrix((np.ones(len(rows)), rows, bounds), shape=(len(stops), len(s))) @ w
-
-    retrieved = np.cumsum(sums(order[: stops[-1]], np.append(0, stops)), axis=0)
-    gains = sums(order[positive], np.append(first, len(positive)))
-    true_positives = np.cumsum(gains, axis=0)
-    precision = true_positives / np.where(retrieved > 0, retrieved, 1)
-    positives = true_positives[-1]
-    return np.where(positives > 0, (precision * gains).sum(axis=0) / np.where(positives > 0, positives, 1), np.nan)
 
 
 def f1(targets: NDArray[np.uint8], hard: NDArray[np.uint8], weights: Floats | None = None) -> Floats:

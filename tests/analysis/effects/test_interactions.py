@@ -14,7 +14,7 @@ from swath.analysis.effects.random_effects import over_factors, over_splits
 from swath.analysis.effects.summary import task_effects
 from swath.analysis.effects.variance_shares import shares
 from swath.analysis.results import TaskResults
-from swath.core import metrics
+from swath.core.average_precision import average_precision
 from swath.store.storage import Storage
 from tests.support.fake_store import LOSSES, FakeTask, FakeTrial, write_study
 
@@ -53,7 +53,7 @@ def test_labels_are_estimated_one_by_one_and_rare_ones_together(task: TaskResult
     assert set(by_label) == {"water", "trees", "cars", "pavement", ""}
     assert by_label[""].pooled == 1
     targets = task.targets(0)
-    parts = np.array([metrics.average_precision(targets, t.probabilities) for t in task.trials])
+    parts = np.array([average_precision(targets, t.probabilities) for t in task.trials])
     vit = np.array([t.factors["backbone"] == "vit" for t in task.trials])
     difference = parts[vit].mean(axis=0) - parts[~vit].mean(axis=0)
     for c, name in enumerate(("water", "trees", "cars", "pavement", "")):
@@ -67,7 +67,7 @@ def test_labels_are_estimated_one_by_one_and_rare_ones_together(task: TaskResult
     )
     weights = counts[:, groups].astype(float)
     drawn = sum(
-        (1 if v else -1) / 6 * metrics.average_precision(targets, t.probabilities, weights)
+        (1 if v else -1) / 6 * average_precision(targets, t.probabilities, weights)
         for t, v in zip(task.trials, vit, strict=True)
     )
     for c, name in ((1, "trees"), (4, "")):

@@ -10,6 +10,7 @@ from swath.analysis.effects.paired_effects import Effect
 from swath.analysis.effects.summary import TaskEffects, task_effects
 from swath.analysis.results import TaskResults
 from swath.core import metrics
+from swath.core.average_precision import average_precision
 from swath.store.storage import Storage
 from tests.support.fake_store import CHAINS, LOSSES, RULE, FakeTask, FakeTrial, Study, scene_trials, write_study
 
@@ -93,7 +94,7 @@ def metrics_of_draws(task: TaskResults, p: np.ndarray, replicates: int) -> np.nd
         groups.max() + 1, np.full(groups.max() + 1, 1 / (groups.max() + 1)), replicates
     )
     weights = counts[:, groups].astype(np.float64)
-    return np.stack([metrics.macro(metrics.average_precision(task.targets(0), one, weights)) for one in p], axis=1)
+    return np.stack([metrics.macro(average_precision(task.targets(0), one, weights)) for one in p], axis=1)
 
 
 def test_one_pair_with_one_seed_states_no_interval(tmp_path):

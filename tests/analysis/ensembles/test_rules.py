@@ -4,7 +4,6 @@ from scipy.optimize import minimize
 from scipy.stats import rankdata
 from sklearn.metrics import average_precision_score
 
-from swath.analysis.ensembles.binned_ap import binned_average_precision, sorted_average_precision
 from swath.analysis.ensembles.candidates import CandidateSubset
 from swath.analysis.ensembles.rules import (
     BAGS,
@@ -38,29 +37,6 @@ def make_view(candidates=6, images=300, classes=4, metric="map", seed=0):
     p = (1 / (1 + np.exp(-2 * np.array(logits)))).astype(np.float32)
     factors = tuple({"backbone": "ab"[k % 2]} for k in range(candidates))
     return CandidateSubset(metric, "multilabel", factors, p, targets, np.zeros(images, np.int64))
-
-
-def test_binned_average_precision_is_close_to_scikit_learns():
-    view = make_view(images=2000)
-    exact = [average_precision_score(view.targets[:, c], view.probabilities[3][:, c]) for c in range(4)]
-    assert np.abs(binned_average_precision(view.targets, view.probabilities[3]) - exact).max() < 2e-3
-
-
-def test_sorted_average_precision_is_scikit_learns():
-    view = make_view()
-    exact = [average_precision_score(view.targets[:, c], view.probabilities[3][:, c]) for c in range(4)]
-    assert sorted_average_precision(view.targets, view.probabilities[3]) == pytest.approx(exact, abs=1e-12)
-
-
-def test_binned_average_precision_of_few_distinct_scores_is_exact():
-    rng = np.random.default_rng(1)
-    targets = (rng.random((200, 3)) < 0.3).astype(np.uint8)
-    targets[:, 2] = 0
-    p = rng.choice([0.0, 1e-4, 0.1, 0.5, 0.9, 1.0], targets.shape)
-    found = binned_average_precision(targets, p)
-    exact = [average_precision_score(targets[:, c], p[:, c]) for c in range(2)]
-    assert found[:2] == pytest.approx(exact, abs=1e-12)
-    assert np.isnan(found[2])
 
 
 def test_order_top_best_and_levels():

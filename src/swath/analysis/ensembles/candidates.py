@@ -10,8 +10,13 @@ from numpy.typing import NDArray
 from threadpoolctl import threadpool_limits
 
 from swath.analysis.cells import rank_key
-from swath.analysis.ensembles.binned_ap import SORTED, average_precision_of, counts, sorted_average_precision
 from swath.core import metrics
+from swath.core.average_precision import (
+    RANKED_UP_TO,
+    average_precision_from_counts,
+    bin_counts,
+    ranked_average_precision,
+)
 
 Floats = NDArray[np.float64]
 SIZES = (2, 3, 5, 8, 12, 20)
@@ -115,10 +120,10 @@ class CandidateSubset:
         for here, targets, positives in self._by_fold:
             if self.metric != "map":
                 parts = metrics.per_label(self.metric, self.kind, targets, p[here].astype(np.float64))
-            elif len(targets) > SORTED:
-                parts = average_precision_of(*counts(positives, p[here]))
+            elif len(targets) > RANKED_UP_TO:
+                parts = average_precision_from_counts(*bin_counts(positives, p[here]))
             else:
-                parts = sorted_average_precision(targets, p[here])
+                parts = ranked_average_precision(targets, p[here])
             found.append(float(metrics.macro(parts)))
         return float(np.mean(found))
 

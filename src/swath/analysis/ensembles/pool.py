@@ -9,11 +9,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from swath.analysis.cells import Run, finished_runs, pooled_score
-from swath.analysis.ensembles.binned_ap import SORTED, average_precision_of, counts
 from swath.analysis.ensembles.candidates import CandidateSubset, residual_products
 from swath.analysis.ensembles.rules import EnsembleWeights, ranks
 from swath.analysis.results import TaskResults
 from swath.core import metrics
+from swath.core.average_precision import RANKED_UP_TO, average_precision_from_counts, bin_counts
 from swath.core.errors import InputError
 
 Floats = NDArray[np.float64]
@@ -131,16 +131,16 @@ class Pool:
         count, folds = int(parts.max()) + 1, np.unique(self.folds, return_inverse=True)[1]
         sizes = np.zeros((folds.max() + 1, count), np.int64)
         np.add.at(sizes, (folds, parts), 1)
-        if (sizes.sum(axis=1, keepdims=True) - sizes).min() <= SORTED:
+        if (sizes.sum(axis=1, keepdims=True) - sizes).min() <= RANKED_UP_TO:
             return None
         positives, block = np.flatnonzero(self.targets), folds * count + parts
         found = np.empty((count + 1, len(self.runs)))
         for k, p in enumerate(self.probabilities):
-            by_part = counts(positives, p.astype(np.float32), block)
+            by_part = bin_counts(positives, p.astype(np.float32), block)
             by_part = by_part.reshape(2, *sizes.shape, *by_part.shape[2:])
             whole = by_part.sum(axis=2)
             seen = [*(whole - by_part[:, :, part] for part in range(count)), whole]
-            found[:, k] = [metrics.macro(average_precision_of(*one)).mean() for one in seen]
+            found[:, k] = [metrics.macro(average_precision_from_counts(*one)).mean() for one in seen]
         return found
 
     def ranked(self, candidate: int) -> Floats:
