@@ -6,6 +6,8 @@ The public names. Each is imported when it is first asked for: workers import pa
 import importlib
 from typing import TYPE_CHECKING, Any
 
+from swath.core.process import silence_libraries
+
 if TYPE_CHECKING:
     from swath import tasks
     from swath.cli.main import main
@@ -54,6 +56,7 @@ __all__ = [
     "union",
 ]
 __version__ = "0.1.0"
+silence_libraries()
 
 
 def __getattr__(name: str) -> Any:

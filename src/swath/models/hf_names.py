@@ -4,16 +4,12 @@ A model is `hf:OWNER/NAME` on the hub (`hf:OWNER/NAME@REVISION` pins it), or `hf
 """
 
 import json
-import os
 import re
 from pathlib import Path
 from typing import Any
 
 from swath.config.recipe import HF, Backbone
 from swath.core.errors import InputError
-
-# Read by huggingface_hub when it is first imported, which timm does.
-os.environ.setdefault("HF_HUB_DISABLE_TELEMETRY", "1")
 
 CONFIG, PROCESSOR = "config.json", "preprocessor_config.json"
 _HUB_ID = re.compile(r"[\w.-]+/[\w.-]+(@[\w./-]+)?")

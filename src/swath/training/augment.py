@@ -4,7 +4,6 @@ The draws for an image follow from (seed, epoch, position of the image in its pa
 nor what was trained before changes them.
 """
 
-import os
 import random
 from collections.abc import Callable
 from typing import Any
@@ -93,7 +92,6 @@ def _composed(transforms: list[Any]) -> Change:
 
 
 def _albumentations() -> Any:
-    os.environ["NO_ALBUMENTATIONS_UPDATE"] = "1"  # it asks for a newer release at import
     import albumentations
 
     return albumentations

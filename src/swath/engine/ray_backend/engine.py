@@ -19,10 +19,9 @@ from swath.preprocess.cache.features import FeatureShard
 from swath.store.storage import Storage
 from swath.training.job import Job
 
-# Read by Ray when it is imported or started. Nothing phones home; Tune's own loggers and output are not used; trials
+# Read by Ray when it is imported or started. Tune's own loggers and output are not used; trials
 # keep the working directory, on which relative PYTHONPATH entries depend; Ctrl-C ends the sweep, not just Tune.
 SETTINGS = {
-    "RAY_USAGE_STATS_ENABLED": "0",
     "TUNE_DISABLE_AUTO_CALLBACK_LOGGERS": "1",
     "RAY_AIR_NEW_OUTPUT": "0",
     "RAY_CHDIR_TO_TRIAL_DIR": "0",

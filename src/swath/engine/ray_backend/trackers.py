@@ -82,7 +82,6 @@ def _tensorboard(tracking: Tracking) -> Any:
 
 
 def _mlflow(tracking: Tracking) -> Any:
-    os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")  # asked for is a record of trials, not of usage
     from ray.air.integrations.mlflow import MLflowLoggerCallback
 
     return MLflowLoggerCallback(

@@ -19,14 +19,6 @@ from swath.models.detection.checkpoints import INSTALL
 from swath.preprocess.transforms import Image
 from swath.store.paths import tool_folder
 
-# Read by ultralytics when it is imported: it would look up hosts, install what it misses, write into the home folder.
-# Albumentations, which it uses, would ask for newer releases.
-SETTINGS = {
-    "YOLO_OFFLINE": "true",
-    "YOLO_AUTOINSTALL": "false",
-    "YOLO_VERBOSE": "false",
-    "NO_ALBUMENTATIONS_UPDATE": "1",
-}
 SILENT = ("sync", "clearml", "comet", "dvc", "mlflow", "raytune", "tensorboard", "wandb", "vscode_msg")
 """Ultralytics' own settings that report somewhere: to it, to trackers, to a Ray Tune that it believes it runs under."""
 FONTS = ("Arial.ttf", "Arial.Unicode.ttf")
@@ -42,8 +34,7 @@ def package() -> Any:
     """
     if importlib.util.find_spec("ultralytics") is None:
         raise InputError(f"detection needs the package ultralytics (AGPL-3.0), which is not installed: {INSTALL}")
-    for name, value in {**SETTINGS, "YOLO_CONFIG_DIR": str(tool_folder("yolo"))}.items():
-        os.environ.setdefault(name, value)
+    os.environ.setdefault("YOLO_CONFIG_DIR", str(tool_folder("yolo")))  # it would write into the home folder
     import matplotlib as mpl
     import ultralytics
     from ultralytics import utils
