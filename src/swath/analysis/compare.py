@@ -123,9 +123,8 @@ def _refusal(a: TaskResults, b: TaskResults, split_a: str, split_b: str) -> str:
 
 def _compared(label: str, a: TaskResults, b: TaskResults) -> TaskComparison:
     names = _partners(a, b)
-    notes: list[str] = []
     own = {t.cell: t.cell for t in a.trials}
-    sides = _numbered(_candidates(a, BEFORE, own, a), _candidates(b, AFTER, names, a), notes)
+    sides, notes = _numbered(_candidates(a, BEFORE, own, a), _candidates(b, AFTER, names, a))
     merged = _merged(a, b, sides)
     members = [c.member for c in sides]
     images = sum(len(rows) for rows in merged.validation.values())
@@ -189,8 +188,8 @@ def _candidates(task: TaskResults, side: str, names: Mapping[str, str], a: TaskR
     return found
 
 
-def _numbered(a: list[_Candidate], b: list[_Candidate], notes: list[str]) -> list[_Candidate]:
-    """Both sides; the seeds of a cell that share none are numbered alike, in their order."""
+def _numbered(a: list[_Candidate], b: list[_Candidate]) -> tuple[list[_Candidate], list[str]]:
+    """Both sides, seeds of a cell that share none numbered alike, in their order; and a note where that was done."""
     found = list(a)
     odd = []
     for cell in dict.fromkeys(c.cell for c in b):
@@ -202,9 +201,8 @@ def _numbered(a: list[_Candidate], b: list[_Candidate], notes: list[str]) -> lis
             for c in b
             if c.cell == cell and c.member.seed in renamed
         ]
-    if odd:
-        notes.append(f"The sides have no seed in common in {len(odd)} cells; there seeds are paired in their order.")
-    return found
+    note = f"The sides have no seed in common in {len(odd)} cells; there seeds are paired in their order."
+    return found, [note] if odd else []
 
 
 def _merged(a: TaskResults, b: TaskResults, sides: Sequence[_Candidate]) -> TaskResults:
