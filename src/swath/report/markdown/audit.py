@@ -33,8 +33,8 @@ def _quoted(audit: Audit) -> list[str]:
         parts.append(table(["severity", "kind", "count", "finding"], rows, "llrl"))
     else:
         parts.append("`swath audit` found nothing.")
-    if "adversarial_auc" in audit.facts:
-        auc, low, high = (audit.facts[f"adversarial_{key}"] for key in ("auc", "low", "high"))
+    if audit.facts.adversarial:
+        auc, low, high = audit.facts.adversarial
         parts.append(
             f"Can a model tell test from training images? AUC {auc:.3f} ({low:.3f} to {high:.3f}); 0.5 is chance."
         )
