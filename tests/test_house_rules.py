@@ -25,7 +25,10 @@ def sources() -> dict[Path, ast.Module]:
     return {path: ast.parse(path.read_text()) for path in sorted(PACKAGE.rglob("*.py"))}
 
 
-@pytest.mark.parametrize("name", ["sweep.json", "trial.json", "manifest.json", "task.json", "spec.json"])
+@pytest.mark.parametrize(
+    "name",
+    ["sweep.json", "trial.json", "manifest.json", "task.json", "spec.json", "audit.json", "detector.json"],
+)
 def test_each_record_has_its_name_in_one_module(name: str) -> None:
     """A module that reads or writes a record needs the name of its file, which messages and docstrings may have too."""
     named = {

@@ -24,6 +24,16 @@ def test_a_registered_value_is_found_and_handed_back_by_the_decorator(colours: R
     assert "bleu" not in colours
 
 
+def test_a_table_is_copied_and_added_to() -> None:
+    table = {"red": 1}
+    registry = Registry("colour", table)
+    registry.register("blue")(3)
+    assert registry.names() == ["blue", "red"]
+    assert table == {"red": 1}
+    with pytest.raises(RuntimeError, match=r"^colour 'red' is registered twice$"):
+        registry.register("red")(9)
+
+
 def test_a_name_is_registered_once(colours: Registry[int]) -> None:
     with pytest.raises(RuntimeError, match=r"^colour 'red' is registered twice$"):
         colours.register("red")(9)

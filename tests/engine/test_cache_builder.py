@@ -21,7 +21,8 @@ from swath.config.ops import Grayscale, Hires, Op, Resize, Sharpen, SuperRes
 from swath.core.errors import StoreError
 from swath.engine.cache_builder import build_entry
 from swath.engine.inline import InlineEngine
-from swath.models.image_models.base import MODELS, Image
+from swath.models.image_models.base import Image
+from swath.models.image_models.loader import MODELS
 from swath.preprocess.cache import entry as caches
 from swath.preprocess.cache import intermediates as steps_module
 from swath.preprocess.cache.entry import EntryPlan, ShardWork

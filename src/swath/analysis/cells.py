@@ -99,6 +99,16 @@ class CellResult:
         """Finished trials over seeds and folds."""
         return tuple(t for run in self.runs for t in run.trials)
 
+    @property
+    def ms_per_image(self) -> float:
+        """Milliseconds to predict an image by one of its trials, on average; NaN where one was not measured."""
+        return float(np.mean([t.last("ms_per_image") for t in self.trials]))
+
+    @property
+    def probabilities(self) -> Floats:
+        """[N, C] on the validation images of all folds, fold after fold; mean over the runs."""
+        return np.mean([run.probabilities for run in self.runs], axis=0)
+
 
 def finished_runs(task: TaskResults) -> list[Run]:
     """Runs whose trial is COMPLETE on every fold, in the sweep's order; one of each where cells share trials."""
@@ -166,9 +176,8 @@ def _cell(task: TaskResults, runs: list[Run], moves: Moves) -> CellResult:
 
 def blocks_of(task: TaskResults) -> int:
     """Blocks of images that are left out in turn for the task's intervals; 0 where derivatives serve."""
-    images = sum(len(rows) for rows in task.validation.values())
     groups = sum(len(np.unique(task.groups(fold))) for fold in task.validation)
-    return image_intervals.blocks_of(images, len(task.record.labels), groups)
+    return image_intervals.blocks_of(task.validation_images, len(task.record.labels), groups)
 
 
 def _interval(task: TaskResults, runs: list[Run], score: float, blocks: int, known: Moves) -> tuple[float, float]:
@@ -219,8 +228,7 @@ def label_scores(task: TaskResults, cell: CellResult) -> Floats:
 
 def positives(task: TaskResults) -> NDArray[np.int64]:
     """[C] validation images that carry each label, over all folds."""
-    rows = np.concatenate([*task.validation.values(), np.empty(0, np.int64)])
-    return task.record.targets[rows].sum(axis=0, dtype=np.int64)
+    return task.record.targets[task.validation_rows].sum(axis=0, dtype=np.int64)
 
 
 def confusion_shares(task: TaskResults, cell: CellResult) -> Floats | None:
@@ -235,8 +243,6 @@ def confusion_shares(task: TaskResults, cell: CellResult) -> Floats | None:
     """
     if task.record.kind != "multiclass":
         return None
-    p = np.mean([run.probabilities for run in cell.runs], axis=0)
-    rows = np.concatenate([task.validation[f] for f in sorted(task.validation)])
-    hard = metrics.decisions(p, "multiclass")
-    counts = task.record.targets[rows].T.astype(np.int64) @ hard.astype(np.int64)
+    hard = metrics.decisions(cell.probabilities, "multiclass")
+    counts = task.record.targets[task.validation_rows].T.astype(np.int64) @ hard.astype(np.int64)
     return counts / np.maximum(counts.sum(axis=1, keepdims=True), 1)

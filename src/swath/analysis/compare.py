@@ -4,6 +4,7 @@ Both sides become one task whose trials have one factor more, the side. So match
 of any factor (pairs.py, evidence.py, uncertainty.py, verdicts.py).
 """
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
@@ -77,6 +78,21 @@ class TaskComparison:
     changed: tuple[tuple[str, str, str], ...] = ()
     notes: tuple[str, ...] = ()
 
+    @property
+    def same(self) -> int:
+        """Number of cells with the same predictions on both sides."""
+        return sum(cell.same for cell in self.cells)
+
+    @property
+    def moved(self) -> int:
+        """Number of cells that moved by more than noise."""
+        return sum(cell.verdict in ("better", "worse") for cell in self.cells)
+
+    @property
+    def family(self) -> int:
+        """Number of comparisons that the verdicts on cells are corrected for."""
+        return sum(math.isfinite(cell.adjusted_p) for cell in self.cells)
+
 
 @dataclass(frozen=True)
 class _Candidate:
@@ -123,12 +139,11 @@ def _refusal(a: TaskResults, b: TaskResults, split_a: str, split_b: str) -> str:
 
 def _compared(label: str, a: TaskResults, b: TaskResults) -> TaskComparison:
     names = _partners(a, b)
-    notes: list[str] = []
     own = {t.cell: t.cell for t in a.trials}
-    sides = _numbered(_candidates(a, BEFORE, own, a), _candidates(b, AFTER, names, a), notes)
+    sides, notes = _numbered(_candidates(a, BEFORE, own, a), _candidates(b, AFTER, names, a))
     merged = _merged(a, b, sides)
     members = [c.member for c in sides]
-    images = sum(len(rows) for rows in merged.validation.values())
+    images = merged.validation_images
     of_cell = {cell: _units(members, [c.cell == cell for c in sides]) for cell in dict.fromkeys(c.cell for c in sides)}
     compared = {cell: units for cell, units in of_cell.items() if units is not None}
     if not compared:
@@ -189,8 +204,8 @@ def _candidates(task: TaskResults, side: str, names: Mapping[str, str], a: TaskR
     return found
 
 
-def _numbered(a: list[_Candidate], b: list[_Candidate], notes: list[str]) -> list[_Candidate]:
-    """Both sides; the seeds of a cell that share none are numbered alike, in their order."""
+def _numbered(a: list[_Candidate], b: list[_Candidate]) -> tuple[list[_Candidate], list[str]]:
+    """Both sides, seeds of a cell that share none numbered alike, in their order; and a note where that was done."""
     found = list(a)
     odd = []
     for cell in dict.fromkeys(c.cell for c in b):
@@ -202,9 +217,8 @@ def _numbered(a: list[_Candidate], b: list[_Candidate], notes: list[str]) -> lis
             for c in b
             if c.cell == cell and c.member.seed in renamed
         ]
-    if odd:
-        notes.append(f"The sides have no seed in common in {len(odd)} cells; there seeds are paired in their order.")
-    return found
+    note = f"The sides have no seed in common in {len(odd)} cells; there seeds are paired in their order."
+    return found, [note] if odd else []
 
 
 def _merged(a: TaskResults, b: TaskResults, sides: Sequence[_Candidate]) -> TaskResults:
@@ -286,8 +300,8 @@ def _surroundings(one: TrialResult, other: TrialResult) -> list[tuple[str, str, 
 
 
 def _counts(merged: TaskResults, a: TaskResults, b: TaskResults) -> list[str]:
-    images = sum(map(len, merged.validation.values()))
-    most = max(sum(map(len, t.validation.values())) for t in (a, b))
+    images = merged.validation_images
+    most = max(a.validation_images, b.validation_images)
     if images == most:
         return []
     return [f"{most - images} of {most} validation images are left out: only one side has predictions of them."]

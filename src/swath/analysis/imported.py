@@ -5,7 +5,6 @@ An import is a trial for each fold without a spec of swath's; it takes part in r
 
 import hashlib
 import re
-from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
@@ -56,9 +55,11 @@ def import_model(
     record = tasks_.read_task(storage, data)
     folds = tasks_.read_folds(storage, data, sweep_record.split)
     validates = np.flatnonzero((folds >= 0) & (record.rows["bad"] == "").to_numpy())
-    problems: list[str] = []
-    p_val = _read(Path(oof), record, validates, problems)
-    p_test = _read(Path(test), record, record.part("test"), problems) if test else None
+    p_val, problems = _read(Path(oof), record, validates)
+    p_test = None
+    if test:
+        p_test, test_problems = _read(Path(test), record, record.part("test"))
+        problems = [*problems, *test_problems]
     raise_if_any(problems)
     link = "sigmoid" if record.kind == "multilabel" else "softmax"
     listed_trials = []
@@ -100,28 +101,28 @@ def _data(sweep: SweepRecord, task: str) -> str:
     return by_label[task] if task else next(iter(by_label.values()))
 
 
-def _read(path: Path, record: TaskRecord, rows: NDArray[np.int64], problems: list[str]) -> NDArray[np.float64]:
-    """[len(rows), C] probabilities of a csv, in the order of the rows; problems are appended."""
+def _read(path: Path, record: TaskRecord, rows: NDArray[np.int64]) -> tuple[NDArray[np.float64], list[str]]:
+    """[len(rows), C] probabilities of a csv, in the order of the rows, and what is wrong with them."""
     empty = np.empty((len(rows), len(record.labels)))
     try:
         table = pd.read_csv(path, dtype={0: str})
     except (OSError, ValueError) as error:
-        problems.append(f"{path} cannot be read as csv: {error}")
-        return empty
+        return empty, [f"{path} cannot be read as csv: {error}"]
     table = table.set_index(table.columns[0])
-    found: Sequence[str] = [
-        *_column_problems(path, table, record),
-        *_id_problems(path, table, record.rows["id"].to_numpy(str)[rows]),
-    ]
-    problems += found
-    if found:
-        return empty
-    p = table.loc[record.rows["id"].to_numpy(str)[rows], list(record.labels)].to_numpy(np.float64)
+    ids = record.rows["id"].to_numpy(str)[rows]
+    problems = [*_column_problems(path, table, record), *_id_problems(path, table, ids)]
+    if problems:
+        return empty, problems
+    p = table.loc[ids, list(record.labels)].to_numpy(np.float64)
+    return p, _probability_problems(path, p, record.kind)
+
+
+def _probability_problems(path: Path, p: NDArray[np.float64], kind: str) -> list[str]:
     if not (np.isfinite(p).all() and (p >= 0).all() and (p <= 1).all()):
-        problems.append(f"{path}: probabilities must be from 0 to 1; apply the sigmoid or softmax first.")
-    elif record.kind == "multiclass" and (abs(p.sum(axis=1) - 1) > _TOTAL_FROM_ONE).any():
-        problems.append(f"{path}: the probabilities of a row must sum to 1 for this single-label task.")
-    return p
+        return [f"{path}: probabilities must be from 0 to 1; apply the sigmoid or softmax first."]
+    if kind == "multiclass" and (abs(p.sum(axis=1) - 1) > _TOTAL_FROM_ONE).any():
+        return [f"{path}: the probabilities of a row must sum to 1 for this single-label task."]
+    return []
 
 
 def _column_problems(path: Path, table: pd.DataFrame, record: TaskRecord) -> list[str]:

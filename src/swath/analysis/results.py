@@ -88,6 +88,12 @@ class TrialResult:
             return self.outcome.device_s
         return 0.0 if self.metrics.empty else float(self.metrics["seconds"].sum())
 
+    @property
+    def left_s(self) -> float:
+        """Seconds that the epochs it lacks will take if they are like its median one; NaN before the first."""
+        per_epoch = float(self.metrics["seconds"].median()) if len(self.metrics) else float("nan")
+        return per_epoch * (self.epochs_planned - self.epochs)
+
     def last(self, column: str) -> float:
         """A column of its last epoch; NaN where it has none."""
         rows = self.metrics
@@ -161,6 +167,16 @@ class TaskResults:
         """What the store keeps of an audit of its data, or None."""
         return read_audit(self.trials[0].storage, self.data)
 
+    @property
+    def validation_rows(self) -> NDArray[np.int64]:
+        """[N] row numbers of the validation images of all folds, fold after fold."""
+        return np.concatenate([np.empty(0, np.int64), *(self.validation[fold] for fold in sorted(self.validation))])
+
+    @property
+    def validation_images(self) -> int:
+        """Number of validation images over all folds."""
+        return sum(len(rows) for rows in self.validation.values())
+
     def targets(self, fold: int) -> NDArray[np.uint8]:
         """[N, C] of the validation images of a fold."""
         return self.record.targets[self.validation[fold]]
@@ -197,6 +213,12 @@ class Results:
     def name(self) -> str:
         """The sweep's name."""
         return self.sweep.name
+
+    @property
+    def device_s(self) -> float:
+        """Seconds times devices of all trials; those that tasks or cells share count once."""
+        trials = {t.fingerprint: t for task in self.tasks for t in task.trials}
+        return sum(t.device_s for t in trials.values())
 
     def counts(self) -> Counter[State]:
         """Number of trials in each state, over all tasks."""

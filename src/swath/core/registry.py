@@ -1,7 +1,7 @@
 """A small named table that refuses duplicates and, asked for an unknown name, lists the near ones."""
 
 import difflib
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from typing import Generic, NoReturn, TypeVar
 
 from swath.core.errors import UnknownNameError
@@ -19,15 +19,16 @@ def unknown(kind: str, name: object, known: Iterable[str]) -> str:
 
 
 class Registry(Generic[T]):
-    """Names to values of one kind; the table is filled where the values are defined.
+    """Names to values of one kind: a table, which those who extend swath add to.
 
     Args:
         kind: What the values are, in the singular, for messages ("op", "loss").
+        table: The values by name.
     """
 
-    def __init__(self, kind: str) -> None:
+    def __init__(self, kind: str, table: Mapping[str, T] | None = None) -> None:
         self.kind = kind
-        self._table: dict[str, T] = {}
+        self._table: dict[str, T] = dict(table or {})
 
     def register(self, name: str) -> Callable[[T], T]:
         """Decorator that enters a value under `name`.

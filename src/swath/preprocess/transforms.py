@@ -14,7 +14,6 @@ from swath.config.ops import Op
 from swath.core.registry import Registry
 
 Image = NDArray[np.uint8]
-IMPLEMENTATIONS: Registry[Callable[[Image, Any], Image]] = Registry("op implementation")
 SHARPEN_KERNEL = np.array([[0, -1, 0], [-1, 5, -1], [0, -1, 0]], np.float32)
 _INTERPOLATION = {
     "nearest": cv2.INTER_NEAREST,
@@ -64,18 +63,15 @@ def read_image(path: str | Path) -> Image:
     return decode(data)
 
 
-@IMPLEMENTATIONS.register("grayscale")
 def _grayscale(image: Image, op: ops.Grayscale) -> Image:
     gray = image[:, :, 0] if image.shape[2] == 1 else cv2.cvtColor(image, cv2.COLOR_RGB2GRAY)
     return cast(Image, gray if op.channels == 1 else np.repeat(gray[:, :, None], 3, axis=2))
 
 
-@IMPLEMENTATIONS.register("sharpen")
 def _sharpen(image: Image, op: ops.Sharpen) -> Image:
     return cast(Image, cv2.filter2D(image, -1, SHARPEN_KERNEL))
 
 
-@IMPLEMENTATIONS.register("shrink")
 def _shrink(image: Image, op: ops.Shrink) -> Image:
     height, width = image.shape[:2]
     scale = op.longest_px / max(height, width)
@@ -84,7 +80,6 @@ def _shrink(image: Image, op: ops.Shrink) -> Image:
     return scaled(image, max(1, round(height * scale)), max(1, round(width * scale)), "area")
 
 
-@IMPLEMENTATIONS.register("unsharp")
 def _unsharp(image: Image, op: ops.Unsharp) -> Image:
     width = 2 * math.ceil(3 * op.radius) + 1
     exact = image.astype(np.float32)
@@ -94,7 +89,6 @@ def _unsharp(image: Image, op: ops.Unsharp) -> Image:
     return np.clip(np.rint(exact + op.amount * detail), 0, 255).astype(np.uint8)
 
 
-@IMPLEMENTATIONS.register("clahe")
 def _clahe(image: Image, op: ops.Clahe) -> Image:
     equalise = cv2.createCLAHE(op.clip_limit, (op.tiles, op.tiles)).apply
     if image.shape[2] == 1:
@@ -104,12 +98,10 @@ def _clahe(image: Image, op: ops.Clahe) -> Image:
     return cast(Image, cv2.cvtColor(lab, cv2.COLOR_LAB2RGB))
 
 
-@IMPLEMENTATIONS.register("hires")
 def _hires(image: Image, op: ops.Hires) -> Image:
     return image  # the file that was read is the high-resolution one
 
 
-@IMPLEMENTATIONS.register("resize")
 def _resize(image: Image, op: ops.Resize) -> Image:
     height, width = image.shape[:2]
     size = op.size_px
@@ -134,3 +126,17 @@ def scaled(image: Image, height: int, width: int, interpolation: str) -> Image:
         shrinks = height * width < image.shape[0] * image.shape[1]
         interpolation = "area" if shrinks else "cubic"
     return cast(Image, cv2.resize(image, (width, height), interpolation=_INTERPOLATION[interpolation]))
+
+
+IMPLEMENTATIONS: Registry[Callable[[Image, Any], Image]] = Registry(
+    "op implementation",
+    {
+        "grayscale": _grayscale,
+        "sharpen": _sharpen,
+        "shrink": _shrink,
+        "unsharp": _unsharp,
+        "clahe": _clahe,
+        "hires": _hires,
+        "resize": _resize,
+    },
+)

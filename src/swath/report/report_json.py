@@ -6,14 +6,13 @@ from dataclasses import fields, is_dataclass
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
-from sklearn.metrics import precision_recall_curve
 
 from swath.analysis.analyse import Analysis, other_metrics
-from swath.analysis.cells import CellResult, Floats, confusion_shares, label_scores, positives
+from swath.analysis.cells import CellResult, confusion_shares, label_scores, positives
 from swath.analysis.effects.paired_effects import Effect
 from swath.analysis.effects.summary import TaskEffects, interaction_tables
 from swath.analysis.ensembles.cross_fit import Ensemble
+from swath.analysis.mistakes import mistakes, precision_recall
 from swath.analysis.results import Results, TaskResults, TrialResult
 from swath.analysis.scores import MEANING, TITLES
 from swath.core.metrics import METRIC_TITLES
@@ -21,9 +20,6 @@ from swath.core.text import count
 from swath.report.sentences import commands, headline, last_line, remarks, verdict_sentence, verdict_sentences
 from swath.store.states import State
 from swath.tasks.audit.findings import Audit
-
-_CURVE_POINTS = 80
-_MISTAKES = 24
 
 
 def numbers(results: Results, analyses: Sequence[Analysis]) -> dict[str, Any]:
@@ -82,7 +78,7 @@ def _task(analysis: Analysis) -> dict[str, Any]:
         "metric_title": METRIC_TITLES[record.metric],
         "labels": record.labels,
         "data": task.data,
-        "validation_images": sum(len(rows) for rows in task.validation.values()),
+        "validation_images": task.validation_images,
         "headline": [line.plain() for line in [*verdict_sentences(analysis), *headline(analysis)]],
         "factors": task.factors,
         "other_metrics": [{"name": n, "title": TITLES[n], "note": MEANING.get(n, "")} for n in other_metrics(analysis)],
@@ -104,7 +100,7 @@ def _cell(cell: CellResult) -> dict[str, Any]:
         "seeds": len(cell.runs),
         "seeds_planned": cell.seeds_planned,
         "parameters": trials[0].last("parameters"),
-        "ms_per_image": float(np.mean([t.last("ms_per_image") for t in trials])),
+        "ms_per_image": cell.ms_per_image,
         "trials": [t.fingerprint for t in trials],
     }
 
@@ -114,7 +110,6 @@ def _trial(analysis: Analysis, trial: TrialResult) -> dict[str, Any]:
     outcome = trial.outcome
     score = analysis.task.score(trial)
     names = ("epoch", "score", "train_loss", "val_loss", "lr")
-    per_epoch = float(rows["seconds"].median()) if len(rows) else float("nan")
     why = trial.problem or last_line(outcome)
     if trial.state == State.STOPPED and outcome:
         why = f"not among the best at its rung after {outcome.epochs} epochs; {outcome.rule}"
@@ -127,7 +122,7 @@ def _trial(analysis: Analysis, trial: TrialResult) -> dict[str, Any]:
         "device": outcome.device if outcome else "",
         "host": outcome.host if outcome else "",
         "images_per_s": trial.last("images_per_s"),
-        "left_s": per_epoch * (trial.epochs_planned - trial.epochs),
+        "left_s": trial.left_s,
         "curve": {n: rows[n].to_numpy(np.float64) if n in rows else [] for n in names},
     }
 
@@ -199,17 +194,10 @@ def _f1(analysis: Analysis) -> dict[str, Any] | None:
 def _of_best_cell(analysis: Analysis) -> dict[str, Any]:
     """Labels, curves, confusion and mistakes of the best cell: the mean of its seeds on each fold."""
     task, best = analysis.task, analysis.cells[0]
-    p = np.mean([run.probabilities for run in best.runs], axis=0)
-    rows = np.concatenate([task.validation[f] for f in sorted(task.validation)])
-    targets = task.record.targets[rows]
     entries: dict[str, Any] = {
         "per_label": _labels(analysis),
-        "precision_recall": [
-            {"label": label, **_precision_recall(targets[:, c], p[:, c])}
-            for c, label in enumerate(task.record.labels)
-            if targets[:, c].any()
-        ],
-        "mistakes": _mistakes(task.record.labels, task.record.rows["id"].to_numpy()[rows], targets, p),
+        "precision_recall": precision_recall(task, best),
+        "mistakes": mistakes(task, best),
     }
     shares = confusion_shares(task, best)
     return entries if shares is None else {**entries, "confusion": shares}
@@ -230,32 +218,3 @@ def _labels(analysis: Analysis) -> list[dict[str, Any]]:
     for row in table:
         row["moved"] = 100 * row["moved"]
     return table
-
-
-def _precision_recall(y: NDArray[np.uint8], p: Floats) -> dict[str, Any]:
-    """The curve at about `_CURVE_POINTS` of its points, evenly along it."""
-    precision, recall, _ = precision_recall_curve(y, p)
-    keep = np.unique(np.linspace(0, len(recall) - 1, _CURVE_POINTS).astype(int))
-    return {"recall": np.round(recall[keep][::-1], 4), "precision": np.round(precision[keep][::-1], 4)}
-
-
-def _mistakes(
-    labels: tuple[str, ...], ids: NDArray[np.str_], targets: NDArray[np.uint8], p: Floats
-) -> list[dict[str, Any]]:
-    """The images with the largest negative log-likelihood summed over labels, and where it comes from."""
-    q = np.clip(p, 1e-7, 1 - 1e-7)
-    loss = -np.where(targets > 0, np.log(q), np.log1p(-q)).sum(axis=1)
-    mistakes = []
-    for row in np.argsort(-loss, kind="stable")[:_MISTAKES]:
-        missed = [c for c in np.flatnonzero(targets[row]) if p[row, c] < 0.5]
-        wrong = [c for c in np.flatnonzero(targets[row] == 0) if p[row, c] > 0.5]
-        mistakes.append(
-            {
-                "id": str(ids[row]),
-                "loss": loss[row],
-                "truth": [labels[c] for c in np.flatnonzero(targets[row])],
-                "missed": [{"label": labels[c], "p": p[row, c]} for c in missed],
-                "wrong": [{"label": labels[c], "p": p[row, c]} for c in wrong],
-            }
-        )
-    return mistakes

@@ -177,9 +177,7 @@ def states_sentence(results: Results) -> str:
     """`36 trials: 20 done, 8 stopped early, ...`, and what they cost."""
     counts = results.counts()
     shown = [f"{counts[s]} {title}" for s, title in _TITLES.items() if counts[s] or s != State.UNREADABLE]
-    trials = {t.fingerprint: t for task in results.tasks for t in task.trials}
-    spent = sum(t.device_s for t in trials.values())
-    return f"{count(counts.total(), 'trial')}: {', '.join(shown)}. {duration(spent)} of device time in all."
+    return f"{count(counts.total(), 'trial')}: {', '.join(shown)}. {duration(results.device_s)} of device time in all."
 
 
 def is_running(results: Results) -> bool:

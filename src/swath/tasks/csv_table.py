@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import ClassVar
 
 import numpy as np
@@ -9,7 +10,14 @@ import pandas as pd
 
 from swath.config.task import Images, Kind, SubmissionForm, Task, one_hot
 from swath.core.errors import raise_if_any
-from swath.tasks.csv_reader import Reader, labels_outside
+from swath.tasks.csv_reader import (
+    binary_targets,
+    data_folder,
+    id_problems,
+    image_paths,
+    labels_outside,
+    read_tables,
+)
 
 
 @dataclass(frozen=True)
@@ -61,35 +69,34 @@ class Csv(Task):
         return "macro_f1" if self.label_column else "map"
 
     def read(self) -> Images:
-        reader = Reader(self.root)
+        root = data_folder(self.root)
         places = [c for c in (self.id_column, self.path_column, self.group_column, self.hires_column) if c]
         answer = [self.label_column] if self.label_column else list(self.label_columns)
         wanted: dict[str, Sequence[str]] = {self.train: places + answer}
         if self.test:
             wanted[self.test] = [c for c in (self.id_column, self.path_column) if c]
-        train, *tests = reader.tables(wanted)
+        train, *tests = read_tables(root, wanted)
         if self.label_column:
             labels = self.labels_allowed or tuple(sorted(set(train[self.label_column]) - {""}))
-            reader.problems += labels_outside(self.train, train[self.label_column], labels)
+            problems = labels_outside(self.train, train[self.label_column], labels)
             targets = one_hot(train[self.label_column], labels)
         else:
             labels = self.label_columns or tuple(c for c in train.columns if c not in places)
-            targets = reader.binary(self.train, train, labels)
-        parts = [self._rows(reader, train, "train"), *(self._rows(reader, test, "test") for test in tests)]
+            targets, problems = binary_targets(self.train, train, labels)
+        parts = [self._rows(root, train, "train"), *(self._rows(root, test, "test") for test in tests)]
         rows = pd.concat(parts, ignore_index=True)
-        reader.unique_ids(" and ".join(wanted), rows["id"])
-        raise_if_any(reader.problems)
+        raise_if_any([*problems, *id_problems(" and ".join(wanted), rows["id"])])
         padded = np.concatenate([targets, np.zeros((len(rows) - len(train), len(labels)), np.uint8)])
         return Images(rows, labels, padded, self._submission(parts[1], labels) if tests else None)
 
-    def _rows(self, reader: Reader, table: pd.DataFrame, split: str) -> pd.DataFrame:
+    def _rows(self, root: Path, table: pd.DataFrame, split: str) -> pd.DataFrame:
         paths = table[self.path_column]
         ids = table[self.id_column] if self.id_column else paths.str.replace(r"^.*/|\.[^.]*$", "", regex=True)
-        rows = pd.DataFrame({"id": ids, "path": reader.paths(paths), "split": split})
+        rows = pd.DataFrame({"id": ids, "path": image_paths(root, paths), "split": split})
         for column, name in ((self.group_column, "group"), (self.hires_column, "hires_path")):
             if column:
                 values = table[column] if column in table else pd.Series([""] * len(table))
-                rows[name] = list(reader.paths(values) if name == "hires_path" else values)
+                rows[name] = list(image_paths(root, values) if name == "hires_path" else values)
         return rows
 
     def _submission(self, test: pd.DataFrame, labels: tuple[str, ...]) -> SubmissionForm:

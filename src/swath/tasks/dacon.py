@@ -8,7 +8,15 @@ import pandas as pd
 
 from swath.config.task import Images, Kind, SubmissionForm, Task, one_hot
 from swath.core.errors import raise_if_any
-from swath.tasks.csv_reader import Reader, labels_outside
+from swath.tasks.csv_reader import (
+    binary_targets,
+    data_folder,
+    id_problems,
+    image_paths,
+    labels_outside,
+    read_tables,
+    sample_problems,
+)
 
 
 @dataclass(frozen=True)
@@ -25,31 +33,33 @@ class DaconSatellite(Task):
     root: str = "data/satellite"
 
     def read(self) -> Images:
-        reader = Reader(self.root)
-        train, test, sample = reader.tables(
+        root = data_folder(self.root)
+        train, test, sample = read_tables(
+            root,
             {
                 "train.csv": ["img_id", "img_path"],
                 "test.csv": ["img_id", "img_path"],
                 "sample_submission.csv": ["img_id"],
-            }
+            },
         )
         labels = tuple(c for c in train.columns if c not in ("img_id", "img_path"))
-        targets = reader.binary("train.csv", train, labels)
+        targets, problems = binary_targets("train.csv", train, labels)
         columns = tuple(c for c in sample.columns if c != "img_id")
         if set(columns) != set(labels):
             odd = sorted(set(columns) ^ set(labels))
-            reader.problems.append(
-                f"sample_submission.csv and train.csv in {reader.root} differ in the label columns {odd[:5]}. "
+            problems.append(
+                f"sample_submission.csv and train.csv in {root} differ in the label columns {odd[:5]}. "
                 "They must have the same labels."
             )
         ids = pd.concat([train["img_id"], test["img_id"]], ignore_index=True)
-        reader.unique_ids("train.csv and test.csv", ids)
-        reader.same_ids(sample, test, "img_id")
-        raise_if_any(reader.problems)
+        problems += [*id_problems("train.csv and test.csv", ids), *sample_problems(root, sample, test, "img_id")]
+        raise_if_any(problems)
         rows = pd.DataFrame(
             {
                 "id": ids,
-                "path": pd.concat([reader.paths(train["img_path"]), reader.paths(test["img_path"])], ignore_index=True),
+                "path": pd.concat(
+                    [image_paths(root, train["img_path"]), image_paths(root, test["img_path"])], ignore_index=True
+                ),
                 "split": ["train"] * len(train) + ["test"] * len(test),
             }
         )
@@ -73,29 +83,31 @@ class DaconBirds(Task):
     root: str = "data/birds"
 
     def read(self) -> Images:
-        reader = Reader(self.root)
-        train, test, sample = reader.tables(
+        root = data_folder(self.root)
+        train, test, sample = read_tables(
+            root,
             {
                 "train.csv": ["img_path", "upscale_img_path", "label"],
                 "test.csv": ["id", "img_path"],
                 "sample_submission.csv": ["id", "label"],
-            }
+            },
         )
         labels = tuple(sorted(set(train["label"]) - {""}))
-        reader.problems += labels_outside("train.csv", train["label"], labels)
-        reader.problems += labels_outside("sample_submission.csv", sample["label"], labels)
+        problems = labels_outside("train.csv", train["label"], labels)
+        problems += labels_outside("sample_submission.csv", sample["label"], labels)
         # train.csv has no ids: the file's stem is one (TRAIN_00000).
         train_ids = train["img_path"].str.replace(r"^.*/|\.[^.]*$", "", regex=True)
         ids = pd.concat([train_ids, test["id"]], ignore_index=True)
-        reader.unique_ids("train.csv and test.csv", ids)
-        reader.same_ids(sample, test, "id")
-        raise_if_any(reader.problems)
+        problems += [*id_problems("train.csv and test.csv", ids), *sample_problems(root, sample, test, "id")]
+        raise_if_any(problems)
         rows = pd.DataFrame(
             {
                 "id": ids,
-                "path": pd.concat([reader.paths(train["img_path"]), reader.paths(test["img_path"])], ignore_index=True),
+                "path": pd.concat(
+                    [image_paths(root, train["img_path"]), image_paths(root, test["img_path"])], ignore_index=True
+                ),
                 "split": ["train"] * len(train) + ["test"] * len(test),
-                "hires_path": list(reader.paths(train["upscale_img_path"])) + [""] * len(test),
+                "hires_path": list(image_paths(root, train["upscale_img_path"])) + [""] * len(test),
             }
         )
         targets = one_hot(pd.concat([train["label"], pd.Series([""] * len(test))], ignore_index=True), labels)

@@ -8,7 +8,7 @@ import pandas as pd
 from swath.config.task import Images, Kind, Task
 from swath.core.errors import raise_if_any
 from swath.store.paths import absolute
-from swath.tasks.csv_reader import Reader
+from swath.tasks.csv_reader import data_folder, id_problems, read_tables
 from swath.tasks.groups import joined
 
 
@@ -66,8 +66,7 @@ class Grouped(Task):
 def _table(file: str) -> pd.DataFrame:
     """The csv, each id once."""
     path = absolute(file, "groups")
-    reader = Reader(path.rpartition("/")[0] or "/")
-    (table,) = reader.tables({path.rpartition("/")[2]: ["id", "group"]})
-    reader.unique_ids(file, table["id"])
-    raise_if_any(reader.problems)
+    root = data_folder(path.rpartition("/")[0] or "/")
+    (table,) = read_tables(root, {path.rpartition("/")[2]: ["id", "group"]})
+    raise_if_any(id_problems(file, table["id"]))
     return table

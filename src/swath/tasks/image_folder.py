@@ -10,7 +10,7 @@ import pandas as pd
 
 from swath.config.task import Images, Kind, SubmissionForm, Task, one_hot
 from swath.core.errors import raise_if_any
-from swath.tasks.csv_reader import Reader
+from swath.tasks.csv_reader import data_folder, id_problems
 
 SUFFIXES = (".bmp", ".jp2", ".jpeg", ".jpg", ".pgm", ".png", ".ppm", ".tif", ".tiff", ".webp")
 TEST_FOLDERS = ("test", "val")
@@ -42,24 +42,20 @@ class ImageFolder(Task):
         return self.title
 
     def read(self) -> Images:
-        reader = Reader(self.root)
-        raise_if_any(reader.problems)
-        root = reader.root
+        root = data_folder(self.root)
         base = root / "train" if (root / "train").is_dir() else root
-        test_folder = self._test_folder(reader)
+        test_folder, problems = self._test_folder(root)
         apart = {test_folder, *TEST_FOLDERS} if base == root else set()
         classes = [folder for folder in _folders(base) if folder.name not in apart]
         files = {folder.name: list(_images(folder)) for folder in classes}
-        reader.problems += _class_problems(base, files)
+        problems += _class_problems(base, files)
         train = [file for found in files.values() for file in found]
         test = list(_images(root / test_folder)) if test_folder else []
         if test_folder and not test:
-            reader.problems.append(
-                f"{root / test_folder} holds no images ({', '.join(SUFFIXES)}). Remove it or fill it."
-            )
+            problems.append(f"{root / test_folder} holds no images ({', '.join(SUFFIXES)}). Remove it or fill it.")
         ids = [_id(file, root) for file in train] + [_id(file, root / test_folder) for file in test]
-        reader.unique_ids(f"the images below {root}, by path without ending,", pd.Series(ids, dtype=str))
-        raise_if_any(reader.problems)
+        problems += id_problems(f"the images below {root}, by path without ending,", pd.Series(ids, dtype=str))
+        raise_if_any(problems)
         split = ["train"] * len(train) + ["test"] * len(test)
         rows = pd.DataFrame({"id": ids, "path": list(map(str, [*train, *test])), "split": split})
         text = pd.Series([label for label, found in files.items() for _ in found] + [""] * len(test))
@@ -68,22 +64,21 @@ class ImageFolder(Task):
         form = SubmissionForm("id", tuple(ids[len(train) :]), ("label",)) if test else None
         return Images(rows, labels, targets, form)
 
-    def _test_folder(self, reader: Reader) -> str:
-        """Name of the folder of images to predict, "" for none; problems go to the reader."""
-        there = [name for name in TEST_FOLDERS if (reader.root / name).is_dir()]
-        if self.test and not (reader.root / self.test).is_dir():
-            found = ", ".join(folder.name for folder in _folders(reader.root)) or "no folder"
-            reader.problems.append(
-                f"folder {self.test} is missing in {reader.root} (found {found}). ImageFolder(test=...) names the "
+    def _test_folder(self, root: Path) -> tuple[str, list[str]]:
+        """Name of the folder of images to predict, "" for none; and what is wrong with the choice."""
+        there = [name for name in TEST_FOLDERS if (root / name).is_dir()]
+        if self.test and not (root / self.test).is_dir():
+            found = ", ".join(folder.name for folder in _folders(root)) or "no folder"
+            return "", [
+                f"folder {self.test} is missing in {root} (found {found}). ImageFolder(test=...) names the "
                 'folder of images to predict; "" takes test or val.'
-            )
-            return ""
+            ]
         if len(there) > 1 and not self.test:
-            reader.problems.append(
-                f"{reader.root} has both test and val: say which images are to be predicted, "
+            return there[0], [
+                f"{root} has both test and val: say which images are to be predicted, "
                 "ImageFolder(test='test') or ImageFolder(test='val'). The other folder is not used."
-            )
-        return self.test or next(iter(there), "")
+            ]
+        return self.test or next(iter(there), ""), []
 
 
 def _folders(folder: Path) -> list[Path]:

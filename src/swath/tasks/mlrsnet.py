@@ -8,7 +8,7 @@ import pandas as pd
 
 from swath.config.task import Images, Task
 from swath.core.errors import raise_if_any
-from swath.tasks.csv_reader import Reader
+from swath.tasks.csv_reader import binary_targets, data_folder, id_problems, image_paths, read_tables
 
 _FOLDERS = {"images": ("Images", "images"), "labels": ("labels", "Labels")}  # copies differ
 
@@ -28,45 +28,44 @@ class MLRSNet(Task):
     root: str = "data/mlrsnet"
 
     def read(self) -> Images:
-        reader = Reader(self.root)
-        images, labels = (_folder(reader, kind) for kind in _FOLDERS)
-        raise_if_any(reader.problems)
-        files = sorted((reader.root / labels).glob("*.csv"))
-        there = {p.name for p in (reader.root / images).iterdir() if p.is_dir() and not p.name.startswith(".")}
-        reader.problems += _unmatched(reader.root, images, labels, there, {f.stem for f in files})
-        tables = reader.tables({f"{labels}/{f.name}": ["image"] for f in files})
+        root = data_folder(self.root)
+        images, labels = (_spelling(root, kind) for kind in _FOLDERS)
+        found = {"images": images, "labels": labels}
+        raise_if_any(_missing(root, _FOLDERS[kind]) for kind, name in found.items() if not name)
+        files = sorted((root / labels).glob("*.csv"))
+        there = {p.name for p in (root / images).iterdir() if p.is_dir() and not p.name.startswith(".")}
+        unmatched = _unmatched(root, images, labels, there, {f.stem for f in files})
+        tables = read_tables(root, {f"{labels}/{f.name}": ["image"] for f in files}, unmatched)
         names = tuple(c for c in tables[0].columns if c != "image")
+        problems = []
         for file, table in zip(files, tables, strict=True):
             odd = sorted((set(table.columns) - {"image"}) ^ set(names))
             if odd:
-                reader.problems.append(
-                    f"{labels}/{file.name} and {labels}/{files[0].name} in {reader.root} differ in the label columns "
+                problems.append(
+                    f"{labels}/{file.name} and {labels}/{files[0].name} in {root} differ in the label columns "
                     f"{odd[:5]}. All categories must have the same labels."
                 )
-        raise_if_any(reader.problems)
+        raise_if_any(problems)
         joined = pd.concat(tables, ignore_index=True)
         categories = [file.stem for file, table in zip(files, tables, strict=True) for _ in range(len(table))]
-        targets = reader.binary(f"the csv files of {labels}, joined by name", joined, names)
+        targets, problems = binary_targets(f"the csv files of {labels}, joined by name", joined, names)
         ids = joined["image"].str.replace(r"\.[^.]*$", "", regex=True)
-        reader.unique_ids(f"the csv files of {labels}", ids)
-        raise_if_any(reader.problems)
-        paths = reader.paths(pd.Series(categories) + "/" + joined["image"], images)
+        raise_if_any([*problems, *id_problems(f"the csv files of {labels}", ids)])
+        paths = image_paths(root, pd.Series(categories) + "/" + joined["image"], images)
         rows = pd.DataFrame({"id": ids, "path": paths, "split": "train", "stratum": categories})
         return Images(rows, names, targets)
 
 
-def _folder(reader: Reader, kind: str) -> str:
-    """Name of the folder as this copy spells it; a problem and "" where there is none."""
-    spellings = _FOLDERS[kind]
-    for name in spellings:
-        if (reader.root / name).is_dir():
-            return name
-    if reader.root.is_dir():
-        reader.problems.append(
-            f"folder {spellings[0]} is missing in {reader.root} (looked for {' and '.join(spellings)}). Give the "
-            "folder that MLRSNet was unpacked into, with Images/<category>/ and labels/<category>.csv."
-        )
-    return ""
+def _spelling(root: Path, kind: str) -> str:
+    """Name of the folder as this copy spells it; "" where there is none."""
+    return next((name for name in _FOLDERS[kind] if (root / name).is_dir()), "")
+
+
+def _missing(root: Path, spellings: tuple[str, ...]) -> str:
+    return (
+        f"folder {spellings[0]} is missing in {root} (looked for {' and '.join(spellings)}). Give the "
+        "folder that MLRSNet was unpacked into, with Images/<category>/ and labels/<category>.csv."
+    )
 
 
 def _unmatched(root: Path, images: str, labels: str, folders: set[str], tables: set[str]) -> list[str]:

@@ -7,7 +7,7 @@ import pandas as pd
 
 from swath.config.task import Images, Task
 from swath.core.errors import raise_if_any
-from swath.tasks.csv_reader import Reader
+from swath.tasks.csv_reader import binary_targets, data_folder, id_problems, image_paths, read_tables
 
 
 @dataclass(frozen=True)
@@ -22,11 +22,10 @@ class UCMerced(Task):
     root: str = "data/ucmerced"
 
     def read(self) -> Images:
-        reader = Reader(self.root)
-        (table,) = reader.tables({"labels.csv": ["img_id", "img_path"]})
+        root = data_folder(self.root)
+        (table,) = read_tables(root, {"labels.csv": ["img_id", "img_path"]})
         labels = tuple(c for c in table.columns if c not in ("img_id", "img_path"))
-        targets = reader.binary("labels.csv", table, labels)
-        reader.unique_ids("labels.csv", table["img_id"])
-        raise_if_any(reader.problems)
-        rows = pd.DataFrame({"id": table["img_id"], "path": reader.paths(table["img_path"]), "split": "train"})
+        targets, problems = binary_targets("labels.csv", table, labels)
+        raise_if_any([*problems, *id_problems("labels.csv", table["img_id"])])
+        rows = pd.DataFrame({"id": table["img_id"], "path": image_paths(root, table["img_path"]), "split": "train"})
         return Images(rows, labels, targets)

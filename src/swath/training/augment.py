@@ -17,8 +17,6 @@ from swath.core.registry import Registry
 Pixels = NDArray[np.uint8]
 Change = Callable[[Pixels, int], Pixels]
 """An image [S, S, C] and a seed to a changed image."""
-CHANGES: Registry[Callable[[Any, int], Any]] = Registry("augmentation")
-"""Description and the recipe's image_size to a transform of albumentations, or to a Change."""
 _KEY = 0xA06  # tells these draws apart from others that follow from the seed and the epoch
 
 
@@ -97,27 +95,22 @@ def _albumentations() -> Any:
     return albumentations
 
 
-@CHANGES.register("hflip")
 def _hflip(op: augment.HorizontalFlip, size_px: int) -> list[Any]:
     return [_albumentations().HorizontalFlip(p=op.p)]
 
 
-@CHANGES.register("vflip")
 def _vflip(op: augment.VerticalFlip, size_px: int) -> list[Any]:
     return [_albumentations().VerticalFlip(p=op.p)]
 
 
-@CHANGES.register("transpose")
 def _transpose(op: augment.Transpose, size_px: int) -> list[Any]:
     return [_albumentations().Transpose(p=op.p)]
 
 
-@CHANGES.register("rotate90")
 def _rotate90(op: augment.Rotate90, size_px: int) -> list[Any]:
     return [_albumentations().RandomRotate90(p=op.p)]
 
 
-@CHANGES.register("color_jitter")
 def _color_jitter(op: augment.ColorJitter, size_px: int) -> list[Any]:
     def around_one(amount: float) -> tuple[float, float]:
         return (max(0.0, 1 - amount), 1 + amount)
@@ -133,7 +126,6 @@ def _color_jitter(op: augment.ColorJitter, size_px: int) -> list[Any]:
     ]
 
 
-@CHANGES.register("random_resized_crop")
 def _random_resized_crop(op: augment.RandomResizedCrop, size_px: int) -> list[Any]:
     return [
         _albumentations().RandomResizedCrop(
@@ -142,7 +134,6 @@ def _random_resized_crop(op: augment.RandomResizedCrop, size_px: int) -> list[An
     ]
 
 
-@CHANGES.register("random_crop")
 def _random_crop(op: augment.RandomCrop, size_px: int) -> list[Any]:
     import cv2
 
@@ -151,7 +142,6 @@ def _random_crop(op: augment.RandomCrop, size_px: int) -> list[Any]:
     return [*pad, a.RandomCrop(size_px, size_px)]
 
 
-@CHANGES.register("coarse_dropout")
 def _coarse_dropout(op: augment.CoarseDropout, size_px: int) -> list[Any]:
     side = (op.size / 2, op.size)
     return [
@@ -161,7 +151,6 @@ def _coarse_dropout(op: augment.CoarseDropout, size_px: int) -> list[Any]:
     ]
 
 
-@CHANGES.register("rand_augment")
 def _rand_augment(op: augment.RandAugment, size_px: int) -> Change:
     import torch
     from torchvision.transforms import v2
@@ -177,3 +166,20 @@ def _rand_augment(op: augment.RandAugment, size_px: int) -> Change:
         return changed.numpy().transpose(1, 2, 0)
 
     return change
+
+
+CHANGES: Registry[Callable[[Any, int], Any]] = Registry(
+    "augmentation",
+    {
+        "hflip": _hflip,
+        "vflip": _vflip,
+        "transpose": _transpose,
+        "rotate90": _rotate90,
+        "color_jitter": _color_jitter,
+        "random_resized_crop": _random_resized_crop,
+        "random_crop": _random_crop,
+        "coarse_dropout": _coarse_dropout,
+        "rand_augment": _rand_augment,
+    },
+)
+"""Description and the recipe's image_size to a transform of albumentations, or to a Change."""

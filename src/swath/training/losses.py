@@ -17,8 +17,6 @@ from swath.config import losses
 from swath.core.registry import Registry
 
 Criterion = Callable[[Tensor, Tensor], Tensor]
-CRITERIA: Registry[Callable[[Any, Tensor | None], Criterion]] = Registry("criterion")
-"""Of a loss description and the weights [C] of its labels, or None."""
 _EPS = 1e-8
 
 
@@ -66,24 +64,20 @@ def smoothed(function: Criterion, amount: float, kind: str) -> Criterion:
     return of_smoothed
 
 
-@CRITERIA.register("bce")
 def _bce(loss: losses.BCE, weights: Tensor | None) -> Criterion:
     if weights is None:
         return binary_cross_entropy_with_logits
     return partial(binary_cross_entropy_with_logits, pos_weight=weights)
 
 
-@CRITERIA.register("cross_entropy")
 def _cross_entropy(loss: losses.CrossEntropy, weights: Tensor | None) -> Criterion:
     return partial(cross_entropy, weight=weights)
 
 
-@CRITERIA.register("two_way")
 def _two_way(loss: losses.TwoWay, weights: Tensor | None) -> Criterion:
     return TwoWayLoss(tp=loss.t_pos, tn=loss.t_neg)
 
 
-@CRITERIA.register("focal")
 def _focal(loss: losses.Focal, weights: Tensor | None) -> Criterion:
     of_positives, of_negatives = (loss.alpha, 1 - loss.alpha) if loss.alpha >= 0 else (1.0, 1.0)
     factor = 1.0 if weights is None else weights
@@ -98,7 +92,6 @@ def _focal(loss: losses.Focal, weights: Tensor | None) -> Criterion:
     return focal
 
 
-@CRITERIA.register("asymmetric")
 def _asymmetric(loss: losses.Asymmetric, weights: Tensor | None) -> Criterion:
     factor = 1.0 if weights is None else weights
 
@@ -112,3 +105,16 @@ def _asymmetric(loss: losses.Asymmetric, weights: Tensor | None) -> Criterion:
         return -(targets * positive + (1 - targets) * negative).mean()
 
     return asymmetric
+
+
+CRITERIA: Registry[Callable[[Any, Tensor | None], Criterion]] = Registry(
+    "criterion",
+    {
+        "bce": _bce,
+        "cross_entropy": _cross_entropy,
+        "two_way": _two_way,
+        "focal": _focal,
+        "asymmetric": _asymmetric,
+    },
+)
+"""Of a loss description and the weights [C] of its labels, or None."""

@@ -145,7 +145,7 @@ def _trained(
     job: Job, trial: Trial, trainer: Trainer, parts: dict[str, Part], rows: list[dict[str, Any]], attempt: int
 ) -> Generator[Report]:
     for result in trainer.run(parts["train"], parts["val"]):
-        rows.append(_row(job.spec, result, parts["val"], attempt, trainer.device))
+        rows = [*rows, _row(job.spec, result, parts["val"], attempt, trainer.device)]
         if trainer.ended:
             yield _completed(job, trial, trainer, parts, rows, result)
             return
@@ -169,7 +169,8 @@ def _completed(
         augmented = spec.recipe.tta != "none" or spec.recipe.tta_sizes
         kept = trainer.predict(val, tta=True).numpy().astype(np.float16) if augmented else last.val_logits
         trial.write_logits(f"val/{last.epoch}", val.ids, kept)
-    rows[-1]["ms_per_image"] = trainer.ms_per_image  # with test-time augmentation, as its predictions are
+    # With test-time augmentation, as its predictions are.
+    rows = [*rows[:-1], {**rows[-1], "ms_per_image": trainer.ms_per_image}]
     trial.write_metrics(pd.DataFrame(rows))
     if "test" in parts:
         with trainer.with_weights(trainer.best.weights("all")) if trainer.best else contextlib.nullcontext():

@@ -11,8 +11,7 @@ from spandrel import ModelLoader
 
 from swath import ops
 from swath.core.errors import InputError
-from swath.models.image_models.base import MODELS
-from swath.models.image_models.loader import load
+from swath.models.image_models.loader import MODELS, load
 from swath.models.image_models.superres import SuperResolution, upscale_tiled
 
 Image = NDArray[np.uint8]

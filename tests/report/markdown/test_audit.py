@@ -23,7 +23,7 @@ def study(tmp_path: Path) -> Study:
 
 def keep(study: Study, flagged: tuple[str, ...]) -> tuple[Analysis, Audit]:
     task = study.read().tasks[0]
-    audit = Audit(task.label, task.data, {"train": 60}, (replace(LEAK, flagged=flagged),), (("a", "b"),), {})
+    audit = Audit(task.label, task.data, {"train": 60}, (replace(LEAK, flagged=flagged),), (("a", "b"),))
     kept_place(study.storage, task.data).write("audit.json", audit.json())
     return analyse(task), audit
 

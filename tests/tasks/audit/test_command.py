@@ -60,7 +60,7 @@ def test_bad_input_is_told_and_exits_with_2(script: Path, tmp_path: Path, capsys
 def test_names_in_the_data_are_no_markup() -> None:
     hard = ("a|b*c*.jpg (<img src=x>)", "`tick`\nsecond line")
     finding = Finding("bad_files", "warning", "2 images of *some* kind.", 2, "images", "Look.", examples=hard)
-    audit = Audit("my <b>task", "0" * 20, {"train": 2}, (finding,), (), {})
+    audit = Audit("my <b>task", "0" * 20, {"train": 2}, (finding,), ())
     lines = markdown(audit).splitlines()
     assert lines[0] == r"# Data audit of my \<b>task"
     assert r"- a\|b\*c\*.jpg (\<img src=x>)" in lines

@@ -2,9 +2,11 @@
 
 import hashlib
 import time
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+from swath.analysis.rank_correlation import rank_correlation
 from swath.core.errors import InputError
 from swath.core.registry import unknown
 from swath.store.file_hashes import file_sha256
@@ -44,6 +46,17 @@ class Submission:
 def submissions(storage: Storage, sweep: str) -> list[Submission]:
     """What is on record for a sweep, oldest first."""
     return list(read_record(storage, _key(sweep), tuple[Submission, ...]) or ())
+
+
+def with_both_scores(listed: Sequence[Submission]) -> list[tuple[float, float]]:
+    """Cross-fitted and public score of the submissions that have both."""
+    return [(s.score, s.public) for s in listed if s.score is not None and s.public is not None]
+
+
+def score_correlation(listed: Sequence[Submission]) -> float:
+    """Rank correlation (Spearman) of cross-fitted and public scores; NaN where it says nothing."""
+    both = with_both_scores(listed)
+    return rank_correlation([score for score, _ in both], [public for _, public in both])
 
 
 def record_submission(storage: Storage, sweep: str, content: bytes, entry: Submission) -> None:

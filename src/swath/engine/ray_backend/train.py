@@ -9,9 +9,10 @@ import contextlib
 import tempfile
 import threading
 import traceback
-from collections.abc import Generator, Iterator
+from collections.abc import Callable, Generator, Iterator
+from concurrent.futures import Future, wait
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, TypeVar
 
 import ray
 from ray import train
@@ -25,6 +26,7 @@ from swath.core.errors import SwathError
 from swath.engine.base import CRASHES_ALLOWED
 from swath.training.job import Job, Report
 
+T = TypeVar("T")
 TRIAL_CPUS = 0.1
 """Of the trial's own process, which only listens; each worker gives up as much, so that all fit a machine."""
 _POLL_S = 1.0
@@ -103,10 +105,8 @@ def epochs(job: Job, resources: TrialResources, groups: Any) -> Generator[Report
 
 def _epochs(job: Job, resources: TrialResources, groups: Any) -> Generator[Report]:
     reports, words = (Queue(actor_options={"num_cpus": 0}) for _ in range(2))
-    failures: list[Exception] = []
     config = {"job": job, "reports": reports, "words": words, "groups": groups}
-    fitting = threading.Thread(target=_fit, args=(config, resources, failures), daemon=True)
-    fitting.start()
+    fitting = _in_thread(lambda: _fit(config, resources))
     told: list[_Failure] = []
     stopped = True
     try:
@@ -121,21 +121,36 @@ def _epochs(job: Job, resources: TrialResources, groups: Any) -> Generator[Repor
         words.put(False)
         if stopped:  # Tune may end this process before `fit()` ends
             ray.get(groups.give_back.remote(job.spec.fingerprint))
-        fitting.join()
+        wait([fitting])
         reports.shutdown()
         words.shutdown()
     # When a process is lost, its peers see their connections break, and say so: that is no fault of the trial's.
-    silent = {rank for error in failures for rank in getattr(error, "worker_failures", {})} - {f.rank for f in told}
-    if failures and (silent or not told):
-        raise _LostWorkerError(f"its workers were lost {CRASHES_ALLOWED + 1} times: {failures[0]}") from failures[0]
+    failure = fitting.exception()
+    silent = set(getattr(failure, "worker_failures", {})) - {f.rank for f in told}
+    if failure and (silent or not told):
+        raise _LostWorkerError(f"its workers were lost {CRASHES_ALLOWED + 1} times: {failure}") from failure
     if told:
         raise told[0].error  # the others fail because the first one did
 
 
-def _next(reports: Queue, fitting: threading.Thread) -> Report | _Failure | None:
+def _in_thread(work: Callable[[], T]) -> Future[T]:
+    """What a function returns or raises; it runs in a thread that the end of the process does not wait for."""
+    result: Future[T] = Future()
+
+    def run() -> None:
+        try:
+            result.set_result(work())
+        except BaseException as error:
+            result.set_exception(error)
+
+    threading.Thread(target=run, daemon=True).start()
+    return result
+
+
+def _next(reports: Queue, fitting: Future[None]) -> Report | _Failure | None:
     """What a worker says next; None when all have ended and everything was heard."""
     while True:
-        ended = not fitting.is_alive()
+        ended = fitting.done()
         try:
             return reports.get(timeout=_POLL_S)
         except Empty:
@@ -143,21 +158,18 @@ def _next(reports: Queue, fitting: threading.Thread) -> Report | _Failure | None
                 return None
 
 
-def _fit(config: dict[str, Any], resources: TrialResources, failures: list[Exception]) -> None:
-    try:
-        with tempfile.TemporaryDirectory(prefix="swath-train-", ignore_cleanup_errors=True) as scratch:
-            TorchTrainer(
-                _work,
-                train_loop_config=config,
-                scaling_config=train.ScalingConfig(
-                    num_workers=resources.workers,
-                    use_gpu=resources.gpus_per_worker > 0,
-                    resources_per_worker={"CPU": resources.cpus - TRIAL_CPUS, "GPU": resources.gpus_per_worker},
-                ),
-                run_config=train.RunConfig(name=config["job"].spec.fingerprint, storage_path=scratch),
-            ).fit()
-    except Exception as error:
-        failures.append(error)
+def _fit(config: dict[str, Any], resources: TrialResources) -> None:
+    with tempfile.TemporaryDirectory(prefix="swath-train-", ignore_cleanup_errors=True) as scratch:
+        TorchTrainer(
+            _work,
+            train_loop_config=config,
+            scaling_config=train.ScalingConfig(
+                num_workers=resources.workers,
+                use_gpu=resources.gpus_per_worker > 0,
+                resources_per_worker={"CPU": resources.cpus - TRIAL_CPUS, "GPU": resources.gpus_per_worker},
+            ),
+            run_config=train.RunConfig(name=config["job"].spec.fingerprint, storage_path=scratch),
+        ).fit()
 
 
 def _work(config: dict[str, Any]) -> None:

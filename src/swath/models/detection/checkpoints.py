@@ -1,21 +1,20 @@
-"""A folder of fine-tuned detectors: `fold0.pt`, `fold1.pt`, ... and `detector.json`, written last. Standard library."""
+"""A folder of fine-tuned detectors: `fold0.pt`, `fold1.pt`, ... and `detector.json`, written last."""
 
 import importlib.util
-import json
 from collections.abc import Iterable
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from swath.config.ops import DetectCrop
-from swath.core.errors import InputError
+from swath.core.errors import InputError, StoreError
 from swath.core.registry import unknown
 from swath.store.file_hashes import file_sha256
-from swath.store.storage import write_atomic
+from swath.store.json_files import SCHEMA, from_bytes, write_record
+from swath.store.storage import Storage
 
 INSTALL = "pip install 'swath[detect]'"
 RECORD = "detector.json"
-SCHEMA = 1
 
 
 @dataclass(frozen=True)
@@ -57,6 +56,7 @@ class DetectorRecord:
         settings: Of the training.
         versions: Of the packages.
         folds: Record of each fold.
+        schema: Of the record; see `swath.store.json_files`.
     """
 
     data: str
@@ -70,6 +70,7 @@ class DetectorRecord:
     settings: dict[str, Any]
     versions: dict[str, str]
     folds: tuple[FoldRecord, ...]
+    schema: int = SCHEMA
 
 
 def fold_file(fold: int) -> str:
@@ -79,24 +80,23 @@ def fold_file(fold: int) -> str:
 
 def write(folder: Path, record: DetectorRecord) -> None:
     """Write the record; the detectors must be there."""
-    write_atomic(folder / RECORD, json.dumps({"schema": SCHEMA, **asdict(record)}, indent=1).encode())
+    write_record(Storage(str(folder)), RECORD, record)
 
 
 def read(folder: Path) -> DetectorRecord:
     """The record of a folder.
 
     Raises:
-        InputError: There is none, or it cannot be read.
+        InputError: There is none, or its file cannot be opened.
+        DamagedRecordError: It is damaged.
+        StoreError: It is of a newer swath.
     """
     path = folder / RECORD
     try:
-        content = json.loads(path.read_bytes())
-        folds = tuple(FoldRecord(**fold) for fold in content["folds"])
-        fields = {k: v for k, v in content.items() if k not in ("schema", "folds", "classes")}
-        return DetectorRecord(**fields, classes=tuple(content["classes"]), folds=folds)
+        return from_bytes(path.read_bytes(), DetectorRecord, str(path))
     except FileNotFoundError:
         reason = f"there is no {RECORD} in it, so it is unfinished or no such folder"
-    except (OSError, ValueError, KeyError, TypeError) as error:
+    except OSError as error:
         reason = f"its {RECORD} cannot be read ({type(error).__name__}: {error})"
     raise InputError(f"detector {str(folder)!r}: {reason}. Make it with `swath detect finetune`.")
 
@@ -113,10 +113,18 @@ def crop_problems(uses: Iterable[tuple[DetectCrop, str, str]]) -> list[str]:
         found.append(f"DetectCrop needs the package ultralytics (AGPL-3.0), which is not installed: {INSTALL}")
     for detector, data, split in dict.fromkeys((op.detector, data, split) for op, data, split in wanted):
         found += detector_problems(detector, data, split)
-    for op in dict.fromkeys(op for op, _, _ in wanted if op.classes and (Path(op.detector) / RECORD).is_file()):
-        known = read(Path(op.detector)).classes
-        found += [unknown(f"class of the detector {op.detector}", c, known) for c in op.classes if c not in known]
+    for op in dict.fromkeys(op for op, _, _ in wanted):
+        found += _class_problems(op)
     return found
+
+
+def _class_problems(op: DetectCrop) -> list[str]:
+    """Sentences about classes that the detector lacks; `detector_problems` says so where it has no sound record."""
+    try:
+        known = read(Path(op.detector)).classes if op.classes else ()
+    except (InputError, StoreError):
+        return []
+    return [unknown(f"class of the detector {op.detector}", c, known) for c in op.classes if c not in known]
 
 
 def detector_problems(detector: str, data: str, split: str) -> list[str]:
@@ -139,6 +147,8 @@ def detector_problems(detector: str, data: str, split: str) -> list[str]:
         record = read(path)
     except InputError as error:
         return list(error.problems)
+    except StoreError as error:
+        return [f"DetectCrop(detector={detector!r}): {error}"]
     found = []
     if record.split != split:
         found.append(

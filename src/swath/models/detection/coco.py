@@ -5,7 +5,7 @@ import math
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -139,137 +139,168 @@ def read(path: Path, names: Mapping[str, str]) -> Annotations:
     Raises:
         InputError: Lists every kind of problem, with how many annotations have it and one of them.
     """
+    content = _content(path)
+    flat = isinstance(content, list)
+    annotations = content if flat else content["annotations"]
+    images, image_problems = (None, []) if flat else _table(content, "images", "file_name")
+    categories, category_problems = ({}, []) if flat else _table(content, "categories", "name")
+    crowds = [isinstance(raw, dict) and raw.get("iscrowd") == 1 for raw in annotations]
+    parsed = [
+        _object(raw, f"annotation {number}", images, categories)
+        for number, (raw, crowd) in enumerate(zip(annotations, crowds, strict=True), 1)
+        if not crowd
+    ]
+    of_objects = [problem for _, problems in parsed for problem in problems]
+    raise_if_any(_by_kind(path, [*image_problems, *category_problems, *of_objects]))
+    objects = [(one, _row(one.image, names)) for one, _ in parsed if one is not None]
+    items = [Annotation(row, one.category, one.box, one.contour, one.size) for one, row in objects if row is not None]
+    if annotations and not items:
+        raise InputError(
+            f"annotations {path}: none of the images they name is a training image of the task. They are "
+            f"matched by id or file name, e.g. {next(iter(names), '(the task has no images)')!r}."
+        )
+    listed = [entry["name"] for _, entry in sorted(categories.items())]
+    order = dict.fromkeys([*listed, *(item.category for item in items)])
+    return Annotations(tuple(items), tuple(order), len(objects) - len(items), sum(crowds))
+
+
+def _content(path: Path) -> Any:
+    """A flat list, or an object with a list of annotations."""
     try:
         content = json.loads(path.read_bytes())
     except (OSError, UnicodeDecodeError, json.JSONDecodeError) as error:
         raise InputError(
             f"annotations {path} cannot be read as json: {error}. `swath detect label` writes such a file."
         ) from error
-    return _Reader(path, names).read(content)
+    if isinstance(content, list) or (isinstance(content, dict) and isinstance(content.get("annotations"), list)):
+        return content
+    raise InputError(
+        f"annotations {path}: the file holds {_kind(content)}. It must hold COCO's object with the lists "
+        "images, categories and annotations, or a flat list of annotations."
+    )
 
 
-class _Reader:
-    """Collects problems by kind: a file of 15,000 annotations has few kinds of them."""
+class _Problem(NamedTuple):
+    """What is wrong with an annotation, or with an entry of a table.
 
-    def __init__(self, path: Path, names: Mapping[str, str]) -> None:
-        self._path = path
-        self._names = names
-        self._found: dict[str, list[str]] = {}
+    Attributes:
+        kind: What others may have, too: a file of 15,000 annotations has few kinds of problems.
+        example: This one.
+    """
 
-    def read(self, content: Any) -> Annotations:
-        flat = isinstance(content, list)
-        if not flat and not (isinstance(content, dict) and isinstance(content.get("annotations"), list)):
-            raise InputError(
-                f"annotations {self._path}: the file holds {_kind(content)}. It must hold COCO's object with the lists "
-                "images, categories and annotations, or a flat list of annotations."
-            )
-        annotations = content if flat else content["annotations"]
-        images = None if flat else self._table(content, "images", "file_name")
-        categories = {} if flat else self._table(content, "categories", "name")
-        items: list[Annotation] = []
-        foreign = crowds = 0
-        for position, raw in enumerate(annotations):
-            where = f"annotation {position + 1}"
-            if not isinstance(raw, dict):
-                self._note("is no json object", f"{where} is {_kind(raw)}")
-                continue
-            if raw.get("iscrowd") == 1:
-                crowds += 1
-                continue
-            image = self._image(raw, images, where)
-            category = self._category(raw, categories, where)
-            box = self._box(raw, where)
-            contour = self._contour(raw, where)
-            if image is None or category is None or box is None:
-                continue
-            row = self._row(str(image.get("file_name")))
-            if row is None:
-                foreign += 1
-            else:
-                items.append(Annotation(row, category, box, contour, _size(image)))
-        raise_if_any(self._problems())
-        if annotations and foreign == len(annotations) - crowds:
-            raise InputError(
-                f"annotations {self._path}: none of the images they name is a training image of the task. They are "
-                f"matched by id or file name, e.g. {next(iter(self._names), '(the task has no images)')!r}."
-            )
-        listed = [entry["name"] for _, entry in sorted(categories.items())]
-        order = dict.fromkeys([*listed, *(item.category for item in items)])
-        return Annotations(tuple(items), tuple(order), foreign, crowds)
+    kind: str
+    example: str
 
-    def _note(self, kind: str, example: str) -> None:
-        self._found.setdefault(kind, []).append(example)
 
-    def _problems(self) -> list[str]:
-        return [
-            f"annotations {self._path}: {len(examples)} with {kind}, e.g. {examples[0]}."
-            for kind, examples in self._found.items()
-        ]
+@dataclass(frozen=True)
+class _Object:
+    """An annotation before its image is looked for in the task; `image` is the file's name of it."""
 
-    def _table(self, content: dict[str, Any], key: str, name: str) -> dict[Any, dict[str, Any]]:
-        """A list of COCO's object by id."""
-        entries = content.get(key)
-        if not isinstance(entries, list):
-            self._note(f"no list {key!r} beside them", f"the file has {', '.join(map(repr, content))}")
-            return {}
-        table: dict[Any, dict[str, Any]] = {}
-        for entry in entries:
-            if not isinstance(entry, dict) or not isinstance(entry.get("id"), int | str) or not entry.get(name):
-                self._note(f"entries of {key!r} that lack 'id' or {name!r}", json.dumps(entry)[:80])
-            elif entry["id"] in table:
-                self._note(f"ids that {key!r} gives twice", repr(entry["id"]))
-            else:
-                table[entry["id"]] = entry
-        return table
+    image: str
+    category: str
+    box: Box
+    contour: tuple[Polygon, ...]
+    size: tuple[int, int] | None
 
-    def _image(self, raw: dict[str, Any], images: Any, where: str) -> dict[str, Any] | None:
-        given = raw.get("image_id")
-        if not isinstance(given, int | str) or isinstance(given, bool):
-            self._note("no 'image_id'", where)
-            return None
-        if images is None:
-            return {"file_name": str(given)}
-        if given not in images:
-            self._note("an image_id that 'images' lacks", f"{given!r} in {where}")
-        return images.get(given)
 
-    def _category(self, raw: dict[str, Any], categories: dict[Any, dict[str, Any]], where: str) -> str | None:
-        """Its name; a flat list names it, gives a number, or means one class only."""
-        if not categories:
-            return str(raw.get("category", raw.get("category_id", "object")))
-        given = raw.get("category_id")
-        entry = categories.get(given) if isinstance(given, int | str) else None
-        if entry is None:
-            self._note("a category_id that 'categories' lacks", f"{given!r} in {where}")
-            return None
-        return str(entry["name"])
+Table = dict[Any, dict[str, Any]]
+"""Entries of a list of COCO's object by their id."""
 
-    def _box(self, raw: dict[str, Any], where: str) -> Box | None:
-        values = raw.get("bbox")
-        if not isinstance(values, list) or len(values) != 4 or not all(map(_is_number, values)):
-            self._note("a bbox that is not [x, y, width, height] in pixels", f"{values!r} in {where}")
-            return None
-        x, y, width, height = map(float, values)
-        if width <= 0 or height <= 0:
-            self._note("a bbox without width or height", f"{values!r} in {where}")
-            return None
-        return x, y, x + width, y + height
 
-    def _contour(self, raw: dict[str, Any], where: str) -> tuple[Polygon, ...]:
-        """Its polygons; run-length masks count as no contour."""
-        given = raw.get("segmentation") or []
-        if isinstance(given, dict):
-            return ()
-        sound = isinstance(given, list) and all(
-            isinstance(p, list) and len(p) >= 6 and len(p) % 2 == 0 and all(map(_is_number, p)) for p in given
-        )
-        if not sound:
-            self._note("a segmentation that is not [[x, y, x, y, x, y, ...], ...]", where)
-            return ()
-        return tuple(np.array(polygon, np.float64).reshape(-1, 2) for polygon in given)
+def _by_kind(path: Path, problems: Iterable[_Problem]) -> list[str]:
+    """A sentence for each kind of problem."""
+    examples: dict[str, list[str]] = {}
+    for problem in problems:
+        examples.setdefault(problem.kind, []).append(problem.example)
+    return [f"annotations {path}: {len(some)} with {kind}, e.g. {some[0]}." for kind, some in examples.items()]
 
-    def _row(self, name: str) -> str | None:
-        return next((self._names[end] for end in (name, *_ends(name)) if end in self._names), None) if name else None
+
+def _table(content: dict[str, Any], key: str, name: str) -> tuple[Table, list[_Problem]]:
+    """A list of COCO's object by id, and what is wrong with it."""
+    entries = content.get(key)
+    if not isinstance(entries, list):
+        return {}, [_Problem(f"no list {key!r} beside them", f"the file has {', '.join(map(repr, content))}")]
+    table: Table = {}
+    problems = []
+    for entry in entries:
+        if not isinstance(entry, dict) or not isinstance(entry.get("id"), int | str) or not entry.get(name):
+            problems.append(_Problem(f"entries of {key!r} that lack 'id' or {name!r}", json.dumps(entry)[:80]))
+        elif entry["id"] in table:
+            problems.append(_Problem(f"ids that {key!r} gives twice", repr(entry["id"])))
+        else:
+            table[entry["id"]] = entry
+    return table, problems
+
+
+def _object(raw: object, where: str, images: Table | None, categories: Table) -> tuple[_Object | None, list[_Problem]]:
+    """An annotation, or None and what is wrong with it.
+
+    Args:
+        raw: As the file has it.
+        where: Which annotation it is, for messages.
+        images: Entries of the images; None for a flat list, whose annotations name them.
+        categories: Entries of the categories; {} for a flat list.
+    """
+    if not isinstance(raw, dict):
+        return None, [_Problem("is no json object", f"{where} is {_kind(raw)}")]
+    image, image_problems = _image(raw, images, where)
+    category, category_problems = _category(raw, categories, where)
+    box, box_problems = _box(raw, where)
+    contour, contour_problems = _contour(raw, where)
+    problems = [*image_problems, *category_problems, *box_problems, *contour_problems]
+    if problems or image is None or category is None or box is None:
+        return None, problems
+    return _Object(str(image.get("file_name")), category, box, contour, _size(image)), []
+
+
+def _image(raw: dict[str, Any], images: Table | None, where: str) -> tuple[dict[str, Any] | None, list[_Problem]]:
+    given = raw.get("image_id")
+    if not isinstance(given, int | str) or isinstance(given, bool):
+        return None, [_Problem("no 'image_id'", where)]
+    if images is None:
+        return {"file_name": str(given)}, []
+    if given not in images:
+        return None, [_Problem("an image_id that 'images' lacks", f"{given!r} in {where}")]
+    return images[given], []
+
+
+def _category(raw: dict[str, Any], categories: Table, where: str) -> tuple[str | None, list[_Problem]]:
+    """Its name; a flat list names it, gives a number, or means one class only."""
+    if not categories:
+        return str(raw.get("category", raw.get("category_id", "object"))), []
+    given = raw.get("category_id")
+    entry = categories.get(given) if isinstance(given, int | str) else None
+    if entry is None:
+        return None, [_Problem("a category_id that 'categories' lacks", f"{given!r} in {where}")]
+    return str(entry["name"]), []
+
+
+def _box(raw: dict[str, Any], where: str) -> tuple[Box | None, list[_Problem]]:
+    values = raw.get("bbox")
+    if not isinstance(values, list) or len(values) != 4 or not all(map(_is_number, values)):
+        return None, [_Problem("a bbox that is not [x, y, width, height] in pixels", f"{values!r} in {where}")]
+    x, y, width, height = map(float, values)
+    if width <= 0 or height <= 0:
+        return None, [_Problem("a bbox without width or height", f"{values!r} in {where}")]
+    return (x, y, x + width, y + height), []
+
+
+def _contour(raw: dict[str, Any], where: str) -> tuple[tuple[Polygon, ...], list[_Problem]]:
+    """Its polygons; run-length masks count as no contour."""
+    given = raw.get("segmentation") or []
+    if isinstance(given, dict):
+        return (), []
+    sound = isinstance(given, list) and all(
+        isinstance(p, list) and len(p) >= 6 and len(p) % 2 == 0 and all(map(_is_number, p)) for p in given
+    )
+    if not sound:
+        return (), [_Problem("a segmentation that is not [[x, y, x, y, x, y, ...], ...]", where)]
+    return tuple(np.array(polygon, np.float64).reshape(-1, 2) for polygon in given), []
+
+
+def _row(name: str, names: Mapping[str, str]) -> str | None:
+    """Id of the task's row of an image."""
+    return next((names[end] for end in (name, *_ends(name)) if end in names), None) if name else None
 
 
 def _size(image: dict[str, Any]) -> tuple[int, int] | None:

@@ -1,13 +1,11 @@
-"""The interface of models that expensive ops use, and the table of them."""
+"""The interface of models that expensive ops use."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import Any, Protocol
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
-
-from swath.core.registry import Registry
 
 Image = NDArray[np.uint8]
 
@@ -18,10 +16,6 @@ class ImageModel(Protocol):
     def __call__(self, images: Sequence[Image]) -> list[Any]:
         """Images uint8 [H, W, 3] (or [H, W, 1]) of any sizes to as many results, in order: images, or what is kept."""
         ...
-
-
-MODELS: Registry[Callable[[Any, str, str], ImageModel]] = Registry("image model")
-"""Op name to the function that loads its model: (op, weight file or "", device)."""
 
 
 def chosen_device(device: str) -> torch.device:

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from swath.config import ops
 from swath.models.detection.boxes import to_json
 from swath.models.detection.yolo import Detector
-from swath.models.image_models.base import MODELS, Image
+from swath.models.image_models.base import Image
 from swath.preprocess.sources import as_rgb
 
 
@@ -28,7 +28,6 @@ class Finder:
         return [to_json(found[0] if found else None) for found in looked]
 
 
-@MODELS.register("detect")
 def load(op: ops.Detect, weight_file: str, device: str) -> Finder:
     """The model of `op`, from its detector's file.
 

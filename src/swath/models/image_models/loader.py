@@ -1,17 +1,25 @@
-"""Loading the model of an expensive op, whichever it is."""
+"""Loading the model of an expensive op, whichever it is, from the table of them."""
+
+from collections.abc import Callable
+from typing import Any
 
 import torch
 
 from swath.config.ops import DetectCrop, Op
+from swath.core.registry import Registry
 from swath.models.detection.crops import Cropper
 from swath.models.image_models import detector, superres
-from swath.models.image_models.base import MODELS, ImageModel
+from swath.models.image_models.base import ImageModel
 from swath.preprocess.sources import Model
 
-LOADERS = (
-    superres.load,
-    detector.load,
-)  # importing a module enters its loader in MODELS; the names keep those imports in sight
+MODELS: Registry[Callable[[Any, str, str], ImageModel]] = Registry(
+    "image model",
+    {
+        "superres": superres.load,
+        "detect": detector.load,
+    },
+)
+"""Op name to the function that loads its model: (op, weight file or "", device)."""
 
 
 def load(op: Op, weight_file: str = "", device: str = "", threads: int = 1) -> ImageModel:
@@ -40,8 +48,6 @@ class LoadedModels:
     def __call__(self, op: Op, weight_file: str) -> Model:
         if isinstance(op, DetectCrop):
             return Cropper(op)
-        from swath.models.image_models.loader import load  # loads torch
-
         if (op, weight_file) not in self._loaded:
             self._loaded[op, weight_file] = load(op, weight_file)
         return self._loaded[op, weight_file]

@@ -15,7 +15,7 @@ from spandrel import ImageModelDescriptor, ModelLoader
 from swath.config import ops
 from swath.config.releases import SUPERRES
 from swath.core.errors import InputError
-from swath.models.image_models.base import MODELS, Image, chosen_device
+from swath.models.image_models.base import Image, chosen_device
 from swath.models.image_models.download import fetch
 
 Upscale = Callable[[NDArray[np.uint8]], NDArray[np.uint8]]
@@ -109,7 +109,6 @@ def _rgb(image: Image) -> Image:
     return cast(Image, np.repeat(image, 3, axis=2)) if image.shape[2] == 1 else image
 
 
-@MODELS.register("superres")
 def load(op: ops.SuperRes, weight_file: str, device: str) -> SuperResolution:
     """The model of `op`, from its file or the official release; half precision on a GPU.
 

@@ -1,6 +1,5 @@
 """The comparison of two sweeps as Markdown."""
 
-import math
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -61,14 +60,15 @@ def _task(task: TaskComparison) -> str:
 def _headline(task: TaskComparison) -> str:
     overall = task.overall
     assert overall is not None
-    same = sum(m.same for m in task.cells)
-    moved = [m for m in task.cells if m.verdict in ("better", "worse")]
+    same = task.same
     if same == len(task.cells):
         return f"**Nothing moved**: in {count(same, 'cell')}, all there are, both sides hold the same predictions."
     cells = count(len(task.cells) - same, "cell") + (f" ({same} more hold the same predictions)" if same else "")
     said = verdicts.wording(verdicts.verdict(overall, overall.p), overall)
     sentence = f"**Over {cells} B scores {points_text(100 * overall.difference)} points: {said}.**"
-    alone = f"{len(moved)} of them moved by more than noise on its own." if moved else "None moved by more than noise."
+    alone = (
+        f"{task.moved} of them moved by more than noise on its own." if task.moved else "None moved by more than noise."
+    )
     if all(m.verdict == "no interval" for m in task.cells):
         alone = "No cell has the seeds for an interval of its own."
     return f"{sentence} {alone}"
@@ -90,12 +90,11 @@ def _table(cells: Sequence[CellChange]) -> str:
 
 
 def _how(task: TaskComparison) -> str:
-    family = sum(math.isfinite(m.adjusted_p) for m in task.cells)
     power = task.power
     parts = [
         f"Trials equal in cell, seed and fold are paired on the same {count(task.images, 'validation image')}. "
         f"Intervals ({100 * LEVEL:.0f} %) cover the choice of images and chance in training; verdicts on cells "
-        f"are corrected for {count(family, 'comparison')} (Holm), the intervals are not."
+        f"are corrected for {count(task.family, 'comparison')} (Holm), the intervals are not."
     ]
     if power:
         parts.append(f"Over all cells a move of {100 * power.smallest:.1f} points would have shown four times in five.")

@@ -1,61 +1,51 @@
 """Scores on record beside the sweep's own: does the order of the cells come out again?"""
 
-import numpy as np
-from scipy.stats import spearmanr
+import math
 
 from swath.analysis.analyse import Analysis
-from swath.analysis.results import Results, TaskResults
+from swath.analysis.published import PublishedCell, PublishedScores, published_scores
+from swath.analysis.results import Results
 from swath.report.format import escape, score_text, table
-
-_ORDER_FROM = 3  # cells below which a rank correlation says nothing
 
 
 def published_section(results: Results, analysis: Analysis, mark: str) -> list[str]:
     """Every cell with a score on record, in the order of the sweep's list, finished or not; [] without any."""
-    task = analysis.task
-    cells = {t.cell for t in task.trials}
-    published = {c: s for c, s in results.sweep.published.items() if c in cells}
-    if not published:
+    found = published_scores(results.sweep.published, analysis)
+    if not found.cells:
         return []
-    own = {cell.cell: cell.score for cell in analysis.cells}
-    several = any(len(scores) > 1 for scores in published.values())
+    columns = max(len(cell.published) for cell in found.cells)
     rows = [
         [
-            escape(cell),
-            score_text(own[cell]) if cell in own else _state(task, cell),
-            _rank(own, list(published), cell),
-            *(score_text(s) for s in (*scores, *([float("nan")] * (several and len(scores) < 2)))),
-            _rank({c: s[-1] for c, s in published.items() if c in own}, list(published), cell),
+            escape(cell.cell),
+            score_text(cell.score) if cell.score is not None else ", ".join(cell.states).lower(),
+            _place(cell.place),
+            *_on_record(cell, columns),
+            _place(cell.published_place),
         ]
-        for cell, scores in published.items()
+        for cell in found.cells
     ]
-    headers = ["cell", "here, validation", "rank here", *(["public", "private"] if several else ["published"])]
+    headers = ["cell", "here, validation", "rank here", *(["public", "private"] if columns > 1 else ["published"])]
     return [
         f"{mark} Beside the published scores",
         table([*headers, "rank published"], rows, "l" + "r" * (len(headers))),
-        _note(own, published),
+        _note(found),
     ]
 
 
-def _state(task: TaskResults, cell: str) -> str:
-    states = dict.fromkeys(t.state for t in task.trials if t.cell == cell)
-    return ", ".join(states).lower()
+def _place(place: int | None) -> str:
+    return "" if place is None else str(place)
 
 
-def _rank(scores: dict[str, float], cells: list[str], cell: str) -> str:
-    """Its place among the cells that both lists score; 1 is the best, equals share a place."""
-    known = [scores[c] for c in cells if c in scores]
-    return str(1 + sum(s > scores[cell] for s in known)) if cell in scores else ""
+def _on_record(cell: PublishedCell, columns: int) -> list[str]:
+    missing = [math.nan] * (columns - len(cell.published))
+    return [score_text(score) for score in (*cell.published, *missing)]
 
 
-def _note(own: dict[str, float], published: dict[str, tuple[float, ...]]) -> str:
-    both = [cell for cell in published if np.isfinite(own.get(cell, np.nan))]
+def _note(found: PublishedScores) -> str:
     text = (
         "Published scores are from test images that were never shown, ours from validation images of the training "
         "part: compare the order and the differences, not the scores."
     )
-    if len(both) >= _ORDER_FROM:
-        rho = float(spearmanr([own[c] for c in both], [published[c][-1] for c in both]).statistic)  # type: ignore[attr-defined]
-        if np.isfinite(rho):
-            text += f" Rank correlation over {len(both)} cells: {rho:.2f} (Spearman)."
+    if math.isfinite(found.correlation):
+        text += f" Rank correlation over {found.compared} cells: {found.correlation:.2f} (Spearman)."
     return text

@@ -45,13 +45,12 @@ def _seeds(cell: CellResult) -> str:
 
 def _ranking_note(analysis: Analysis) -> str:
     task = analysis.task
-    images = sum(len(rows) for rows in task.validation.values())
     blocks = analysis.cells[0].blocks
     how = f"jackknife ({blocks:,} blocks left out in turn)" if blocks else "influence values"
     folds = f" of {len(task.validation)} folds" if len(task.validation) > 1 else ""
     lines = [
         f"Scores are means over seeds{' and folds' if folds else ''} at the last epoch; sd is over seeds. Intervals: "
-        f"{how} over {count(images, 'validation image')}{folds}, "
+        f"{how} over {count(task.validation_images, 'validation image')}{folds}, "
         "groups whole, all seeds together. They cover the choice of images, not of seeds; all cells see "
         "the same images, so a difference between two cells is surer than their intervals suggest."
     ]

@@ -1,11 +1,10 @@
 """What was held fixed: data, split, rule, the settings no factor varies, versions and machines."""
 
-from collections import Counter, defaultdict
-from collections.abc import Iterable
+from collections import defaultdict
+from collections.abc import Iterable, Sequence
 from typing import Any
 
-import numpy as np
-
+from swath.analysis import counts
 from swath.analysis.results import Results, TaskResults
 from swath.config.recipe import Recipe
 from swath.core.description import to_json
@@ -34,8 +33,8 @@ def settings_section(results: Results, task: TaskResults) -> str:
         "Weights": _weights(task),
         "Out of memory": _out_of_memory(task),
         "Device time": _device_time(task),
-        "Devices": _counted(t.outcome.device for t in task.trials if t.outcome),
-        "Hosts": _counted(t.outcome.host for t in task.trials if t.outcome),
+        "Devices": _counted(counts.trials_by_device(task)),
+        "Hosts": _counted(counts.trials_by_host(task)),
         "Versions": _versions(task),
         "Notes": escape(" ".join(n for n in results.sweep.notes if n.startswith(f"{task.record.label}:"))),
     }
@@ -48,17 +47,13 @@ def _task(task: TaskResults) -> str:
 
 
 def _images(task: TaskResults) -> str:
-    """Usable images of each part; a fold's training images are all but those that validate on it."""
-    train, test = task.record.part("train"), task.record.part("test")
-    fold_of = task.folds[train]
-    numbers = sorted(set(fold_of[fold_of >= 0].tolist()))
-    validating = [int((fold_of == fold).sum()) for fold in numbers]
-    training = [len(train) - n for n in validating]
-    text = f"{_range(training)} train, {_range(validating)} validate, {len(test):,} test"
-    return text + (f" (in each of {len(numbers)} folds)" if len(numbers) > 1 else "")
+    sizes = counts.part_sizes(task)
+    text = f"{_range(sizes.training)} train, {_range(sizes.validation)} validate, {sizes.test:,} test"
+    folds = len(sizes.validation)
+    return text + (f" (in each of {folds} folds)" if folds > 1 else "")
 
 
-def _range(values: list[int]) -> str:
+def _range(values: Sequence[int]) -> str:
     if not values:
         return "0"
     low, high = min(values), max(values)
@@ -66,12 +61,11 @@ def _range(values: list[int]) -> str:
 
 
 def _groups(task: TaskResults) -> str:
-    sizes = np.unique(task.record.rows["group"].to_numpy(), return_counts=True)[1]
-    together = sizes[sizes > 1]
-    if not len(together):
+    images, groups = counts.grouped_images(task)
+    if not groups:
         return "every image stands alone"
     return (
-        f"{count(int(together.sum()), 'image')} in {count(len(together), 'group')} of more than one (the task's groups "
+        f"{count(images, 'image')} in {count(groups, 'group')} of more than one (the task's groups "
         "and identical files), never divided by a split"
     )
 
@@ -140,22 +134,18 @@ def _weights(task: TaskResults) -> str:
 
 
 def _out_of_memory(task: TaskResults) -> str:
-    tables = [(t.spec["recipe"]["batch_size"], t.metrics) for t in task.trials if "micro_batch" in t.metrics]
-    smaller = sum(bool((table["micro_batch"] < size).any()) for size, table in tables)
+    smaller = counts.trials_out_of_memory(task)
     return f"{count(smaller, 'trial')} went on in smaller passes that make the same steps" if smaller else ""
 
 
 def _device_time(task: TaskResults) -> str:
-    spent: Counter[str] = Counter()
-    for trial in {t.fingerprint: t for t in task.trials}.values():
-        spent[trial.state] += trial.device_s  # type: ignore[assignment]
+    spent = counts.device_s_by_state(task)
     parts = [f"{duration(seconds)} {state}" for state, seconds in spent.items() if seconds]
     return f"{duration(sum(spent.values()))} ({', '.join(parts)})" if parts else ""
 
 
-def _counted(names: Iterable[str]) -> str:
-    counts = Counter(name for name in names if name)
-    return ", ".join(f"{escape(name)} ({count(n, 'trial')})" for name, n in counts.most_common())
+def _counted(trials_by_name: Sequence[tuple[str, int]]) -> str:
+    return ", ".join(f"{escape(name)} ({count(trials, 'trial')})" for name, trials in trials_by_name)
 
 
 def _versions(task: TaskResults) -> str:

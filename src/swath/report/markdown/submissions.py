@@ -1,10 +1,9 @@
 """Submissions and what the competition said of them, beside what validation had promised."""
 
-import numpy as np
-from scipy.stats import spearmanr
+import math
 
 from swath.analysis.results import Results
-from swath.analysis.submissions.history import submissions
+from swath.analysis.submissions.history import score_correlation, submissions, with_both_scores
 from swath.report.format import escape, interval_text, score_text, table
 from swath.report.plots.submissions import PICTURE
 
@@ -27,13 +26,12 @@ def submissions_section(results: Results) -> list[str]:
     ]
     headers = ["submission", "written", "validation, cross-fitted", "95 % interval", "public", "private"]
     found = ["## Submissions", table(headers, rows, "ll")]
-    both = [(s.score, s.public) for s in scored if s.score is not None and s.public is not None]
+    both = with_both_scores(scored)
     if len(both) > 1:
         found.append(f"![Public score against validation]({PICTURE}.png)")
-    if len(both) > 2:
-        rho = float(spearmanr(*zip(*both, strict=True)).statistic)  # type: ignore[attr-defined]
-        if np.isfinite(rho):
-            found.append(
-                f"Rank correlation of validation and public scores over {len(both)} submissions: {rho:.2f} (Spearman)."
-            )
+    rho = score_correlation(scored)
+    if math.isfinite(rho):
+        found.append(
+            f"Rank correlation of validation and public scores over {len(both)} submissions: {rho:.2f} (Spearman)."
+        )
     return found

@@ -1,33 +1,18 @@
 """Pictures of cells: score against what a cell costs, and which classes the best cell takes for which."""
 
-from statistics import fmean
-
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.ticker import LogLocator, NullFormatter, StrMethodFormatter
-from numpy.typing import NDArray
 
 from swath.analysis.analyse import Analysis
 from swath.analysis.cells import Floats, confusion_shares
+from swath.analysis.costs import costs, front
 from swath.core.metrics import METRIC_TITLES
 from swath.report.plots.style import GREY, PALETTE, Drawn, drawn, heat, new_figure, plain, text
 
 _COSTS = {"device_s": "device-seconds", "parameters": "parameters", "ms_per_image": "ms per image"}
 _NUMBERS_UP_TO = 30
 """Classes; the squares of more are too small for numbers."""
-
-
-def costs(analysis: Analysis) -> dict[str, Floats]:
-    """What each finished cell costs, by kind: NaN where it was not measured.
-
-    Device-seconds of all its trials, parameters of its model, milliseconds to predict an image.
-    """
-    cells = analysis.cells
-    return {
-        "device_s": np.array([cell.device_s for cell in cells]),
-        "parameters": np.array([cell.trials[0].last("parameters") for cell in cells]),
-        "ms_per_image": np.array([fmean(t.last("ms_per_image") for t in cell.trials) for cell in cells]),
-    }
 
 
 def cost(analysis: Analysis) -> Drawn | None:
@@ -48,13 +33,6 @@ def cost(analysis: Analysis) -> Drawn | None:
 def _differ(values: Floats, scores: Floats) -> bool:
     usable = values[(values > 0) & np.isfinite(scores)]
     return len(np.unique(usable)) > 1
-
-
-def front(x: Floats, y: Floats) -> NDArray[np.int64]:
-    """Pareto front: the points for which no other has both a lower or equal x and a higher or equal y, x ascending."""
-    beaten = [((x <= a) & (y >= b) & ((x < a) | (y > b))).any() for a, b in zip(x, y, strict=True)]
-    kept = np.flatnonzero(~np.array(beaten, bool))
-    return kept[np.lexsort((y[kept], x[kept]))]
 
 
 def _cost_panel(axes: Axes, values: Floats, scores: Floats) -> None:

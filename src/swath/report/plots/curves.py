@@ -7,6 +7,7 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.lines import Line2D
 
+from swath.analysis.learning_curves import curve, mean_curve
 from swath.analysis.results import TaskResults, TrialResult
 from swath.core.metrics import METRIC_TITLES
 from swath.report.plots.style import PALETTE, Drawn, colours, drawn, new_figure, plain, text, whole_ticks
@@ -85,30 +86,18 @@ def _panel(axes: Axes, task: TaskResults, roles: _Roles, trials: Sequence[TrialR
         colour, style = _look(task, roles, trials_of_cell[0])
         several = len(trials_of_cell) > 1
         for trial in trials_of_cell:
-            x, y = _points(trial)
+            x, y = curve(trial)
             mark = "." if trial.epochs_planned <= _SHORT_EPOCHS else ""
             width, alpha = (0.8, 0.45) if several else (1.6, 1.0)
             axes.plot(x, y, color=colour, linestyle=style, linewidth=width, alpha=alpha, marker=mark)
             if trial.state == State.STOPPED:
                 axes.plot(x[-1:], y[-1:], "x", color=colour, markersize=8, markeredgewidth=1.8)
         if several:
-            axes.plot(*_mean(trials_of_cell), color=colour, linestyle=style, linewidth=1.8)
+            axes.plot(*mean_curve(trials_of_cell), color=colour, linestyle=style, linewidth=1.8)
     axes.grid(axis="y", color="#ececec")
     axes.set_axisbelow(True)
     whole_ticks(axes)
     plain(axes)
-
-
-def _points(trial: TrialResult) -> tuple[np.ndarray, np.ndarray]:
-    return trial.metrics["epoch"].to_numpy(np.int64), trial.metrics["score"].to_numpy(np.float64)
-
-
-def _mean(trials: Sequence[TrialResult]) -> tuple[np.ndarray, np.ndarray]:
-    """Mean over seeds and folds, the finished ones where there are any, at the epochs that all of them reached."""
-    counted = [t for t in trials if t.state == State.COMPLETE] or trials
-    by_trial = [dict(zip(*_points(t), strict=True)) for t in counted]
-    epochs = sorted(set.intersection(*(set(points) for points in by_trial)))
-    return np.array(epochs), np.array([np.mean([points[e] for points in by_trial]) for e in epochs])
 
 
 def _look(task: TaskResults, roles: _Roles, trial: TrialResult) -> tuple[object, object]:

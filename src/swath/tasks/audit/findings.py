@@ -1,15 +1,16 @@
 """What an audit found, as values: for the terminal, audit.md, the store and the report alike."""
 
-import json
-from dataclasses import asdict, dataclass, fields
-from typing import Any, Literal
+from dataclasses import asdict, dataclass
+from typing import Literal
 
+from swath.store.json_files import SCHEMA, read_record, to_bytes
 from swath.store.keys import task_key
 from swath.store.storage import Storage
 
 Severity = Literal["serious", "warning", "note"]
 SEVERITIES: tuple[Severity, ...] = ("serious", "warning", "note")
 EXAMPLES = 12
+RECORD = "audit.json"
 
 
 @dataclass(frozen=True)
@@ -42,8 +43,33 @@ class Finding:
 
 
 @dataclass(frozen=True)
+class Facts:
+    """Numbers that stand whether or not anything was found. None: no model was asked to tell the parts apart.
+
+    Attributes:
+        labels: Number of labels.
+        adversarial_auc: AUC of telling test from training images; 0.5 is chance.
+        adversarial_low: Lower end of its 95 % interval.
+        adversarial_high: Upper end.
+        adversarial_telling: The features that separate best on their own, each with its AUC.
+    """
+
+    labels: int = 0
+    adversarial_auc: float | None = None
+    adversarial_low: float | None = None
+    adversarial_high: float | None = None
+    adversarial_telling: tuple[tuple[str, float], ...] = ()
+
+    @property
+    def adversarial(self) -> tuple[float, float, float] | None:
+        """The AUC and both ends of its interval."""
+        auc, low, high = self.adversarial_auc, self.adversarial_low, self.adversarial_high
+        return None if auc is None or low is None or high is None else (auc, low, high)
+
+
+@dataclass(frozen=True)
 class Audit:
-    """Everything about one task.
+    """Everything about one task: the content of audit.json.
 
     Attributes:
         task: The task's label.
@@ -51,7 +77,8 @@ class Audit:
         images: Images by part: `train`, `validation`, `test` (of a k-fold split all training images are `train`).
         findings: Most serious first.
         groups: Groups of duplicate images, exact or near, two ids or more each.
-        facts: Numbers that stand whether or not anything was found, such as `adversarial_auc`.
+        facts: Numbers that stand whether or not anything was found.
+        schema: Of the record; see `swath.store.json_files`.
     """
 
     task: str
@@ -59,7 +86,8 @@ class Audit:
     images: dict[str, int]
     findings: tuple[Finding, ...]
     groups: tuple[tuple[str, ...], ...]
-    facts: dict[str, Any]
+    facts: Facts = Facts()
+    schema: int = SCHEMA
 
     def counts(self) -> dict[str, int]:
         """Findings by severity, all three."""
@@ -72,7 +100,7 @@ class Audit:
 
     def json(self) -> bytes:
         """As kept in audit.json."""
-        return json.dumps(asdict(self), indent=1, ensure_ascii=False).encode()
+        return to_bytes(asdict(self))
 
 
 def kept_place(storage: Storage, data: str) -> Storage:
@@ -81,29 +109,8 @@ def kept_place(storage: Storage, data: str) -> Storage:
 
 
 def read_audit(storage: Storage, data: str) -> Audit | None:
-    """The kept audit of a task's data, or None."""
-    raw = kept_place(storage, data).read_or_none("audit.json")
-    return None if raw is None else from_json(raw)
-
-
-def from_json(data: bytes) -> Audit:
-    """What `Audit.json` gave, from this swath or another: fields that this one does not know are left out."""
-    raw = json.loads(data)
-    groups = tuple(map(tuple, raw["groups"]))
-    return Audit(
-        task=raw["task"],
-        data=raw["data"],
-        images=raw["images"],
-        findings=tuple(map(_finding, raw["findings"])),
-        groups=groups,
-        facts=raw["facts"],
-    )
-
-
-def _finding(raw: dict[str, Any]) -> Finding:
-    known = {f.name for f in fields(Finding)}
-    values: dict[str, Any] = {k: tuple(v) if isinstance(v, list) else v for k, v in raw.items() if k in known}
-    return Finding(**{**values, "show": tuple(map(tuple, values.get("show", ())))})
+    """The kept audit of a task's data, or None; StoreError for one that is damaged."""
+    return read_record(storage, task_key(data, f"audit/{RECORD}"), Audit)
 
 
 def by_severity(findings: list[Finding]) -> tuple[Finding, ...]:

@@ -2,14 +2,13 @@
 
 import time
 from collections.abc import Callable
-from typing import Any
 
 import numpy as np
 
 from swath.tasks.audit.adversarial_validation import Adversarial, adversarial_findings, adversarial_validation
 from swath.tasks.audit.audited_task import TEST, AuditedTask
 from swath.tasks.audit.duplicates import duplicate_findings, find_duplicates
-from swath.tasks.audit.findings import Audit, by_severity
+from swath.tasks.audit.findings import Audit, Facts, by_severity
 from swath.tasks.audit.images import image_findings
 from swath.tasks.audit.labels import label_findings
 from swath.tasks.audit.scan import scan_images
@@ -58,7 +57,7 @@ def audit(plan: TaskPlan, task: AuditedTask, say: Callable[[str], None]) -> Audi
         images=_images(task),
         findings=by_severity(findings),
         groups=tuple(tuple(task.ids[row] for row in group) for group in duplicates.all),
-        facts={"labels": len(task.labels), **_adversarial_facts(adversarial)},
+        facts=_facts(task, adversarial),
     )
 
 
@@ -67,12 +66,14 @@ def _images(task: AuditedTask) -> dict[str, int]:
     return {"train": len(task.train) - validation, "validation": validation, "test": len(task.test)}
 
 
-def _adversarial_facts(result: Adversarial | None) -> dict[str, Any]:
+def _facts(task: AuditedTask, result: Adversarial | None) -> Facts:
+    labels = len(task.labels)
     if result is None:
-        return {}
-    return {
-        "adversarial_auc": result.auc,
-        "adversarial_low": result.low,
-        "adversarial_high": result.high,
-        "adversarial_telling": [list(pair) for pair in result.telling],
-    }
+        return Facts(labels)
+    return Facts(
+        labels=labels,
+        adversarial_auc=result.auc,
+        adversarial_low=result.low,
+        adversarial_high=result.high,
+        adversarial_telling=result.telling,
+    )

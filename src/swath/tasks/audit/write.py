@@ -9,7 +9,7 @@ from swath.core.text import escape
 from swath.store.storage import Storage
 from swath.tasks.audit.audited_task import AuditedTask
 from swath.tasks.audit.contact_sheet import contact_sheet
-from swath.tasks.audit.findings import SEVERITIES, Audit, Finding
+from swath.tasks.audit.findings import RECORD, SEVERITIES, Audit, Finding
 
 
 def draw(audit: Audit, task: AuditedTask) -> tuple[Audit, dict[str, bytes]]:
@@ -45,7 +45,7 @@ def write_audit(place: Storage, audit: Audit, pictures: dict[str, bytes]) -> Non
         place.write(file, png)
     place.write("groups.csv", _groups_csv(audit))
     place.write("audit.md", markdown(audit).encode())
-    place.write("audit.json", audit.json())
+    place.write(RECORD, audit.json())
 
 
 def _groups_csv(audit: Audit) -> bytes:
@@ -82,9 +82,9 @@ def headline(audit: Audit) -> str:
 
 
 def _adversarial_line(audit: Audit) -> str:
-    if "adversarial_auc" not in audit.facts:
+    if audit.facts.adversarial is None:
         return ""
-    auc, low, high = (audit.facts[f"adversarial_{key}"] for key in ("auc", "low", "high"))
+    auc, low, high = audit.facts.adversarial
     return (
         f"A model that tries to tell test from training images by colours and coarse shapes reaches AUC {auc:.3f} "
         f"({low:.3f} to {high:.3f}), where 0.5 is chance."
