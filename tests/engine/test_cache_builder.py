@@ -28,8 +28,9 @@ from swath.preprocess.cache import intermediates as steps_module
 from swath.preprocess.cache.entry import EntryPlan, ShardWork
 from swath.preprocess.cache.intermediates import PACK_IMAGES, PackWork, from_png, read_results, to_png
 from swath.preprocess.cache.reader import open_entry
-from swath.preprocess.sources import Weights
-from swath.preprocess.transforms import apply, read_image
+from swath.preprocess.chain_identity import Weights
+from swath.preprocess.image_files import read_image
+from swath.preprocess.transforms import apply
 from swath.store.file_hashes import file_digest
 from swath.store.storage import Storage
 

@@ -19,7 +19,7 @@ from swath.engine.driver import run
 from swath.engine.inline import InlineEngine
 from swath.plan.records import write_records
 from swath.store import storage as storage_
-from swath.store.keys import task_key
+from swath.store.layout import task_key
 from swath.store.storage import Locations
 from swath.store.tasks import write_folds
 from tests.support.planned import planned_sweep
@@ -65,7 +65,7 @@ def test_problems_are_found_without_ray_or_torch(layout: Path, tmp_path: Path) -
 import sys
 from swath import Sweep, grid, tasks
 from swath.core.errors import InputError
-from swath.store.keys import task_key
+from swath.store.layout import task_key
 from swath.store.storage import Locations
 from swath.plan.make import make_plan
 from swath.store.tasks import write_folds

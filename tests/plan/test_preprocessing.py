@@ -17,7 +17,8 @@ from swath.core.errors import InputError
 from swath.engine.driver import run
 from swath.engine.inline import InlineEngine
 from swath.plan.progress import Progress
-from swath.preprocess.transforms import apply, read_image
+from swath.preprocess.image_files import read_image
+from swath.preprocess.transforms import apply
 from swath.store.storage import Locations
 from swath.store.trials import Trial
 from swath.training.job import Job

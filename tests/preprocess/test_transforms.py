@@ -10,7 +10,8 @@ from numpy.typing import NDArray
 from PIL import Image, ImageOps
 
 from swath.config.ops import Clahe, Grayscale, Hires, Op, Resize, Sharpen, Unsharp
-from swath.preprocess.transforms import UnreadableImageError, apply, read_image
+from swath.preprocess.image_files import UnreadableImageError, read_image
+from swath.preprocess.transforms import apply
 
 Pixels = NDArray[np.uint8]
 SIZES = [(37, 91), (91, 37), (64, 64), (63, 65), (1, 1), (1, 200), (200, 3), (128, 128), (500, 333)]

@@ -13,7 +13,7 @@ from swath.core.errors import InputError
 from swath.report import dashboard
 from swath.report.dashboard import Dashboard, live, serve
 from swath.store.cluster_state import ClusterState, forget_state, read_state, write_state
-from swath.store.keys import contact_key
+from swath.store.layout import contact_key
 from swath.store.storage import Storage
 from swath.store.sweeps import ListedEntry, read_sweep, write_sweep
 from tests.support.browser import open_page

@@ -7,7 +7,7 @@ from typing import Protocol
 
 from swath.config.recipe import Backbone
 from swath.preprocess.cache.features import FeatureShard
-from swath.preprocess.sources import Models
+from swath.preprocess.chain_identity import Models
 from swath.store.storage import Storage
 from swath.training.job import Job, Report
 

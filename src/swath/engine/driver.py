@@ -17,7 +17,7 @@ from swath.plan.trials import PlannedTrial
 from swath.preprocess.cache import entry as caches
 from swath.preprocess.cache.reader import drop_damaged
 from swath.preprocess.contact_sheet import contact_sheet
-from swath.store.keys import contact_key
+from swath.store.layout import contact_key
 from swath.store.trials import Trial
 from swath.tasks.prepare import TaskPlan, bad_image_note
 

@@ -7,7 +7,7 @@ import numpy as np
 from swath.core.text import size_text
 from swath.preprocess.cache.entry import EntryPlan
 from swath.preprocess.cache.intermediates import Step, read_results
-from swath.preprocess.transforms import UnreadableImageError, read_image
+from swath.preprocess.image_files import UnreadableImageError, read_image
 from swath.store.storage import Locations, Storage
 
 SAMPLES = 8

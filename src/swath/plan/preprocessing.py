@@ -13,7 +13,7 @@ from swath.config.ops import Both, Hires, Op
 from swath.core.description import digest
 from swath.core.errors import InputError
 from swath.preprocess.cache.entry import EntryPlan
-from swath.preprocess.sources import NO_WEIGHTS, Weights
+from swath.preprocess.chain_identity import NO_WEIGHTS, Weights
 from swath.store import file_hashes as contents
 from swath.store.paths import absolute
 from swath.tasks.prepare import TaskPlan

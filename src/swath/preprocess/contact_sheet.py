@@ -9,8 +9,7 @@ import numpy as np
 from swath.preprocess.cache.entry import EntryPlan
 from swath.preprocess.cache.intermediates import read_results
 from swath.preprocess.cache.manifest import read_manifest
-from swath.preprocess.sources import as_rgb
-from swath.preprocess.transforms import Image, UnreadableImageError, read_image
+from swath.preprocess.image_files import Image, UnreadableImageError, as_rgb, read_image
 from swath.store.storage import Storage
 
 IMAGES = 8

@@ -1,19 +1,17 @@
-"""Image files decoded, and what each op does to pixels. Images are RGB or gray uint8 [H, W, C] with C 3 or 1."""
+"""What each op does to pixels. Images are RGB or gray uint8 [H, W, C] with C 3 or 1."""
 
 import math
 from collections.abc import Callable, Sequence
-from pathlib import Path
 from typing import Any, cast
 
 import cv2
 import numpy as np
-from numpy.typing import NDArray
 
 from swath.config import ops
 from swath.config.ops import Op
 from swath.core.registry import Registry
+from swath.preprocess.image_files import Image
 
-Image = NDArray[np.uint8]
 SHARPEN_KERNEL = np.array([[0, -1, 0], [-1, 5, -1], [0, -1, 0]], np.float32)
 _INTERPOLATION = {
     "nearest": cv2.INTER_NEAREST,
@@ -24,27 +22,6 @@ _INTERPOLATION = {
 }
 
 
-class UnreadableImageError(Exception):
-    """A file that is no image, or only part of one."""
-
-
-def decode(data: bytes) -> Image:
-    """A file's content to RGB uint8 [H, W, 3]; 16-bit is reduced, alpha dropped, EXIF orientation applied.
-
-    Raises:
-        UnreadableImageError: The content is empty, truncated or no image. Says which.
-    """
-    if not data:
-        raise UnreadableImageError("is empty (zero bytes)")
-    try:
-        image = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_COLOR_RGB)
-    except cv2.error as error:
-        raise UnreadableImageError(f"cannot be decoded: {error}") from error
-    if image is None:
-        raise UnreadableImageError("cannot be decoded: truncated, or no image OpenCV knows")
-    return cast(Image, image)
-
-
 def apply(image: Image, chain: Sequence[Op]) -> Image:
     """Run a chain on one image: uint8 [H, W, C] in and out."""
     for op in chain:
@@ -52,15 +29,6 @@ def apply(image: Image, chain: Sequence[Op]) -> Image:
         if image.ndim == 2:  # OpenCV drops the channel axis of gray images
             image = image[:, :, None]
     return image
-
-
-def read_image(path: str | Path) -> Image:
-    """`decode` a file; a file that cannot be read is an UnreadableImageError, too."""
-    try:
-        data = Path(path).read_bytes()
-    except OSError as error:
-        raise UnreadableImageError(f"cannot be read: {error.strerror}") from error
-    return decode(data)
 
 
 def _grayscale(image: Image, op: ops.Grayscale) -> Image:

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 
 from swath.core.errors import StoreError
 from swath.store.json_files import SCHEMA, read_record, write_record
-from swath.store.keys import sweep_key
+from swath.store.layout import sweep_key
 from swath.store.storage import Storage
 
 SILENT_S = 60.0

@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from swath.store.json_files import SCHEMA, read_record, write_record
-from swath.store.keys import sweep_key
+from swath.store.layout import sweep_key
 from swath.store.storage import Storage
 
 

@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 from swath.config.task import SubmissionForm
 from swath.core.errors import StoreError
 from swath.store.json_files import SCHEMA, read_record, write_record
-from swath.store.keys import task_key
+from swath.store.layout import task_key
 from swath.store.parquet import read_frame
 from swath.store.storage import Storage
 

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from swath.config.trial_spec import TrialSpec
 from swath.store.json_files import SCHEMA, read_record, to_bytes, write_record
-from swath.store.keys import trial_key
+from swath.store.layout import trial_key
 from swath.store.lease import Lease
 from swath.store.parquet import read_frame
 from swath.store.states import State

@@ -2,7 +2,7 @@
 
 from swath.config.task import Task
 from swath.core.registry import missing_attribute
-from swath.tasks.csv_table import Csv
+from swath.tasks.csv_task import Csv
 from swath.tasks.dacon import DaconBirds, DaconSatellite
 from swath.tasks.grouped import Grouped
 from swath.tasks.image_folder import ImageFolder

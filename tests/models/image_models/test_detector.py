@@ -11,7 +11,7 @@ from swath.models.detection.boxes import Detection, from_json, iou, to_json
 from swath.models.detection.crops import MISS, Cropper, crop
 from swath.models.detection.yolo import Detector
 from swath.models.image_models.detector import Finder
-from swath.preprocess.transforms import read_image
+from swath.preprocess.image_files import read_image
 
 pytest.importorskip("ultralytics")
 

@@ -22,9 +22,10 @@ from swath.models.image_models.detector import Finder
 from swath.plan.progress import Progress
 from swath.preprocess.cache.reader import open_entry
 from swath.preprocess.cache.usage import list_cached
+from swath.preprocess.chain_identity import Model
 from swath.preprocess.contact_sheet import contact_sheet
-from swath.preprocess.sources import Model
-from swath.preprocess.transforms import apply, read_image
+from swath.preprocess.image_files import read_image
+from swath.preprocess.transforms import apply
 from swath.store.storage import Locations, Storage
 from tests.support.planned import planned_sweep
 

@@ -19,7 +19,8 @@ from swath.core.errors import DamagedError, StoreError
 from swath.preprocess.cache import entry as cache_module
 from swath.preprocess.cache.entry import EntryPlan, bad_images, build_shard, finish, is_built, missing_shards
 from swath.preprocess.cache.reader import open_entry
-from swath.preprocess.transforms import apply, read_image
+from swath.preprocess.image_files import read_image
+from swath.preprocess.transforms import apply
 from swath.store.file_hashes import file_digest
 from swath.store.storage import Storage
 

@@ -10,7 +10,8 @@ from swath.preprocess.cache import entry as caches
 from swath.preprocess.cache.entry import EntryPlan
 from swath.preprocess.cache.manifest import is_built
 from swath.preprocess.cache.reader import drop_damaged, entry_images, open_entry
-from swath.preprocess.transforms import apply, read_image
+from swath.preprocess.image_files import read_image
+from swath.preprocess.transforms import apply
 from swath.store.file_hashes import file_digest
 from swath.store.storage import Storage
 

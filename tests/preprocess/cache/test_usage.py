@@ -17,9 +17,9 @@ from swath.plan.progress import Progress
 from swath.preprocess.cache.entry import is_built
 from swath.preprocess.cache.usage import chosen, list_cached, remove
 from swath.preprocess.contact_sheet import CELL_PX, IMAGES
-from swath.preprocess.transforms import read_image
+from swath.preprocess.image_files import read_image
 from swath.report.write import write_report
-from swath.store.keys import contact_key
+from swath.store.layout import contact_key
 from swath.store.lease import Lease
 from swath.store.storage import Locations, Storage
 from tests.support.planned import planned_sweep

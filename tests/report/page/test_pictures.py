@@ -16,7 +16,7 @@ from swath.report.page import pictures as page_pictures
 from swath.report.page.pictures import with_pictures
 from swath.report.write import write_report
 from swath.store.file_hashes import file_digest
-from swath.store.keys import contact_key
+from swath.store.layout import contact_key
 from swath.store.storage import Storage
 from tests.support.browser import open_page
 from tests.support.fake_store import FakeTask, FakeTrial, Study, write_study

@@ -4,7 +4,7 @@ import cv2
 import numpy as np
 import pytest
 
-from swath.preprocess.transforms import read_image
+from swath.preprocess.image_files import read_image
 from swath.tasks.audit.near_duplicates import alike, pairs_within, view
 
 

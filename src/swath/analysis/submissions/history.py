@@ -11,7 +11,7 @@ from swath.core.errors import InputError
 from swath.core.registry import unknown
 from swath.store.file_hashes import file_sha256
 from swath.store.json_files import read_record, write_record
-from swath.store.keys import sweep_key
+from swath.store.layout import sweep_key
 from swath.store.storage import Storage
 from swath.store.sweeps import read_sweep, sweep_names
 

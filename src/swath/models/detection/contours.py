@@ -7,7 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from swath.models.detection.boxes import Box, Polygon, pixel_box
-from swath.preprocess.transforms import Image
+from swath.preprocess.image_files import Image
 
 ROUNDS = 5
 """Rounds of GrabCut; more change little."""

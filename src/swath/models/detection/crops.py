@@ -9,7 +9,8 @@ from numpy.typing import NDArray
 from swath.config import ops
 from swath.models.detection.boxes import Detection, from_json, pixel_box
 from swath.models.detection.contours import grabcut, mask_of
-from swath.preprocess.transforms import Image, apply, scaled
+from swath.preprocess.image_files import Image
+from swath.preprocess.transforms import apply, scaled
 
 MISS = "nothing detected: the full image"
 

@@ -10,7 +10,7 @@ from swath.models.detection.boxes import iou
 from swath.models.detection.transfer import Example
 from swath.models.detection.yolo import Detector
 from swath.models.detection.yolo_training import Training, train, write_set
-from swath.preprocess.transforms import read_image
+from swath.preprocess.image_files import read_image
 
 CONFIDENCE = 0.25
 """Smallest score that counts when a detector is measured: the default of `ops.DetectCrop`."""

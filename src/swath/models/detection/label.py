@@ -12,7 +12,7 @@ from swath.models.detection.boxes import Detection
 from swath.models.detection.coco import Labelled
 from swath.models.detection.contours import grabcut
 from swath.models.detection.yolo import Detector
-from swath.preprocess.transforms import Image, UnreadableImageError, read_image
+from swath.preprocess.image_files import Image, UnreadableImageError, read_image
 
 # What to look for in the tasks whose images all show one kind of object; for others the user says.
 CLASSES_OF_TASKS = {"dacon_birds": ("bird",), "synthetic_birds": ("bird",)}

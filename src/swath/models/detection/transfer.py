@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from swath.core.errors import InputError, raise_if_any
 from swath.models.detection.boxes import Box, Polygon, clipped
 from swath.models.detection.coco import Annotation
-from swath.preprocess.transforms import UnreadableImageError, read_image
+from swath.preprocess.image_files import UnreadableImageError, read_image
 
 SMALLEST_PX = 1.0
 """An object under this width or height in the low-resolution image is dropped: nothing of it is left to see."""

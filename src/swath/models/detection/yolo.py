@@ -16,7 +16,7 @@ from swath.core.errors import InputError, raise_if_any
 from swath.core.registry import unknown
 from swath.models.detection.boxes import Detection
 from swath.models.detection.checkpoints import INSTALL
-from swath.preprocess.transforms import Image
+from swath.preprocess.image_files import Image
 from swath.store.paths import tool_folder
 
 SILENT = ("sync", "clearml", "comet", "dvc", "mlflow", "raytune", "tensorboard", "wandb", "vscode_msg")

@@ -12,7 +12,7 @@ from swath.core.errors import InputError
 from swath.models.detection.coco import polygon_area
 from swath.models.detection.transfer import Example, Target
 from swath.models.detection.yolo import keep_threads, package, weights_problems
-from swath.preprocess.transforms import read_image
+from swath.preprocess.image_files import read_image
 
 
 @dataclass(frozen=True)

@@ -6,7 +6,7 @@ from swath.config import ops
 from swath.models.detection.boxes import to_json
 from swath.models.detection.yolo import Detector
 from swath.models.image_models.base import Image
-from swath.preprocess.sources import as_rgb
+from swath.preprocess.image_files import as_rgb
 
 
 class Finder:

@@ -10,7 +10,7 @@ from swath.core.registry import Registry
 from swath.models.detection.crops import Cropper
 from swath.models.image_models import detector, superres
 from swath.models.image_models.base import ImageModel
-from swath.preprocess.sources import Model
+from swath.preprocess.chain_identity import Model
 
 MODELS: Registry[Callable[[Any, str, str], ImageModel]] = Registry(
     "image model",

@@ -153,10 +153,10 @@ def _spandrel(op: ops.SuperRes, path: Path, device: torch.device) -> Upscale:
 
 def _realesrgan(op: ops.SuperRes, path: Path, device: torch.device) -> Upscale:
     """The same through the original package."""
-    from swath.models.image_models import realesrgan_backend
+    from swath.models.image_models import realesrgan_package
 
     try:
-        return realesrgan_backend.upscale(op, path, device)
+        return realesrgan_package.upscale(op, path, device)
     except ImportError as error:
         raise InputError(
             f"{op.canonical()} needs the original package ({error}): pip install 'swath[realesrgan]' (tried on "

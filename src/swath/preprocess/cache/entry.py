@@ -32,8 +32,9 @@ from swath.preprocess.cache.manifest import (
     write_manifest,
     write_receipt,
 )
-from swath.preprocess.sources import Models, Weights, identity, planned_content
-from swath.preprocess.transforms import Image, UnreadableImageError, apply, decode
+from swath.preprocess.chain_identity import Models, Weights, identity
+from swath.preprocess.image_files import Image, UnreadableImageError, decode, planned_content
+from swath.preprocess.transforms import apply
 from swath.store.storage import Storage
 
 SCHEMA = 3

@@ -26,8 +26,9 @@ from swath.core.description import digest
 from swath.core.errors import DamagedError
 from swath.preprocess.cache.checksums import Written, put
 from swath.preprocess.cache.manifest import PackReceipt, read_receipts, write_receipt
-from swath.preprocess.sources import NO_WEIGHTS, Models, Weights, as_rgb, identity, planned_content
-from swath.preprocess.transforms import Image, UnreadableImageError, apply, decode
+from swath.preprocess.chain_identity import NO_WEIGHTS, Models, Weights, identity
+from swath.preprocess.image_files import Image, UnreadableImageError, as_rgb, decode, planned_content
+from swath.preprocess.transforms import apply
 from swath.store.parquet import read_table
 from swath.store.storage import Storage
 

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from swath.core.errors import DamagedError, DamagedRecordError
 from swath.preprocess.cache.checksums import checksums, put
 from swath.preprocess.cache.manifest import Manifest, delete_manifest, read_manifest, write_manifest
-from swath.preprocess.transforms import Image
+from swath.preprocess.image_files import Image
 from swath.store.storage import Storage
 
 

@@ -4,7 +4,7 @@ from pathlib import Path
 
 from swath.analysis.results import Results
 from swath.report.format import escape
-from swath.store.keys import contact_key
+from swath.store.layout import contact_key
 from swath.store.storage import write_atomic
 
 

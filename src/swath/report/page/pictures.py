@@ -13,9 +13,8 @@ import numpy as np
 
 from swath.core.errors import StoreError
 from swath.preprocess.cache.reader import entry_images
-from swath.preprocess.sources import as_rgb
-from swath.preprocess.transforms import Image
-from swath.store.keys import contact_key
+from swath.preprocess.image_files import Image, as_rgb
+from swath.store.layout import contact_key
 from swath.store.storage import Storage
 from swath.store.sweeps import SweepRecord
 

@@ -7,7 +7,7 @@ import cv2
 import numpy as np
 from PIL import Image, ImageDraw, ImageFont
 
-from swath.preprocess.transforms import UnreadableImageError, read_image
+from swath.preprocess.image_files import UnreadableImageError, read_image
 
 _TILE, _GAP, _TEXT = 160, 8, 30
 _WIDEST = 6

@@ -4,7 +4,7 @@ from dataclasses import asdict, dataclass
 from typing import Literal
 
 from swath.store.json_files import SCHEMA, read_record, to_bytes
-from swath.store.keys import task_key
+from swath.store.layout import task_key
 from swath.store.storage import Storage
 
 Severity = Literal["serious", "warning", "note"]

@@ -9,7 +9,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from swath.preprocess.transforms import UnreadableImageError, read_image
+from swath.preprocess.image_files import UnreadableImageError, read_image
 
 RADIUS = 8
 """Bits in which two hashes may differ. On 2,100 photographs 95 % of copies cut by 4 px at every side and over 99 % of
