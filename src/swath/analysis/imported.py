@@ -109,12 +109,12 @@ def _read(path: Path, record: TaskRecord, rows: NDArray[np.int64], problems: lis
         problems.append(f"{path} cannot be read as csv: {error}")
         return empty
     table = table.set_index(table.columns[0])
-    found: Sequence[str] = [
+    table_problems: Sequence[str] = [
         *_column_problems(path, table, record),
         *_id_problems(path, table, record.rows["id"].to_numpy(str)[rows]),
     ]
-    problems += found
-    if found:
+    problems += table_problems
+    if table_problems:
         return empty
     p = table.loc[record.rows["id"].to_numpy(str)[rows], list(record.labels)].to_numpy(np.float64)
     if not (np.isfinite(p).all() and (p >= 0).all() and (p <= 1).all()):
@@ -132,12 +132,12 @@ def _column_problems(path: Path, table: pd.DataFrame, record: TaskRecord) -> lis
     return [f"{path}: the columns {text[:5]} are no numbers."] if text else []
 
 
-def _id_problems(path: Path, table: pd.DataFrame, wanted: NDArray[np.str_]) -> list[str]:
+def _id_problems(path: Path, table: pd.DataFrame, ids: NDArray[np.str_]) -> list[str]:
     if table.index.has_duplicates:
         return [f"{path} has the id {table.index[table.index.duplicated()][0]!r} more than once."]
-    missing = wanted[~pd.Index(wanted).isin(table.index)]
+    missing = ids[~pd.Index(ids).isin(table.index)]
     if len(missing):
-        return [f"{path} lacks {len(missing)} of the {len(wanted)} images, e.g. {missing[0]!r}: predict all of them."]
+        return [f"{path} lacks {len(missing)} of the {len(ids)} images, e.g. {missing[0]!r}: predict all of them."]
     return []
 
 
