@@ -17,15 +17,15 @@ def published_section(results: Results, analysis: Analysis, mark: str) -> list[s
     published = {c: s for c, s in results.sweep.published.items() if c in cells}
     if not published:
         return []
-    own = {cell.cell: cell.score for cell in analysis.cells}
+    validation_scores = {cell.cell: cell.score for cell in analysis.cells}
     several = any(len(scores) > 1 for scores in published.values())
     rows = [
         [
             escape(cell),
-            score_text(own[cell]) if cell in own else _state(task, cell),
-            _rank(own, list(published), cell),
+            score_text(validation_scores[cell]) if cell in validation_scores else _state(task, cell),
+            _rank(validation_scores, list(published), cell),
             *(score_text(s) for s in (*scores, *([float("nan")] * (several and len(scores) < 2)))),
-            _rank({c: s[-1] for c, s in published.items() if c in own}, list(published), cell),
+            _rank({c: s[-1] for c, s in published.items() if c in validation_scores}, list(published), cell),
         ]
         for cell, scores in published.items()
     ]
@@ -33,7 +33,7 @@ def published_section(results: Results, analysis: Analysis, mark: str) -> list[s
     return [
         f"{mark} Beside the published scores",
         table([*headers, "rank published"], rows, "l" + "r" * (len(headers))),
-        _note(own, published),
+        _note(validation_scores, published),
     ]
 
 
@@ -48,14 +48,14 @@ def _rank(scores: dict[str, float], cells: list[str], cell: str) -> str:
     return str(1 + sum(s > scores[cell] for s in known)) if cell in scores else ""
 
 
-def _note(own: dict[str, float], published: dict[str, tuple[float, ...]]) -> str:
-    both = [cell for cell in published if np.isfinite(own.get(cell, np.nan))]
+def _note(validation_scores: dict[str, float], published: dict[str, tuple[float, ...]]) -> str:
+    both = [cell for cell in published if np.isfinite(validation_scores.get(cell, np.nan))]
     text = (
         "Published scores are from test images that were never shown, ours from validation images of the training "
         "part: compare the order and the differences, not the scores."
     )
     if len(both) >= _ORDER_FROM:
-        rho = float(spearmanr([own[c] for c in both], [published[c][-1] for c in both]).statistic)  # type: ignore[attr-defined]
+        rho = float(spearmanr([validation_scores[c] for c in both], [published[c][-1] for c in both]).statistic)  # type: ignore[attr-defined]
         if np.isfinite(rho):
             text += f" Rank correlation over {len(both)} cells: {rho:.2f} (Spearman)."
     return text

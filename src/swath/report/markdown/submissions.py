@@ -1,4 +1,4 @@
-"""Submissions and what the competition said of them, beside what validation had promised."""
+"""Submissions with the scores that the competition gave them, beside their validation scores."""
 
 import numpy as np
 from scipy.stats import spearmanr
@@ -26,14 +26,14 @@ def submissions_section(results: Results) -> list[str]:
         for s in scored
     ]
     headers = ["submission", "written", "validation, cross-fitted", "95 % interval", "public", "private"]
-    found = ["## Submissions", table(headers, rows, "ll")]
+    parts = ["## Submissions", table(headers, rows, "ll")]
     both = [(s.score, s.public) for s in scored if s.score is not None and s.public is not None]
     if len(both) > 1:
-        found.append(f"![Public score against validation]({PICTURE}.png)")
+        parts.append(f"![Public score against validation]({PICTURE}.png)")
     if len(both) > 2:
         rho = float(spearmanr(*zip(*both, strict=True)).statistic)  # type: ignore[attr-defined]
         if np.isfinite(rho):
-            found.append(
+            parts.append(
                 f"Rank correlation of validation and public scores over {len(both)} submissions: {rho:.2f} (Spearman)."
             )
-    return found
+    return parts
