@@ -54,13 +54,13 @@ def analyse(task: TaskResults, max_ms: float = math.inf) -> Analysis:
     cells = cell_results(task, evidence=gathered)
     effects = from_evidence(task, members, asked, gathered)
     pool = Pool.of(task, max_ms)
-    found = ensembles(pool)
-    best_thresholds, best_calibration = _of_best(pool, found)
+    all_ensembles = ensembles(pool)
+    best_thresholds, best_calibration = _of_best(pool, all_ensembles)
     return Analysis(
         task=task,
         cells=cells,
         effects=effects,
-        ensembles=found,
+        ensembles=all_ensembles,
         diversity=diversity(pool) if len(pool.runs) > 1 else (),
         thresholds=best_thresholds,
         calibration=best_calibration,
@@ -68,10 +68,10 @@ def analyse(task: TaskResults, max_ms: float = math.inf) -> Analysis:
     )
 
 
-def _of_best(pool: Pool, found: Sequence[Ensemble]) -> tuple[Thresholds | None, Calibration | None]:
+def _of_best(pool: Pool, all_ensembles: Sequence[Ensemble]) -> tuple[Thresholds | None, Calibration | None]:
     """Thresholds and calibration of the best ensemble's cross-fitted predictions."""
-    parts = cross_fit_parts(pool) if found else None
-    p = found[-1].predictions if found else None
+    parts = cross_fit_parts(pool) if all_ensembles else None
+    p = all_ensembles[-1].predictions if all_ensembles else None
     if parts is None or p is None:
         return None, None
     record = pool.task.record

@@ -72,12 +72,12 @@ class CellResult:
         seeds_planned: Seeds the sweep lists for it, of the kind that count (see `Run.final`).
         score: Mean over the runs.
         sd: Standard deviation of the score over the runs; None for one run.
-        low: Lower end of the 95 % interval of the score over validation images; see `image_intervals`.
+        low: Lower end of the 95 % interval of the score over validation images; see `score_intervals`.
         high: Its upper end.
         blocks: Blocks of images left out in turn for the interval; 0 where it comes from the scores' derivatives.
         epochs: Mean epochs of the finished trials.
         device_s: Seconds times devices of all its trials, whatever their state.
-        scores: Means over the runs by every metric; see `trial_scores.trial_scores`.
+        scores: Means over the runs by every metric; see `scores.trial_scores`.
     """
 
     cell: str
@@ -144,16 +144,16 @@ def cell_results(task: TaskResults, top: int | None = None, evidence: Sequence[F
     by_cell = {cell: [run for run in runs if run.final] or runs for cell, runs in by_cell.items()}
     ranked = sorted(by_cell.values(), key=lambda runs: rank_key(float(np.mean([run.score for run in runs]))))
     moves = {
-        task.trials[number].fingerprint: own
+        task.trials[number].fingerprint: derivatives
         for fold in evidence
-        for number, own in zip(fold.trials, fold.plain, strict=True)
+        for number, derivatives in zip(fold.trials, fold.plain, strict=True)
     }
     return [_cell(task, runs, moves) for runs in ranked[:top]]
 
 
 def _cell(task: TaskResults, runs: list[Run], moves: Moves) -> CellResult:
     label, scores = runs[0].cell, [run.score for run in runs]
-    own = [t for t in task.trials if t.cell == label]
+    all_trials = [t for t in task.trials if t.cell == label]
     blocks = blocks_of(task)
     score, one = float(np.mean(scores)), runs[0].trials[0]
     low, high = _interval(task, runs, score, blocks, moves)
@@ -162,14 +162,14 @@ def _cell(task: TaskResults, runs: list[Run], moves: Moves) -> CellResult:
         factors=one.factors,
         baseline=label == task.baseline_cell,
         runs=tuple(runs),
-        seeds_planned=len({t.seed for t in own if t.final or not runs[0].final}),
+        seeds_planned=len({t.seed for t in all_trials if t.final or not runs[0].final}),
         score=score,
         sd=float(np.std(scores, ddof=1)) if len(runs) > 1 else None,
         low=low,
         high=high,
         blocks=blocks,
         epochs=float(np.mean([t.epochs for run in runs for t in run.trials])),
-        device_s=sum(t.device_s for t in own),
+        device_s=sum(t.device_s for t in all_trials),
         scores={name: float(np.mean([t.scores[name] for run in runs for t in run.trials])) for name in one.scores},
     )
 
@@ -182,13 +182,13 @@ def blocks_of(task: TaskResults) -> int:
 
 def _interval(task: TaskResults, runs: list[Run], score: float, blocks: int, known: Moves) -> tuple[float, float]:
     """Interval over validation images; groups stay whole, all seeds see the same images."""
-    record, found = task.record, []
+    record, fold_moves = task.record, []
     for at, fold in enumerate(sorted(task.validation)):
         trials = [run.trials[at] for run in runs]
         about = (record.metric, record.kind, task.targets(fold))
         groups = task.groups(fold)
         if blocks:
-            found.append(image_intervals.left_out(*about, [t.probabilities for t in trials], groups))
+            fold_moves.append(image_intervals.left_out(*about, [t.probabilities for t in trials], groups))
             continue
         moves = [
             image_intervals.from_derivatives(known[t.fingerprint])
@@ -196,8 +196,8 @@ def _interval(task: TaskResults, runs: list[Run], score: float, blocks: int, kno
             else image_intervals.moves_of(*about, t.probabilities, groups)[1]
             for t in trials
         ]
-        found.append(np.mean(moves, axis=0))
-    return image_intervals.of_score(score, image_intervals.over_folds(found))
+        fold_moves.append(np.mean(moves, axis=0))
+    return image_intervals.of_score(score, image_intervals.over_folds(fold_moves))
 
 
 def pooled_score(task: TaskResults, p: Floats, chosen: NDArray[np.bool_] | None = None) -> float:

@@ -1,7 +1,7 @@
 """Two sweeps, or one sweep at two dates: what moved in each cell, and whether that is more than noise.
 
 Both sides become one task whose trials have one factor more, the side. So matching, intervals and verdicts are those
-of any factor (pairs.py, evidence.py, uncertainty.py, verdicts.py).
+of any factor (matching.py, intervals.py, significance.py).
 """
 
 import math
@@ -106,19 +106,19 @@ class _Candidate:
 def compare(a: Results, b: Results) -> list[TaskComparison]:
     """Every task that either side has, in A's order."""
     before, after = ({t.label.removesuffix(f" {t.data[:8]}"): t for t in r.tasks} for r in (a, b))
-    found = []
+    comparisons = []
     for label in dict.fromkeys([*before, *after]):
         if label not in before or label not in after:
             side = BEFORE if label in before else AFTER
             metric = (before.get(label) or after[label]).record.metric
-            found.append(TaskComparison(label, metric, f"only {side} has this task"))
+            comparisons.append(TaskComparison(label, metric, f"only {side} has this task"))
             continue
         refused = _refusal(before[label], after[label], a.sweep.split, b.sweep.split)
         if refused:
-            found.append(TaskComparison(label, before[label].record.metric, refused))
+            comparisons.append(TaskComparison(label, before[label].record.metric, refused))
         else:
-            found.append(_compared(label, before[label], after[label]))
-    return found
+            comparisons.append(_compared(label, before[label], after[label]))
+    return comparisons
 
 
 def _refusal(a: TaskResults, b: TaskResults, split_a: str, split_b: str) -> str:
@@ -139,8 +139,8 @@ def _refusal(a: TaskResults, b: TaskResults, split_a: str, split_b: str) -> str:
 
 def _compared(label: str, a: TaskResults, b: TaskResults) -> TaskComparison:
     names = _partners(a, b)
-    own = {t.cell: t.cell for t in a.trials}
-    sides, notes = _numbered(_candidates(a, BEFORE, own, a), _candidates(b, AFTER, names, a))
+    identity = {t.cell: t.cell for t in a.trials}
+    sides, notes = _numbered(_candidates(a, BEFORE, identity, a), _candidates(b, AFTER, names, a))
     merged = _merged(a, b, sides)
     members = [c.member for c in sides]
     images = merged.validation_images
@@ -150,10 +150,10 @@ def _compared(label: str, a: TaskResults, b: TaskResults) -> TaskComparison:
         return TaskComparison(
             label, a.record.metric, "no cell has finished on both sides with the same seeds and folds"
         )
-    found = evidence(merged, members, [])
-    values, variances = scores(members, found), partial(image_variances, evidence=found)
+    fold_evidence = evidence(merged, members, [])
+    values, variances = scores(members, fold_evidence), partial(image_variances, evidence=fold_evidence)
     moved = [_cell_change(cell, units, values, variances, merged) for cell, units in compared.items()]
-    # Cells that are the same trials know nothing of noise; where others moved they would only lend degrees of freedom.
+    # Cells that are the same trials show no noise; where others moved they would only add degrees of freedom.
     counted = {m.cell for m in moved if not m.same} or set(compared)
     together = _units(members, [c.cell in counted for c in sides])
     assert together is not None
@@ -178,14 +178,14 @@ def _partners(a: TaskResults, b: TaskResults) -> dict[str, str]:
     by_factors: dict[tuple[tuple[str, str], ...], list[str]] = {}
     for cell, factors in labels.items():
         by_factors.setdefault(tuple(sorted(factors.items())), []).append(cell)
-    found = {}
+    partners = {}
     for cell, factors in {t.cell: t.factors for t in b.trials}.items():
         same = by_factors.get(tuple(sorted(factors.items())), [])
         if cell in labels:
-            found[cell] = cell
+            partners[cell] = cell
         elif factors and len(same) == 1 and same[0] not in {t.cell for t in b.trials}:
-            found[cell] = same[0]
-    return found
+            partners[cell] = same[0]
+    return partners
 
 
 def _candidates(task: TaskResults, side: str, names: Mapping[str, str], a: TaskResults) -> list[_Candidate]:
@@ -195,30 +195,34 @@ def _candidates(task: TaskResults, side: str, names: Mapping[str, str], a: TaskR
     """
     factors = {t.cell: t.factors for t in a.trials}
     distinct = len({tuple(sorted(f.items())) for f in factors.values()}) == len(factors)
-    found = []
+    candidates = []
     for trial, member in zip(task.trials, final_members(task).members, strict=True):
         if member is not None and trial.cell in names and np.isfinite(trial.probabilities).all():
             cell = names[trial.cell]
             levels = factors[cell] if distinct else {"cell": cell}
-            found.append(_Candidate(trial, Member({**levels, SIDE: side}, trial.seed, trial.fold, 0), cell))
-    return found
+            candidates.append(_Candidate(trial, Member({**levels, SIDE: side}, trial.seed, trial.fold, 0), cell))
+    return candidates
 
 
 def _numbered(a: list[_Candidate], b: list[_Candidate]) -> tuple[list[_Candidate], list[str]]:
     """Both sides, seeds of a cell that share none numbered alike, in their order; and a note where that was done."""
-    found = list(a)
+    candidates = list(a)
     odd = []
     for cell in dict.fromkeys(c.cell for c in b):
-        seeds, own = (sorted({c.member.seed for c in side if c.cell == cell}) for side in (a, b))
-        renamed = dict(zip(own, seeds, strict=False)) if not set(seeds) & set(own) else {seed: seed for seed in own}
-        odd += [cell] * (renamed != {seed: seed for seed in own} and bool(seeds))
-        found += [
+        seeds_a, seeds_b = (sorted({c.member.seed for c in side if c.cell == cell}) for side in (a, b))
+        renamed = (
+            dict(zip(seeds_b, seeds_a, strict=False))
+            if not set(seeds_a) & set(seeds_b)
+            else {seed: seed for seed in seeds_b}
+        )
+        odd += [cell] * (renamed != {seed: seed for seed in seeds_b} and bool(seeds_a))
+        candidates += [
             replace(c, member=replace(c.member, seed=renamed[c.member.seed]))
             for c in b
             if c.cell == cell and c.member.seed in renamed
         ]
     note = f"The sides have no seed in common in {len(odd)} cells; there seeds are paired in their order."
-    return found, [note] if odd else []
+    return candidates, [note] if odd else []
 
 
 def _merged(a: TaskResults, b: TaskResults, sides: Sequence[_Candidate]) -> TaskResults:
@@ -227,9 +231,9 @@ def _merged(a: TaskResults, b: TaskResults, sides: Sequence[_Candidate]) -> Task
     rows = {BEFORE: a.validation, AFTER: b.validation}
     trials = []
     for c in sides:
-        trial, own = c.trial, rows[c.member.factors[SIDE]]
+        trial, side_rows = c.trial, rows[c.member.factors[SIDE]]
         if trial.fold in common and trial.val_logits is not None:
-            at = np.searchsorted(own[trial.fold], common[trial.fold])
+            at = np.searchsorted(side_rows[trial.fold], common[trial.fold])
             trial = replace(trial, val_logits=trial.val_logits[at], factors=dict(c.member.factors))
         trials.append(trial)
     return replace(a, trials=tuple(trials), validation=common)
@@ -242,15 +246,15 @@ def _units(members: Sequence[Member], chosen: Sequence[bool]) -> PairedDifferenc
 def _cell_change(
     cell: str, units: PairedDifferences, values: Floats, variances: partial[Floats], merged: TaskResults
 ) -> CellChange:
-    found = estimate(units, values, variances)
+    change = estimate(units, values, variances)
     pairs = [(merged.trials[int(row.argmin())], merged.trials[int(row.argmax())]) for row in units.weights]
     same = all(np.array_equal(x.probabilities, y.probabilities) for x, y in pairs)
     before = float(units.shares @ (np.minimum(units.weights, 0) @ -values))
     return CellChange(
         cell=cell,
         before=before,
-        after=before + found.difference,
-        estimate=found,
+        after=before + change.difference,
+        estimate=change,
         adjusted_p=float("nan"),
         verdict="no interval",
         same=same,
@@ -269,24 +273,27 @@ def _unmatched(
     a: TaskResults, b: TaskResults, names: Mapping[str, str], compared: Mapping[str, PairedDifferences]
 ) -> list[tuple[str, str]]:
     partners = set(names.values())
-    found = [
+    unmatched_a = [
         (cell, "not finished on both sides" if cell in partners else "only in A")
         for cell in dict.fromkeys(t.cell for t in a.trials)
         if cell not in compared
     ]
-    return [*found, *((cell, "only in B") for cell in dict.fromkeys(t.cell for t in b.trials) if cell not in names)]
+    return [
+        *unmatched_a,
+        *((cell, "only in B") for cell in dict.fromkeys(t.cell for t in b.trials) if cell not in names),
+    ]
 
 
 def _changes(units: PairedDifferences, trials: Sequence[TrialResult]) -> list[tuple[str, str, str]]:
     """What the two trials of some pair differ in: parts of their specs, package versions, devices, swath's commit."""
-    found: dict[tuple[str, str, str], None] = {}
+    changes: dict[tuple[str, str, str], None] = {}
     for row in units.weights:
         one, other = trials[int(row.argmin())], trials[int(row.argmax())]
         for name, (x, y) in differences(one.spec, other.spec).items():
-            found[name, x, y] = None
+            changes[name, x, y] = None
         for name, x, y in _surroundings(one, other):
-            found[name, x, y] = None
-    return list(found)
+            changes[name, x, y] = None
+    return list(changes)
 
 
 def _surroundings(one: TrialResult, other: TrialResult) -> list[tuple[str, str, str]]:

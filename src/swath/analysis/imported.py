@@ -133,12 +133,12 @@ def _column_problems(path: Path, table: pd.DataFrame, record: TaskRecord) -> lis
     return [f"{path}: the columns {text[:5]} are no numbers."] if text else []
 
 
-def _id_problems(path: Path, table: pd.DataFrame, wanted: NDArray[np.str_]) -> list[str]:
+def _id_problems(path: Path, table: pd.DataFrame, ids: NDArray[np.str_]) -> list[str]:
     if table.index.has_duplicates:
         return [f"{path} has the id {table.index[table.index.duplicated()][0]!r} more than once."]
-    missing = wanted[~pd.Index(wanted).isin(table.index)]
+    missing = ids[~pd.Index(ids).isin(table.index)]
     if len(missing):
-        return [f"{path} lacks {len(missing)} of the {len(wanted)} images, e.g. {missing[0]!r}: predict all of them."]
+        return [f"{path} lacks {len(missing)} of the {len(ids)} images, e.g. {missing[0]!r}: predict all of them."]
     return []
 
 

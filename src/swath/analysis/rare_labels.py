@@ -85,11 +85,11 @@ def replicated(
     weights = draws.weights
     y = np.ascontiguousarray(targets[:, rare])
     absent = weights @ y.astype(np.float64) <= 0
-    found = np.empty((len(weights), len(members), len(rare)))
+    scores = np.empty((len(weights), len(members), len(rare)))
     for at, p in enumerate(members):
         if metric == "macro_f1":
             values = metrics.f1(y, metrics.decisions(p, kind)[:, rare], weights)
         else:
             values = average_precision(y, p[:, rare], weights)
-        found[:, at] = np.where(absent, np.nan, values)
-    return found
+        scores[:, at] = np.where(absent, np.nan, values)
+    return scores

@@ -44,7 +44,7 @@ class TrialResult:
         storage: Where its predictions are.
         val_logits: float16 [N, C] at its last epoch, in the order of the task's `validation[fold]`; None unless
             COMPLETE or STOPPED.
-        scores: Of those logits, by every metric; see `trial_scores.trial_scores`.
+        scores: Of those logits, by every metric; see `scores.trial_scores`.
         phase: 1, or 2 for one that ran by what phase 1 found.
         exempt: True when the stopping rule could not end it.
         final: True when final estimates may rest on it: it ran to the end for no score of its own.
@@ -147,8 +147,8 @@ class TaskResults:
     def factors(self) -> dict[str, tuple[str, ...]]:
         """Levels of each factor that has two or more in this task, both in the sweep's order."""
         names = dict.fromkeys(name for t in self.trials for name in t.factors)
-        levels = {n: tuple(dict.fromkeys(t.factors[n] for t in self.trials if n in t.factors)) for n in names}
-        return {name: found for name, found in levels.items() if len(found) > 1}
+        by_name = {n: tuple(dict.fromkeys(t.factors[n] for t in self.trials if n in t.factors)) for n in names}
+        return {name: levels for name, levels in by_name.items() if len(levels) > 1}
 
     def baseline_level(self, factor: str) -> str:
         """The level that others of the factor are compared with."""
@@ -158,8 +158,8 @@ class TaskResults:
     @property
     def baseline_cell(self) -> str:
         """Label of the cell made of the baseline levels, "" when the task has none."""
-        wanted = {name: self.baseline_level(name) for name in self.factors}
-        cells = (t.cell for t in self.trials if all(t.factors.get(n) == level for n, level in wanted.items()))
+        levels = {name: self.baseline_level(name) for name in self.factors}
+        cells = (t.cell for t in self.trials if all(t.factors.get(n) == level for n, level in levels.items()))
         return next(cells, "")
 
     @cached_property

@@ -43,11 +43,11 @@ def left_out(
     blocks = min(units, BLOCKS)
     block = groups if blocks == units else (np.random.default_rng(0).permutation(units) % blocks)[groups]
     step = max(1, _CHUNK_VALUES // max(len(targets), 1))
-    found = []
+    chunk_scores = []
     for start in range(0, blocks, step):
         weights = (block != np.arange(start, min(start + step, blocks))[:, None]).astype(np.float64)
-        found.append([metrics.macro(metrics.per_label(metric, kind, targets, p, weights)) for p in members])
-    scores = np.concatenate(found, axis=1).mean(axis=0)
+        chunk_scores.append([metrics.macro(metrics.per_label(metric, kind, targets, p, weights)) for p in members])
+    scores = np.concatenate(chunk_scores, axis=1).mean(axis=0)
     # Jackknife variance: (B - 1) / B sum_b (s_(b) - mean)^2, with s_(b) the score without block b.
     return (scores.mean() - scores) * np.sqrt((blocks - 1) / blocks)
 
@@ -76,7 +76,7 @@ def half_width(moves: Floats) -> float:
     """Half the 95 % interval.
 
     Few images may make most of the variance V, which is then less well known than their number says: Student's t with
-    2 V^2 / var(V) degrees of freedom, var(V) told by the moves' fourth powers (Satterthwaite).
+    2 V^2 / var(V) degrees of freedom, var(V) estimated from the moves' fourth powers (Satterthwaite).
     """
     squares = moves**2
     variance = float(squares.sum())

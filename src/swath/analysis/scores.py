@@ -52,7 +52,7 @@ def trial_scores(kind: str, link: str, targets: NDArray[np.uint8], logits: NDArr
     p = metrics.probabilities(logits, link)
     hard = metrics.decisions(p, kind)
     precision, area = precision_recall_areas(targets, p)
-    found = {
+    scores = {
         "map": float(metrics.macro(precision)),
         "pr_auc": float(metrics.macro(area)),
         "macro_f1": float(metrics.macro(metrics.f1(targets, hard))),
@@ -60,13 +60,13 @@ def trial_scores(kind: str, link: str, targets: NDArray[np.uint8], logits: NDArr
     right = hard == targets
     if kind == "multiclass":
         return {
-            **found,
+            **scores,
             "accuracy": float(right.all(axis=1).mean()),
             "cross_entropy": cross_entropy(link, targets, logits),
         }
     positives = np.count_nonzero(targets) + np.count_nonzero(hard)
     return {
-        **found,
+        **scores,
         "micro_f1": 2 * np.count_nonzero(targets & hard) / positives if positives else float("nan"),
         "accuracy": float(right.mean()),
         "exact_match": float(right.all(axis=1).mean()),

@@ -51,14 +51,14 @@ def final_members(task: TaskResults, finished_only: bool = True) -> Members:
     if not finished_only:
         return Members(tuple(map(_member, task.trials)))
     chosen = _has_chosen(task)
-    found: list[Member | None] = []
+    members: list[Member | None] = []
     left_out = 0
     for trial in task.trials:
         finished = _is_finished(task, trial)
         selected = chosen and not trial.final
-        found.append(_member(trial) if finished and not selected else None)
+        members.append(_member(trial) if finished and not selected else None)
         left_out += finished and selected
-    return Members(tuple(found), left_out)
+    return Members(tuple(members), left_out)
 
 
 def _is_finished(task: TaskResults, trial: TrialResult) -> bool:

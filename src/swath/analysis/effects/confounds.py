@@ -16,19 +16,19 @@ _ROOTS = ("preprocess", "backbone", "loss", "task")
 
 def confounds(factor: str, pairs: Sequence[tuple[TrialResult, TrialResult]]) -> tuple[str, ...]:
     """Sentences about what else differs between the trials of the pairs; empty for a clean comparison."""
-    found: dict[str, None] = {}
+    notes: dict[str, None] = {}
     for one, other in pairs:
         a, b = one.spec, other.spec
         if not a or not b:
             continue
         parts = _beside(factor, _changed(_parts(a), _parts(b)))
         if parts:
-            found[f"its trials differ in {', '.join(parts)} as well"] = None
+            notes[f"its trials differ in {', '.join(parts)} as well"] = None
         if _images_per_epoch(a) != _images_per_epoch(b):
-            found["its levels see different numbers of images in an epoch, so equal epochs are unequal steps"] = None
+            notes["its levels see different numbers of images in an epoch, so equal epochs are unequal steps"] = None
         if factor.startswith("preprocess") and _channels(a) != _channels(b) and a["backbone"].get("pretrained"):
-            found["one level feeds the model one channel, so its pretrained first layer is not the same"] = None
-    return tuple(found)
+            notes["one level feeds the model one channel, so its pretrained first layer is not the same"] = None
+    return tuple(notes)
 
 
 def differences(a: Mapping[str, Any], b: Mapping[str, Any]) -> dict[str, tuple[str, str]]:
@@ -80,8 +80,8 @@ def _beside(factor: str, changed: list[str]) -> list[str]:
     if len(changed) < 2:
         return []
     root = factor.partition(" ")[0].partition(".")[0]
-    own = root if root in _ROOTS else f"recipe.{factor}"
-    return [_TITLES.get(name, name.removeprefix("recipe.")) for name in changed if name != own]
+    factor_part = root if root in _ROOTS else f"recipe.{factor}"
+    return [_TITLES.get(name, name.removeprefix("recipe.")) for name in changed if name != factor_part]
 
 
 def _images_per_epoch(spec: Mapping[str, Any]) -> int:

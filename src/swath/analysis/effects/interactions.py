@@ -58,7 +58,7 @@ def interactions(
         values: [T] their scores.
         variances: Image variance [K] of contrasts [K, T].
     """
-    found = []
+    uncorrected = []
     for factor, by in itertools.combinations(task.factors, 2):
         base, by_base = task.baseline_level(factor), task.baseline_level(by)
         for level, by_level in itertools.product(task.factors[factor], task.factors[by]):
@@ -73,10 +73,10 @@ def interactions(
             units = matched(members, [factor, by], corners)
             if units is None:
                 continue
-            there = np.array([m is not None and m.factors.get(by) == by_level for m in members])
-            within = float(units.shares @ ((units.weights * there) @ values))
+            at_by_level = np.array([m is not None and m.factors.get(by) == by_level for m in members])
+            within = float(units.shares @ ((units.weights * at_by_level) @ values))
             one = estimate(units, values, variances)
-            found.append(
+            uncorrected.append(
                 Interaction(
                     factor=factor,
                     level=level,
@@ -90,5 +90,5 @@ def interactions(
                     q=float("nan"),
                 )
             )
-    q = benjamini_hochberg([i.estimate.p for i in found])
-    return [replace(i, q=float(x)) for i, x in zip(found, q, strict=True)]
+    q = benjamini_hochberg([i.estimate.p for i in uncorrected])
+    return [replace(i, q=float(x)) for i, x in zip(uncorrected, q, strict=True)]

@@ -19,7 +19,7 @@ from swath.analysis.image_variance import FoldEvidence
 Floats = NDArray[np.float64]
 Source = Literal["seeds", "residual", "none"]
 LEVEL = 0.95
-_LEAST = -300.0  # logarithm of the smallest p that is told from 0
+_LEAST = -300.0  # logarithm of the smallest p that is distinguished from 0
 
 
 @dataclass(frozen=True, eq=False)
@@ -65,9 +65,9 @@ class Estimate:
         units: Differences in it.
         won: Share of them above 0.
         image_variance: Of the mean, by the choice of validation images, were every cell trained with endless seeds.
-        seed_variance: Of the mean, by chance in training as seen on these images; NaN where nothing tells it.
+        seed_variance: Of the mean, by chance in training as seen on these images; NaN where it cannot be estimated.
         df: Degrees of freedom of `seed_variance`; 0 where it is NaN.
-        source: What it was told from: `seeds` of one cell, `residual` after main effects, or `none`.
+        source: What it was estimated from: `seeds` of one cell, `residual` after main effects, or `none`.
         low: Lower end of the 95 % interval; NaN with source `none`.
         high: Its upper end.
         p: Two-sided p-value of no difference, the interval inverted; NaN with source `none`.
@@ -103,8 +103,8 @@ class _Replication:
 
     def total(self, squares: Sequence[float]) -> float:
         """Variance of the mean from the sum of squared residuals of each backbone; NaN where there are none."""
-        found = [part * square / df for part, square, df in zip(self.parts, squares, self.df, strict=True)]
-        return float(sum(found)) if found else float("nan")
+        terms = [part * square / df for part, square, df in zip(self.parts, squares, self.df, strict=True)]
+        return float(sum(terms)) if terms else float("nan")
 
 
 def contrast(units: PairedDifferences) -> Floats:
@@ -167,12 +167,12 @@ def _replication(units: PairedDifferences) -> _Replication:
     # Pooled over the cells of one backbone, never across: where one backbone is noisier the pooled variance is wrong
     # for both.
     for one in np.unique(stratum):
-        own = stratum == one
-        residuals.append(centred[own[blocks]])
-        df.append(int((sizes[own] - 1).sum()))
+        in_stratum = stratum == one
+        residuals.append(centred[in_stratum[blocks]])
+        df.append(int((sizes[in_stratum] - 1).sum()))
         # The mean weighs all B cells alike: mean = 1/B sum_b mean_b, and Var(mean_b) = s^2 / n_b with n_b seeds. So s^2
         # of this backbone counts sum_b (1 / n_b) / B^2 in the variance of the mean; s^2 has sum_b (n_b - 1) degrees.
-        parts.append(float((1 / sizes[own]).sum() / len(sizes) ** 2))
+        parts.append(float((1 / sizes[in_stratum]).sum() / len(sizes) ** 2))
     if 0 in df:
         return _Replication("none")
     full = [np.vstack([r, np.zeros((len(units) - len(r), len(units)))]) for r in residuals]
@@ -202,7 +202,7 @@ def half_width(image_variance: float, seed_variance: float, df: int, level: floa
     """Half the interval's width; NaN without degrees of freedom."""
     if df < 1:
         return float("nan")
-    # Each variance with the quantile of its own kind of knowledge: V_img as known (normal), V_seed told from df
+    # Each variance with the quantile of its own kind of knowledge: V_img as known (normal), V_seed estimated from df
     # deviations (Student's t). Never below its level (Banerjee 1960).
     z, t = ndtri(0.5 + level / 2), stdtrit(df, 0.5 + level / 2)
     return float(np.sqrt(z**2 * image_variance + t**2 * seed_variance))

@@ -49,16 +49,16 @@ def label_effects(
     rare = set(evidence[0].rare.tolist())
     used = np.abs(units.weights).sum(axis=0) > 0
     variance = np.sum([fold.label_variance[number] for fold in evidence], axis=0)
-    found: list[tuple[str, int, Estimate]] = []
+    estimates: list[tuple[str, int, Estimate]] = []
     for c, name in enumerate(labels):
         if c not in rare and np.isfinite(values[used, c]).all():
-            found.append((name, 1, _estimate(units, values[:, c], float(variance[c]))))
+            estimates.append((name, 1, _estimate(units, values[:, c], float(variance[c]))))
     if rare and np.isfinite(few[used]).all():
         mean = contrast(units)[None]
         pooled = float(np.sum([fold.rare_variance(mean[:, fold.trials])[0] for fold in evidence]))
-        found.append(("", len(rare), _estimate(units, few, pooled)))
-    q = benjamini_hochberg([e.p for _, _, e in found])
-    effects = [LabelEffect(n, k, e, float(x)) for (n, k, e), x in zip(found, q, strict=True)]
+        estimates.append(("", len(rare), _estimate(units, few, pooled)))
+    q = benjamini_hochberg([e.p for _, _, e in estimates])
+    effects = [LabelEffect(n, k, e, float(x)) for (n, k, e), x in zip(estimates, q, strict=True)]
     return sorted(effects, key=lambda e: -abs(e.estimate.difference))
 
 

@@ -45,11 +45,11 @@ def matched(members: Sequence[Member | None], factors: Sequence[str], corners: C
     Returns:
         One unit per match in the order of the members, or None without any.
     """
-    found: dict[_Key, dict[tuple[str, ...], int]] = {}
+    by_key: dict[_Key, dict[tuple[str, ...], int]] = {}
     for at, member in enumerate(members):
         if member is not None and all(f in member.factors for f in factors):
-            found.setdefault(_key(member, factors), {})[tuple(member.factors[f] for f in factors)] = at
-    matches = {key: at for key, at in found.items() if all(corner in at for corner in corners)}
+            by_key.setdefault(_key(member, factors), {})[tuple(member.factors[f] for f in factors)] = at
+    matches = {key: at for key, at in by_key.items() if all(corner in at for corner in corners)}
     if not matches:
         return None
     weights = np.zeros((len(matches), len(members)))

@@ -103,7 +103,7 @@ class Comparison:
 
 def comparisons(task: TaskResults, members: Sequence[Member | None]) -> list[Comparison]:
     """Every level of every factor against its baseline level, in the sweep's order."""
-    found = []
+    all_comparisons = []
     names = list(dict.fromkeys(name for t in task.trials for name in t.factors))
     for factor, levels in task.factors.items():
         base = task.baseline_level(factor)
@@ -111,44 +111,44 @@ def comparisons(task: TaskResults, members: Sequence[Member | None]) -> list[Com
         for level in levels:
             if level != base:
                 units = matched(members, [factor], {(level,): 1.0, (base,): -1.0})
-                found.append(Comparison(factor, level, base, units, others))
-    return found
+                all_comparisons.append(Comparison(factor, level, base, units, others))
+    return all_comparisons
 
 
 def evidence(task: TaskResults, members: Sequence[Member | None], asked: Sequence[Comparison]) -> list[FoldEvidence]:
     """Read the predictions of the trials that may be compared, once for every fold."""
     contrasts = np.array([np.zeros(len(members)) if c.units is None else contrast(c.units) for c in asked])
     few = [rare.rare_labels(task.targets(fold)) for fold in task.validation]
-    found = []
+    fold_evidence = []
     for fold in sorted(task.validation):
-        own = [i for i, m in enumerate(members) if m is not None and m.fold == fold]
-        if own:
-            found.append(
+        trial_numbers = [i for i, m in enumerate(members) if m is not None and m.fold == fold]
+        if trial_numbers:
+            fold_evidence.append(
                 gather(
-                    *(task.record.metric, task.record.kind, task.targets(fold), task.groups(fold), own),
-                    (task.trials[i].probabilities for i in own),
-                    label_contrasts=contrasts[:, own] if len(asked) else None,
+                    *(task.record.metric, task.record.kind, task.targets(fold), task.groups(fold), trial_numbers),
+                    (task.trials[i].probabilities for i in trial_numbers),
+                    label_contrasts=contrasts[:, trial_numbers] if len(asked) else None,
                     few=np.unique(np.concatenate(few)),
                     seed=fold,
                 )
             )
-    return found
+    return fold_evidence
 
 
-def scores(members: Sequence[Member | None], found: Sequence[FoldEvidence]) -> Floats:
+def scores(members: Sequence[Member | None], fold_evidence: Sequence[FoldEvidence]) -> Floats:
     """[T] macro score of each trial that may be compared, 0 for the others, which no contrast weighs."""
     values = np.zeros(len(members))
-    for fold in found:
+    for fold in fold_evidence:
         values[fold.trials] = metrics.macro(fold.labels)
     return values
 
 
 def effects(
-    task: TaskResults, members: Members, asked: Sequence[Comparison], found: Sequence[FoldEvidence]
+    task: TaskResults, members: Members, asked: Sequence[Comparison], fold_evidence: Sequence[FoldEvidence]
 ) -> list[Effect]:
     """The effects of all levels of all factors of a task."""
-    values = scores(members.members, found)
-    variances = partial(image_variances, evidence=found)
+    values = scores(members.members, fold_evidence)
+    variances = partial(image_variances, evidence=fold_evidence)
     everyone = final_members(task, finished_only=False).members
     by_factor: dict[str, list[tuple[Comparison, Estimate | None]]] = {}
     for c in asked:
@@ -169,7 +169,7 @@ def _effect(
     task: TaskResults,
     members: Members,
     c: Comparison,
-    found: Estimate | None,
+    mean_difference: Estimate | None,
     values: Floats,
     adjusted_p: float,
     family: int,
@@ -182,7 +182,7 @@ def _effect(
         estimate=None,
         adjusted_p=adjusted_p,
         family=family,
-        verdict=verdicts.verdict(found, adjusted_p),
+        verdict=verdicts.verdict(mean_difference, adjusted_p),
         refused="",
         possible=possible,
         pairs=(),
@@ -192,7 +192,7 @@ def _effect(
         power=None,
         confounds=(),
     )
-    if found is None or c.units is None:
+    if mean_difference is None or c.units is None:
         return replace(without_pairs, refused=members.refusal(task, c.factor, c.level, c.baseline))
     observed = c.units.weights @ values
     pairs = [_pair(task, row) for row in c.units.weights]
@@ -200,12 +200,12 @@ def _effect(
     images = sum(len(task.validation[f]) for f in np.unique(c.units.folds))
     return replace(
         without_pairs,
-        estimate=found,
+        estimate=mean_difference,
         pairs=tuple(Pair(a.fingerprint, b.fingerprint, float(d)) for (a, b), d in zip(pairs, observed, strict=True)),
         blocks=blocks,
         splits=wider.over_splits(c.units, observed, _test_share(task)),
-        wider=wider.over_factors(c.units, observed, list(c.others), found.image_variance),
-        power=verdicts.power(found, blocks, images),
+        wider=wider.over_factors(c.units, observed, list(c.others), mean_difference.image_variance),
+        power=verdicts.power(mean_difference, blocks, images),
         confounds=confounds(c.factor, pairs),
     )
 

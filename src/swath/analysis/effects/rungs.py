@@ -50,7 +50,7 @@ def rung_effects(task: TaskResults) -> list[RungEffect]:
     """Effects at every rung of a task with stopped trials; [] where nothing was stopped."""
     if all(t.state != State.STOPPED for t in task.trials):
         return []
-    found: list[RungEffect] = []
+    effects: list[RungEffect] = []
     # By number, not by epoch: rungs count passes over the images, and `Both()` makes two in an epoch.
     for rung in range(max(len(t.rungs) for t in task.trials)):
         epochs = max(t.rungs[rung] for t in task.trials if len(t.rungs) > rung)
@@ -65,7 +65,7 @@ def rung_effects(task: TaskResults) -> list[RungEffect]:
             values[fold.trials] = metrics.macro(fold.labels)
         stopped_before = any(t.state == State.STOPPED and t.epochs in t.rungs[:rung] for t in task.trials)
         variances = partial(image_variances, evidence=evidence)
-        found += [
+        effects += [
             RungEffect(
                 factor=c.factor,
                 level=c.level,
@@ -78,7 +78,7 @@ def rung_effects(task: TaskResults) -> list[RungEffect]:
             if c.units is not None and np.isfinite(c.units.weights @ np.nan_to_num(values, nan=np.inf)).all()
         ]
     order = {name: at for at, name in enumerate(task.factors)}
-    return sorted(found, key=lambda e: (order[e.factor], task.factors[e.factor].index(e.level), e.epochs))
+    return sorted(effects, key=lambda e: (order[e.factor], task.factors[e.factor].index(e.level), e.epochs))
 
 
 def _member(trial: TrialResult, rung: int) -> Member:
@@ -103,15 +103,15 @@ def _aligned(task: TaskResults, trial: TrialResult, epoch: int) -> Floats | None
 
 
 def _evidence(task: TaskResults, predictions: dict[int, Floats]) -> Sequence[FoldEvidence]:
-    found = []
+    fold_evidence = []
     for fold in sorted(task.validation):
-        own = [i for i in predictions if task.trials[i].fold == fold]
-        if own:
-            found.append(
+        trial_numbers = [i for i in predictions if task.trials[i].fold == fold]
+        if trial_numbers:
+            fold_evidence.append(
                 gather(
-                    *(task.record.metric, task.record.kind, task.targets(fold), task.groups(fold), own),
-                    (predictions[i] for i in own),
+                    *(task.record.metric, task.record.kind, task.targets(fold), task.groups(fold), trial_numbers),
+                    (predictions[i] for i in trial_numbers),
                     seed=fold,
                 )
             )
-    return found
+    return fold_evidence

@@ -15,7 +15,7 @@ Floats = NDArray[np.float64]
 Verdict = Literal["better", "worse", "not shown", "no interval", "refused"]
 POWER = 0.8
 GIVEN = 0.005
-"""The difference for which seeds and images are told: half a point."""
+"""The difference for which the seeds and images needed are reported: half a point."""
 _MOST_SEEDS = 200
 _Z = float(stats.norm.ppf(0.5 + LEVEL / 2))
 SETTLED = _Z + float(stats.norm.ppf(POWER))
@@ -113,8 +113,10 @@ def power(estimate: Estimate, blocks: int, images: int, given: float = GIVEN) ->
     floor = SETTLED * math.sqrt(estimate.image_variance)
     seeds = seeds_needed(estimate, blocks, given)
     # The image variance falls with 1 / images, so the floor falls with its root.
-    wanted = None if given > floor else math.ceil(images * (floor / given) ** 2)
-    return Power(_shown(estimate.image_variance, estimate.seed_variance, estimate.df), floor, given, seeds, wanted)
+    images_needed = None if given > floor else math.ceil(images * (floor / given) ** 2)
+    return Power(
+        _shown(estimate.image_variance, estimate.seed_variance, estimate.df), floor, given, seeds, images_needed
+    )
 
 
 def seeds_needed(estimate: Estimate, blocks: int, given: float) -> int | None:

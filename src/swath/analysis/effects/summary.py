@@ -92,32 +92,32 @@ def task_effects(task: TaskResults) -> TaskEffects:
     """Compute them from the task's finished trials."""
     members = final_members(task)
     asked = comparisons(task, members.members)
-    found = evidence(task, members.members, asked)
-    return from_evidence(task, members, asked, found)
+    fold_evidence = evidence(task, members.members, asked)
+    return from_evidence(task, members, asked, fold_evidence)
 
 
 def from_evidence(
-    task: TaskResults, members: Members, asked: Sequence[Comparison], found: Sequence[FoldEvidence]
+    task: TaskResults, members: Members, asked: Sequence[Comparison], fold_evidence: Sequence[FoldEvidence]
 ) -> TaskEffects:
     """The same, with the predictions read already."""
-    values = scores(members.members, found)
-    variances = partial(image_variances, evidence=found)
+    values = scores(members.members, fold_evidence)
+    variances = partial(image_variances, evidence=fold_evidence)
     names = task.record.labels
     tables = [
-        LabelTable(c.factor, c.level, c.baseline, tuple(label_effects(k, c.units, names, found)))
+        LabelTable(c.factor, c.level, c.baseline, tuple(label_effects(k, c.units, names, fold_evidence)))
         for k, c in enumerate(asked)
         if c.units is not None
     ]
     return TaskEffects(
-        effects=tuple(effects(task, members, asked, found)),
+        effects=tuple(effects(task, members, asked, fold_evidence)),
         seed_noise=seed_noise(members.members, values),
         interactions=tuple(interactions(task, members.members, values, variances)),
         labels=tuple(tables),
         shares=shares(list(task.factors), members.members, values),
         rungs=tuple(rung_effects(task)),
         left_out=members.left_out,
-        rare=tuple(names[c] for c in found[0].rare) if found else (),
-        dropped=max((float(fold.dropped.max(initial=0)) for fold in found), default=0.0),
+        rare=tuple(names[c] for c in fold_evidence[0].rare) if fold_evidence else (),
+        dropped=max((float(fold.dropped.max(initial=0)) for fold in fold_evidence), default=0.0),
     )
 
 
@@ -135,14 +135,14 @@ def seed_noise(members: Sequence[Member | None], values: Floats) -> SeedNoise | 
     return SeedNoise(sd, df, float(stats.norm.ppf(0.5 + LEVEL / 2)) * np.sqrt(2.0) * sd)
 
 
-def interaction_tables(task: TaskResults, found: TaskEffects) -> list[dict[str, Any]]:
+def interaction_tables(task: TaskResults, summary: TaskEffects) -> list[dict[str, Any]]:
     """For each two factors by how much each combination departs from the sum of its two effects."""
     tables = []
-    for first, second in dict.fromkeys((i.factor, i.by) for i in found.interactions):
+    for first, second in dict.fromkeys((i.factor, i.by) for i in summary.interactions):
         rows, columns = task.factors[first], task.factors[second]
         departs = {
             (i.level, i.by_level): 100 * i.estimate.difference
-            for i in found.interactions
+            for i in summary.interactions
             if (i.factor, i.by) == (first, second)
         }
         # Both effects are taken at the other factor's baseline level, so there nothing is left.

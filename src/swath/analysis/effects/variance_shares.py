@@ -49,31 +49,33 @@ def shares(names: Sequence[str], members: Sequence[Member | None], values: Float
         members: The trials; None for one that may not be compared.
         values: [T] scores.
     """
-    own = [(m, v) for m, v in zip(members, values, strict=True) if m is not None and all(n in m.factors for n in names)]
-    varying = [n for n in names if len({m.factors[n] for m, _ in own}) > 1]
-    if not varying or np.ptp([v for _, v in own]) == 0:
+    scored_members = [
+        (m, v) for m, v in zip(members, values, strict=True) if m is not None and all(n in m.factors for n in names)
+    ]
+    varying = [n for n in names if len({m.factors[n] for m, _ in scored_members}) > 1]
+    if not varying or np.ptp([v for _, v in scored_members]) == 0:
         return None
-    grid = _full_grid(varying, own)
+    grid = _full_grid(varying, scored_members)
     if grid is not None:
         return Shares("anova", _largest_first(_anova(varying, grid)))
-    return Shares("fanova", _largest_first(_fanova(varying, own))) if len(own) >= _LEAST else None
+    return Shares("fanova", _largest_first(_fanova(varying, scored_members))) if len(scored_members) >= _LEAST else None
 
 
 def _largest_first(parts: dict[str, float]) -> tuple[Share, ...]:
     return tuple(Share(n, s) for n, s in sorted(parts.items(), key=lambda part: -part[1]))
 
 
-def _full_grid(names: list[str], own: list[tuple[Member, float]]) -> Floats | None:
+def _full_grid(names: list[str], scored_members: list[tuple[Member, float]]) -> Floats | None:
     """[levels of each factor ..., R] scores, R over seeds and folds; None unless every cell has every one once."""
-    levels = [list(dict.fromkeys(m.factors[n] for m, _ in own)) for n in names]
-    again = sorted({(m.seed, m.fold) for m, _ in own})
-    found = np.full([*map(len, levels), len(again)], np.nan)
-    for m, value in own:
+    levels = [list(dict.fromkeys(m.factors[n] for m, _ in scored_members)) for n in names]
+    again = sorted({(m.seed, m.fold) for m, _ in scored_members})
+    grid = np.full([*map(len, levels), len(again)], np.nan)
+    for m, value in scored_members:
         at = (*(x.index(m.factors[n]) for n, x in zip(names, levels, strict=True)), again.index((m.seed, m.fold)))
-        if not np.isnan(found[at]):
+        if not np.isnan(grid[at]):
             return None
-        found[at] = value
-    return None if np.isnan(found).any() else found
+        grid[at] = value
+    return None if np.isnan(grid).any() else grid
 
 
 def _anova(names: list[str], grid: Floats) -> dict[str, float]:
@@ -102,11 +104,11 @@ def _marginal(cells: Floats, kept: tuple[int, ...]) -> Floats:
     return cells.mean(axis=tuple(i for i in range(cells.ndim) if i not in kept), keepdims=True)
 
 
-def _fanova(names: list[str], own: list[tuple[Member, float]]) -> dict[str, float]:
+def _fanova(names: list[str], scored_members: list[tuple[Member, float]]) -> dict[str, float]:
     import optuna
     from optuna.distributions import CategoricalDistribution
 
-    levels = {n: list(dict.fromkeys(m.factors[n] for m, _ in own)) for n in names}
+    levels = {n: list(dict.fromkeys(m.factors[n] for m, _ in scored_members)) for n in names}
     before = optuna.logging.get_verbosity()
     optuna.logging.set_verbosity(optuna.logging.ERROR)
     try:
@@ -118,7 +120,7 @@ def _fanova(names: list[str], own: list[tuple[Member, float]]) -> dict[str, floa
                     distributions={n: CategoricalDistribution(levels[n]) for n in names},
                     value=float(value),
                 )
-                for m, value in own
+                for m, value in scored_members
             ]
         )
         evaluator = optuna.importance.FanovaImportanceEvaluator(seed=0)

@@ -48,7 +48,7 @@ def calibration(kind: str, targets: NDArray[np.uint8], p: Floats, parts: NDArray
         kind: `multilabel` or `multiclass`.
         targets: [N, C].
         p: [N, C] probabilities that were not fitted on these images.
-        parts: [N] part of each image, from `ensemble.cross_fit_parts`.
+        parts: [N] part of each image, from `cross_fit.cross_fit_parts`.
     """
     scaled = np.empty_like(p)
     for part in np.unique(parts):
@@ -81,8 +81,8 @@ def best_temperature(kind: str, targets: NDArray[np.uint8], p: Floats) -> float:
     def loss(log_temperature: float) -> float:
         return _loss(kind, targets, tempered(kind, p, float(np.exp(log_temperature))))
 
-    found = minimize_scalar(loss, bounds=(-np.log(20), np.log(20)), method="bounded", options={"xatol": 1e-3})
-    return float(np.exp(found.x))  # type: ignore[attr-defined]
+    minimum = minimize_scalar(loss, bounds=(-np.log(20), np.log(20)), method="bounded", options={"xatol": 1e-3})
+    return float(np.exp(minimum.x))  # type: ignore[attr-defined]
 
 
 def reliability(p: Floats, hit: NDArray[np.bool_]) -> tuple[Floats, Floats, NDArray[np.int64]]:

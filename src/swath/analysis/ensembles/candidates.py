@@ -39,7 +39,7 @@ class CandidateSubset:
         bound: The most that all members together may cost.
         rows: [n] which of the M images are seen; None for all.
         known_scores: [K] `scores`, where they were computed for several subsets at once.
-        known_products: [K, K] `products`, likewise.
+        known_products: [K, K] `products`, where they were computed for several subsets at once.
     """
 
     metric: str
@@ -92,12 +92,12 @@ class CandidateSubset:
     def by_size(self) -> dict[int, float]:
         """Score of the average of the best candidates that fit the bound: of 1, and of each of `SIZES`."""
         order = self.affordable(self.order)
-        found, total = {}, np.zeros(self.targets.shape, np.float32)
+        scores, total = {}, np.zeros(self.targets.shape, np.float32)
         for k, member in enumerate(order[: SIZES[-1]], start=1):
             total += self.member(member)
             if k == 1 or k in SIZES:
-                found[k] = self.score(total / k)
-        return found
+                scores[k] = self.score(total / k)
+        return scores
 
     @cached_property
     def products(self) -> Floats:
@@ -116,7 +116,7 @@ class CandidateSubset:
 
     def score(self, p: NDArray[np.floating]) -> float:
         """Score of probabilities [n, C], to choose by; the mean over the folds."""
-        found = []
+        fold_scores = []
         for here, targets, positives in self._by_fold:
             if self.metric != "map":
                 parts = metrics.per_label(self.metric, self.kind, targets, p[here].astype(np.float64))
@@ -124,8 +124,8 @@ class CandidateSubset:
                 parts = average_precision_from_counts(*bin_counts(positives, p[here]))
             else:
                 parts = ranked_average_precision(targets, p[here])
-            found.append(float(metrics.macro(parts)))
-        return float(np.mean(found))
+            fold_scores.append(float(metrics.macro(parts)))
+        return float(np.mean(fold_scores))
 
     def thinned(self, values: int) -> "CandidateSubset":
         """An even share of the images where they times labels are more than `values`; theirs alone in memory."""

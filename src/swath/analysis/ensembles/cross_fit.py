@@ -125,19 +125,19 @@ def cross_fit_parts(pool: Pool) -> NDArray[np.int64] | None:
 
 
 def _scored(pool: Pool, p: Floats, blocks: int) -> tuple[float, Floats]:
-    """The score of predictions [N, C], and how it moves with the validation images (see `image_intervals`)."""
-    record, scores, found = pool.task.record, [], []
+    """The score of predictions [N, C], and how it moves with the validation images (see `score_intervals`)."""
+    record, scores, fold_moves = pool.task.record, [], []
     for fold in np.unique(pool.folds):
         here = pool.folds == fold
         groups = np.unique(pool.groups[here], return_inverse=True)[1].astype(np.int64)
         about = (record.metric, record.kind, pool.targets[here])
         if blocks:
-            found.append(image_intervals.left_out(*about, [p[here]], groups))
+            fold_moves.append(image_intervals.left_out(*about, [p[here]], groups))
         else:
             score, moves = image_intervals.moves_of(*about, p[here], groups)
             scores.append(score)
-            found.append(moves)
-    return pool.score(p) if blocks else float(np.mean(scores)), image_intervals.over_folds(found)
+            fold_moves.append(moves)
+    return pool.score(p) if blocks else float(np.mean(scores)), image_intervals.over_folds(fold_moves)
 
 
 def _ensemble(

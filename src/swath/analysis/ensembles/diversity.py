@@ -56,22 +56,22 @@ def parts(task: TaskResults, ensemble: Ensemble) -> list[Part]:
     weights = np.array(ensemble.weights)
     total = np.tensordot(weights, pool.probabilities, axes=1)
     whole = pool.score(total)
-    found = []
+    member_parts = []
     for at, (run, weight) in enumerate(zip(ensemble.members, ensemble.weights, strict=True)):
         rest = (total - weight * pool.probabilities[at]) / (1 - weight)
-        found.append(Part(run.cell, run.seed, weight, run.score, 100 * (whole - pool.score(rest))))
-    return sorted(found, key=lambda part: -part.adds)
+        member_parts.append(Part(run.cell, run.seed, weight, run.score, 100 * (whole - pool.score(rest))))
+    return sorted(member_parts, key=lambda part: -part.adds)
 
 
 def diversity(pool: Pool) -> list[Diversity]:
     """For each factor, and for the seed, what averaging two runs equal in all else is worth; the most first."""
-    found = []
+    diversities = []
     for factor in [*pool.task.factors, "seed"]:
         pairs = _pairs(pool, factor)
         if pairs:
             gains, alike = zip(*(_pair(pool, a, b) for a, b in pairs), strict=True)
-            found.append(Diversity(factor, len(pairs), 100 * float(np.mean(gains)), float(np.mean(alike))))
-    return sorted(found, key=lambda d: -d.gain)
+            diversities.append(Diversity(factor, len(pairs), 100 * float(np.mean(gains)), float(np.mean(alike))))
+    return sorted(diversities, key=lambda d: -d.gain)
 
 
 def _pairs(pool: Pool, factor: str) -> list[tuple[int, int]]:

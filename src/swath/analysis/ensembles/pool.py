@@ -48,20 +48,20 @@ class Pool:
         within = tuple(run for run in runs if run.ms_per_image <= max_ms)
         if runs and not within:
             costs = [run.ms_per_image for run in runs if not math.isnan(run.ms_per_image)]
-            found = f"the cheapest takes {min(costs):.3g} ms" if costs else "none has its cost on record"
+            cheapest = f"the cheapest takes {min(costs):.3g} ms" if costs else "none has its cost on record"
             raise InputError(
                 f"--max-ms-per-image {max_ms:g}: no finished run of {task.label} predicts an image in that time; "
-                f"{found}. Raise the bound, or train smaller models."
+                f"{cheapest}. Raise the bound, or train smaller models."
             )
         return Pool(task, within, max_ms)
 
     @cached_property
     def probabilities(self) -> Floats:
         """[K, N, C] on the validation images of all folds, fold after fold."""
-        found = np.empty((len(self.runs), *self.targets.shape))
+        probabilities = np.empty((len(self.runs), *self.targets.shape))
         for at, run in enumerate(self.runs):
-            found[at] = run.probabilities
-        return found
+            probabilities[at] = run.probabilities
+        return probabilities
 
     @cached_property
     def rows(self) -> NDArray[np.int64]:
@@ -134,17 +134,17 @@ class Pool:
         if (sizes.sum(axis=1, keepdims=True) - sizes).min() <= RANKED_UP_TO:
             return None
         positives, block = np.flatnonzero(self.targets), folds * count + parts
-        found = np.empty((count + 1, len(self.runs)))
+        scores = np.empty((count + 1, len(self.runs)))
         for k, p in enumerate(self.probabilities):
             by_part = bin_counts(positives, p.astype(np.float32), block)
             by_part = by_part.reshape(2, *sizes.shape, *by_part.shape[2:])
             whole = by_part.sum(axis=2)
             seen = [*(whole - by_part[:, :, part] for part in range(count)), whole]
-            found[:, k] = [metrics.macro(average_precision_from_counts(*one)).mean() for one in seen]
-        return found
+            scores[:, k] = [metrics.macro(average_precision_from_counts(*one)).mean() for one in seen]
+        return scores
 
     def ranked(self, candidate: int) -> Floats:
-        """[N, C] ranks of the images within each label, as `mixing.ranks` has them; computed once."""
+        """[N, C] ranks of the images within each label, as `rules.ranks` has them; computed once."""
         if candidate not in self._ranked:
             # Twice a rank is a whole number, which float32 holds exactly for up to eight million images.
             self._ranked[candidate] = (ranks(self.probabilities[candidate]) * len(self.rows)).astype(np.float32)

@@ -60,13 +60,13 @@ Rule = Callable[[CandidateSubset], EnsembleWeights]
 
 def ranks(p: Floats) -> Floats:
     """Rank of each image within its label, from 1/N to 1; equal values share the mean of their ranks."""
-    found = np.empty(p.T.shape)
-    for rank, s in zip(found, np.ascontiguousarray(p.T), strict=True):
+    by_label = np.empty(p.T.shape)
+    for rank, s in zip(by_label, np.ascontiguousarray(p.T), strict=True):
         order = np.argsort(s)
         ends = np.append(np.flatnonzero(np.diff(s[order])), len(s) - 1)
         sizes = np.diff(ends, prepend=-1)
         rank[order] = np.repeat(ends + 1 - (sizes - 1) / 2, sizes)
-    return np.ascontiguousarray(found.T) / len(p)
+    return np.ascontiguousarray(by_label.T) / len(p)
 
 
 def uniform(members: NDArray[np.int64] | list[int]) -> EnsembleWeights:
@@ -78,16 +78,16 @@ def rules(task: TaskResults, runs: int) -> dict[str, Rule]:
     """The rules that make sense for so many finished runs of a task, by name; {} for none."""
     if not runs:
         return {}
-    found: dict[str, Rule] = {SINGLE: partial(top, size=1)}
-    found |= {f"top{k}": partial(top, size=k) for k in SIZES if k <= runs}
+    by_name: dict[str, Rule] = {SINGLE: partial(top, size=1)}
+    by_name |= {f"top{k}": partial(top, size=k) for k in SIZES if k <= runs}
     if runs > 1:
-        found |= {
+        by_name |= {
             f"best-per-{factor.replace(' ', '-')}": partial(best_per_level, factor=factor) for factor in task.factors
         }
-        found |= {ALL: everyone, GREEDY: greedy, WEIGHTED: weighted}
+        by_name |= {ALL: everyone, GREEDY: greedy, WEIGHTED: weighted}
         if task.record.metric == "map":
-            found[RANKS] = best_by_rank
-    return {**found, BEST: best}
+            by_name[RANKS] = best_by_rank
+    return {**by_name, BEST: best}
 
 
 def choice(name: str) -> str:
@@ -159,9 +159,9 @@ def _least_squares(view: CandidateSubset, members: NDArray[np.int64]) -> Floats:
     root = (vectors * np.sqrt(np.maximum(values, 0))) @ vectors.T
     heavy = 1e3 * max(float(np.sqrt(np.trace(gram))), 1e-12)
     weights = nnls(np.vstack([root, np.full(len(gram), heavy)]), np.append(np.zeros(len(gram)), heavy))[0]
-    found = np.zeros(len(view.factors))
-    found[members] = np.where(weights < 1e-3 * weights.max(), 0, weights)
-    return found
+    all_weights = np.zeros(len(view.factors))
+    all_weights[members] = np.where(weights < 1e-3 * weights.max(), 0, weights)
+    return all_weights
 
 
 def _by_weight(weights: Floats) -> EnsembleWeights:

@@ -54,7 +54,7 @@ def thresholds(targets: NDArray[np.uint8], p: Floats, parts: NDArray[np.int64], 
     Args:
         targets: [N, C].
         p: [N, C] probabilities that were not fitted on these images.
-        parts: [N] part of each image, from `ensemble.cross_fit_parts`.
+        parts: [N] part of each image, from `cross_fit.cross_fit_parts`.
         labels: Names of the labels.
     """
     hard = np.zeros(targets.shape, np.uint8)
@@ -80,13 +80,13 @@ def best_thresholds(targets: NDArray[np.uint8], p: Floats) -> Floats:
     A threshold lies halfway between two neighbouring scores, so that it holds for scores not seen. Labels with
     fewer than `FEW_POSITIVES` positives get the threshold that is best for all of them taken as one.
     """
-    found = np.full(targets.shape[1], 0.5)
+    values = np.full(targets.shape[1], 0.5)
     few = targets.sum(axis=0) < FEW_POSITIVES
     for label in np.flatnonzero(~few):
-        found[label] = _best_threshold(targets[:, label], p[:, label])
+        values[label] = _best_threshold(targets[:, label], p[:, label])
     if targets[:, few].any():
-        found[few] = _best_threshold(targets[:, few].ravel(), p[:, few].ravel())
-    return found
+        values[few] = _best_threshold(targets[:, few].ravel(), p[:, few].ravel())
+    return values
 
 
 def _best_threshold(y: NDArray[np.uint8], s: Floats) -> float:

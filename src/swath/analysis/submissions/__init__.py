@@ -1,1 +1,1 @@
-"""Submission files: written from an ensemble, blended, and kept with what a competition said of them."""
+"""Submission files: written from an ensemble, blended, and kept with the scores that a competition gave them."""

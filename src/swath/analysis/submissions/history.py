@@ -1,4 +1,4 @@
-"""Submissions that were written, and what a competition said of them."""
+"""Submissions that were written, and the scores that a competition gave them."""
 
 import hashlib
 import time
@@ -21,7 +21,7 @@ class Submission:
     """A submission file that was written or scored.
 
     Attributes:
-        digest: SHA-256 of its content; what tells files apart, whatever they are called.
+        digest: SHA-256 of its content; identifies the file, whatever it is called.
         name: What was predicted with: an ensemble's name, a cell, or the file's name for one made elsewhere.
         metric: The task's metric.
         written: When, as `2026-11-22 12:00`.
@@ -89,11 +89,11 @@ def add_score(storage: Storage, sweep: str, file: Path, public: float | None, pr
         raise InputError(unknown("sweep", sweep, sweep_names(storage)))
     digest = _digest(file)
     known = {s.digest: s for s in submissions(storage, sweep)}
-    found = known.get(digest) or Submission(digest, file.name, written=time.strftime("%Y-%m-%d %H:%M"))
+    submission = known.get(digest) or Submission(digest, file.name, written=time.strftime("%Y-%m-%d %H:%M"))
     known[digest] = replace(
-        found,
-        public=found.public if public is None else public,
-        private=found.private if private is None else private,
+        submission,
+        public=submission.public if public is None else public,
+        private=submission.private if private is None else private,
     )
     write_record(storage, _key(sweep), list(known.values()))
     return known[digest]

@@ -81,10 +81,10 @@ def submission(record: TaskRecord, ids: NDArray[np.str_], p: Floats) -> pd.DataF
     """
     form = record.submission
     assert form is not None
-    wanted = pd.Index(form.ids)
-    bad = wanted.isin(record.rows["id"][record.rows["bad"] != ""])
-    at = pd.Index(ids).get_indexer(wanted)
-    absent = wanted[(at < 0) & ~bad]
+    form_ids = pd.Index(form.ids)
+    bad = form_ids.isin(record.rows["id"][record.rows["bad"] != ""])
+    at = pd.Index(ids).get_indexer(form_ids)
+    absent = form_ids[(at < 0) & ~bad]
     if len(absent):
         raise StoreError(
             f"{len(absent)} test images of {record.label} have no predictions in the store, e.g. {absent[0]!r}, and "
@@ -122,7 +122,7 @@ def _task(results: Results, label: str) -> TaskResults:
 
 @dataclass(frozen=True)
 class _Recipe:
-    """What is averaged: trials with their weights, and how; and what validation says of it, where it does."""
+    """What is averaged: trials with their weights, and how; and its validation score, where there is one."""
 
     trials: tuple[TrialResult, ...]
     weights: tuple[float, ...]
@@ -145,9 +145,9 @@ def _members(task: TaskResults, sweep: str, ensemble: str, max_ms: float) -> _Re
     pool = Pool.of(task, max_ms)
     names = ensemble_names(pool)
     if ensemble in names:
-        found = named_ensemble(pool, ensemble)
-        members = [(run.trials, weight) for run, weight in zip(found.members, found.weights, strict=True)]
-        return _recipe(members, found.average, _promise(found.score, found.low, found.high))
+        chosen = named_ensemble(pool, ensemble)
+        members = [(run.trials, weight) for run, weight in zip(chosen.members, chosen.weights, strict=True)]
+        return _recipe(members, chosen.average, _promise(chosen.score, chosen.low, chosen.high))
     of_cell = [run for run in runs if run.cell == ensemble]
     if of_cell:
         score = float(np.mean([run.score for run in of_cell]))
@@ -198,7 +198,7 @@ def _within(recipe: _Recipe, name: str, max_ms: float) -> _Recipe:
 
 
 def _promise(score: float | None, low: float | None = None, high: float | None = None) -> Submission:
-    """What validation says, without what it cannot say."""
+    """The validation score with its interval; numbers that are not finite become None."""
     known = (x if x is not None and math.isfinite(x) else None for x in (score, low, high))
     return Submission("", "", **dict(zip(("score", "low", "high"), known, strict=True)))
 
@@ -237,7 +237,7 @@ def _from_file(task: TaskResults, file: Path, name: str) -> _Recipe:
 
 def _average(task: TaskResults, recipe: _Recipe) -> tuple[NDArray[np.str_], Floats]:
     """Ids [N] and averages [N, C] over the members, on the test images that all of them predicted."""
-    found: list[pd.DataFrame] = []
+    frames: list[pd.DataFrame] = []
     problems = []
     for trial in recipe.trials:
         name = f"trial {trial.fingerprint} ({trial.cell}, seed {trial.seed})"
@@ -249,14 +249,14 @@ def _average(task: TaskResults, recipe: _Recipe) -> tuple[NDArray[np.str_], Floa
             continue
         if not np.isfinite(p).all():
             problems.append(f"{name} has test predictions that are not numbers. {cure}")
-        found.append(pd.DataFrame(p, index=pd.Index(ids)))
+        frames.append(pd.DataFrame(p, index=pd.Index(ids)))
     if problems:
         raise InputError(problems)
-    common = found[0].index
-    for frame in found[1:]:
+    common = frames[0].index
+    for frame in frames[1:]:
         common = common[common.isin(frame.index)]
     total = np.zeros((len(common), len(task.record.labels)))
-    for frame, weight in zip(found, recipe.weights, strict=True):
+    for frame, weight in zip(frames, recipe.weights, strict=True):
         p = frame.loc[common].to_numpy(np.float64)
         total += weight * (ranks(p) if recipe.average == RANKS else p)
     return common.to_numpy(str), total

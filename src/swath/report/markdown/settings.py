@@ -85,7 +85,7 @@ def _shared_settings(task: TaskResults) -> dict[str, str]:
     specs = [t.spec for t in task.trials if "recipe" in t.spec]  # imports have none
     if not specs:
         return {}
-    found: dict[str, str] = {}
+    settings: dict[str, str] = {}
     recipes = [spec["recipe"] for spec in specs]
     fields = [f for f in recipes[0] if f not in ("name", "version")]
     same = [
@@ -93,14 +93,14 @@ def _shared_settings(task: TaskResults) -> dict[str, str]:
         for f in fields
         if _all_equal(r.get(f) for r in recipes) and (f in _ALWAYS_SHOWN or recipes[0][f] != _NEUTRAL[f])
     ]
-    found["Recipe"] = ", ".join(same)
+    settings["Recipe"] = ", ".join(same)
     for name in ("preprocess", "backbone", "loss", "threads"):
         values = [spec[name] for spec in specs]
         if _all_equal(values):
-            found[name.capitalize()] = escape(_value(values[0]))
+            settings[name.capitalize()] = escape(_value(values[0]))
         elif name == "preprocess" and _all_equal(chain[-1] for value in values for chain in _chains(value)):
-            found["Every preprocessing chain ends in"] = escape(_value(_chains(values[0])[0][-1]))
-    return found
+            settings["Every preprocessing chain ends in"] = escape(_value(_chains(values[0])[0][-1]))
+    return settings
 
 
 def _chains(preprocess: Any) -> list[Any]:
@@ -125,12 +125,12 @@ def _value(value: Any) -> str:
 
 def _weights(task: TaskResults) -> str:
     """What each backbone started from: the resolved weight tag or file hash."""
-    found: dict[str, str] = {}
+    by_backbone: dict[str, str] = {}
     for trial in task.trials:
         if "weights" in trial.spec:
             name: str = trial.factors.get("backbone") or trial.spec["backbone"]["model"]
-            found.setdefault(name, trial.spec["weights"])
-    return "; ".join(f"{escape(name)} from {code(weights)}" for name, weights in found.items())
+            by_backbone.setdefault(name, trial.spec["weights"])
+    return "; ".join(f"{escape(name)} from {code(weights)}" for name, weights in by_backbone.items())
 
 
 def _out_of_memory(task: TaskResults) -> str:
@@ -149,8 +149,8 @@ def _counted(trials_by_name: Sequence[tuple[str, int]]) -> str:
 
 
 def _versions(task: TaskResults) -> str:
-    found: dict[str, dict[str, None]] = {}
+    by_package: dict[str, dict[str, None]] = {}
     for trial in task.trials:
         for package, version in ((trial.outcome and trial.outcome.versions) or {}).items():
-            found.setdefault(package, {})[version or "none"] = None
-    return ", ".join(f"{package} {' and '.join(versions)}" for package, versions in found.items())
+            by_package.setdefault(package, {})[version or "none"] = None
+    return ", ".join(f"{package} {' and '.join(versions)}" for package, versions in by_package.items())

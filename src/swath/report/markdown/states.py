@@ -109,7 +109,7 @@ def cell_list(trials: Sequence[TrialResult], limit: int = 1000) -> str:
     seeds: dict[str, dict[str, None]] = {}
     for trial in trials:
         seeds.setdefault(trial.cell, {})[str(trial.seed)] = None
-    lines = [f"- {code(c)}, seed{'s' if len(found) > 1 else ''} {', '.join(found)}" for c, found in seeds.items()]
+    lines = [f"- {code(c)}, seed{'s' if len(numbers) > 1 else ''} {', '.join(numbers)}" for c, numbers in seeds.items()]
     more = [f"- and {count(len(lines) - limit, 'more cell')}"] if len(lines) > limit else []
     return "\n".join([*lines[:limit], *more])
 

@@ -1,4 +1,4 @@
-"""Submissions and what the competition said of them, beside what validation had promised."""
+"""Submissions with the scores that the competition gave them, beside their validation scores."""
 
 import math
 

@@ -38,15 +38,15 @@ def new_figure(height_in: float) -> Figure:
 
 def drawn(figure: Figure) -> Drawn:
     """The figure's files; the same figure gives the same bytes."""
-    found = {}
+    files = {}
     # SVG names its parts by random numbers and says when it was made, unless told otherwise.
     with mpl.rc_context({"svg.hashsalt": "swath"}):
         for suffix, metadata in (("png", {}), ("svg", {"Date": None})):
             buffer = io.BytesIO()
             figure.savefig(buffer, format=suffix, dpi=_DPI, metadata=metadata)
-            found[suffix] = buffer.getvalue()
+            files[suffix] = buffer.getvalue()
             figure.set_layout_engine("none")  # arranged once: that takes longest, and both should look the same
-    return found
+    return files
 
 
 def write_picture(out: Path, name: str, files: Drawn) -> str:

@@ -1,4 +1,4 @@
-"""Competition scores of submissions against what validation said."""
+"""Competition scores of submissions against their validation scores."""
 
 import numpy as np
 
