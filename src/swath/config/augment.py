@@ -80,8 +80,8 @@ class ColorJitter(Augmentation):
 
     def problems(self) -> list[str]:
         factors = ("brightness", "contrast", "saturation")
-        found = [problem for field in factors for problem in number(self, field, 0, 10)]
-        return [*found, *number(self, "hue", 0, 0.5), *probability(self, "p")]
+        problems = [problem for field in factors for problem in number(self, field, 0, 10)]
+        return [*problems, *number(self, "hue", 0, 0.5), *probability(self, "p")]
 
 
 @dataclass(frozen=True)
@@ -174,13 +174,13 @@ def augment_problems(given: object) -> list[str]:
     """Sentences about a value that is no tuple of augmentations, and about those out of range."""
     if not isinstance(given, tuple):
         return [f"Recipe(augment={given!r}): give a tuple, e.g. (augment.HorizontalFlip(),), or () for none."]
-    found = []
+    problems = []
     for op in given:
         if isinstance(op, Augmentation):
-            found += op.problems()
+            problems += op.problems()
         else:
-            found.append(unknown("augmentation", op, AUGMENTATIONS) + " Write it as a value of swath.augment.")
-    return found
+            problems.append(unknown("augmentation", op, AUGMENTATIONS) + " Write it as a value of swath.augment.")
+    return problems
 
 
 __getattr__ = missing_attribute("augmentation", __name__, AUGMENTATIONS)

@@ -107,41 +107,41 @@ def chain_problems(preprocess: object) -> list[str]:
     """Sentences about what is not an op, ops out of range or out of place, and two halves that do not fit."""
     if not isinstance(preprocess, Chain):
         return _ops_problems(preprocess, "preprocess") + _both_problems(preprocess, plain=True)
-    found = _ops_problems(preprocess.train, "train") + _ops_problems(preprocess.test, "test")
-    found += _both_problems(preprocess.test, plain=False)
-    if found:
-        return found
+    problems = _ops_problems(preprocess.train, "train") + _ops_problems(preprocess.test, "test")
+    problems += _both_problems(preprocess.test, plain=False)
+    if problems:
+        return problems
     train, test = preprocess.train, preprocess.test
     if channels(train) != channels(test):
-        found.append(
+        problems.append(
             f"preprocess={label(preprocess)}: the train chain gives {channels(train)} channel(s), the test chain "
             f"{channels(test)}. One model sees both: put the same Grayscale in both."
         )
-    return found
+    return problems
 
 
 def _ops_problems(ops: object, where: str) -> list[str]:
     if not isinstance(ops, tuple):
         given = f"{where}={ops!r}"
         return [f"{given}: give a tuple of ops, e.g. (ops.Sharpen(),) or () for raw, or chain(train=..., test=...)."]
-    found = []
+    problems = []
     for op in ops:
         if isinstance(op, Op):
-            found += op.problems()
+            problems += op.problems()
         else:
-            found.append(unknown("op", op, OPS) + " Write it as a value, e.g. ops.Sharpen().")
+            problems.append(unknown("op", op, OPS) + " Write it as a value, e.g. ops.Sharpen().")
     if any(isinstance(op, Resize) for op in ops[:-1]):
-        found.append(f"{where}={ops_label(ops)}: Resize must be the last op of its chain.")
+        problems.append(f"{where}={ops_label(ops)}: Resize must be the last op of its chain.")
     for kind in (Hires, Both):
         if any(isinstance(op, kind) for op in ops[1:]):
-            found.append(f"{where}={ops_label(ops)}: {kind.__name__} must be the first op of its chain.")
+            problems.append(f"{where}={ops_label(ops)}: {kind.__name__} must be the first op of its chain.")
     gray = [i for i, op in enumerate(ops) if isinstance(op, Grayscale) and op.channels == 1]
     if gray and any(isinstance(op, Op) and op.expensive for op in ops[gray[0] :]):
-        found.append(
+        problems.append(
             f"{where}={ops_label(ops)}: an op with a model needs colour images; put Grayscale after it, "
             "or use Grayscale(channels=3)."
         )
-    return found
+    return problems
 
 
 def _both_problems(ops: object, plain: bool) -> list[str]:

@@ -65,12 +65,12 @@ def _combinations(parts: list[list[T]], star: bool) -> Iterator[tuple[T, ...]]:
 
 def factors(levels: list[Level]) -> dict[str, str]:
     """Factor name to level label; two grids in one chain are `preprocess` and `preprocess 2`."""
-    found: dict[str, str] = {}
+    labels: dict[str, str] = {}
     for path, level, _ in levels:
         name = factor_name(path)
-        again = sum(key.partition(" ")[0] == name for key in found)
-        found[f"{name} {again + 1}" if again else name] = level_label(path, level)
-    return found
+        again = sum(key.partition(" ")[0] == name for key in labels)
+        labels[f"{name} {again + 1}" if again else name] = level_label(path, level)
+    return labels
 
 
 def factor_name(path: tuple[str, ...]) -> str:
@@ -93,10 +93,10 @@ def level_label(path: tuple[str, ...], level: Any) -> str:
 
 def grids_in(value: Any, path: tuple[str, ...] = ()) -> Iterator[tuple[tuple[str, ...], tuple[Any, ...]]]:
     """Where grids stand below a value, then those on their own values, each with its path and its values."""
-    for place, found in below(value, Grid):
+    for place, nested in below(value, Grid):
         here = (*path, *(name for name in place if isinstance(name, str)))
-        yield here, found.values
-        for option in found.values:
+        yield here, nested.values
+        for option in nested.values:
             yield from grids_in(option, here)
 
 

@@ -53,12 +53,12 @@ class Focal(Loss):
     alpha: float = 0.25
 
     def problems(self) -> list[str]:
-        found = []
+        problems = []
         if not (isinstance(self.gamma, int | float) and 0 <= self.gamma < math.inf):
-            found.append(f"Focal(gamma={self.gamma!r}): allowed is 0 or more; the paper uses 2.")
+            problems.append(f"Focal(gamma={self.gamma!r}): allowed is 0 or more; the paper uses 2.")
         if not (isinstance(self.alpha, int | float) and (0 <= self.alpha <= 1 or self.alpha == -1)):
-            found.append(f"Focal(alpha={self.alpha!r}): allowed is 0 to 1, or -1 for no weighting.")
-        return found
+            problems.append(f"Focal(alpha={self.alpha!r}): allowed is 0 to 1, or -1 for no weighting.")
+        return problems
 
 
 @dataclass(frozen=True)
@@ -77,14 +77,14 @@ class Asymmetric(Loss):
     clip: float = 0.05
 
     def problems(self) -> list[str]:
-        found = [
+        problems = [
             f"Asymmetric({field}={value!r}): allowed is 0 or more."
             for field, value in (("gamma_neg", self.gamma_neg), ("gamma_pos", self.gamma_pos))
             if not (isinstance(value, int | float) and 0 <= value < math.inf)
         ]
         if not (isinstance(self.clip, int | float) and 0 <= self.clip < 1):
-            found.append(f"Asymmetric(clip={self.clip!r}): allowed is 0 up to, but not including, 1.")
-        return found
+            problems.append(f"Asymmetric(clip={self.clip!r}): allowed is 0 up to, but not including, 1.")
+        return problems
 
 
 @dataclass(frozen=True)
@@ -142,12 +142,12 @@ def loss_problems(loss: object, kind: str) -> list[str]:
 
 def combination_problems(loss: Loss, label_smoothing: float, class_weights: str) -> list[str]:
     """Sentences about fields of a recipe that the loss has no use for."""
-    found = []
+    problems = []
     if label_smoothing and not loss.linear:
-        found.append(f"loss {loss.canonical()} needs targets that are 0 or 1: set Recipe(label_smoothing=0).")
+        problems.append(f"loss {loss.canonical()} needs targets that are 0 or 1: set Recipe(label_smoothing=0).")
     if class_weights != "none" and not loss.weighted:
-        found.append(f"loss {loss.canonical()} takes no weights of labels: set Recipe(class_weights='none').")
-    return found
+        problems.append(f"loss {loss.canonical()} takes no weights of labels: set Recipe(class_weights='none').")
+    return problems
 
 
 __getattr__ = missing_attribute("loss", __name__, LOSSES)

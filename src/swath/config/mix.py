@@ -51,10 +51,10 @@ def mix_problems(given: object) -> list[str]:
     """Sentences about a value that is no tuple of mixes, and about those out of range."""
     if not isinstance(given, tuple):
         return [f"Recipe(mix={given!r}): give a tuple, e.g. (mix.CutMix(),), or () for none."]
-    found = []
+    problems = []
     for one in given:
-        found += one.problems() if isinstance(one, Mix) else [unknown("mix", one, MIXES) + " Write mix.CutMix()."]
-    return found
+        problems += one.problems() if isinstance(one, Mix) else [unknown("mix", one, MIXES) + " Write mix.CutMix()."]
+    return problems
 
 
 __getattr__ = missing_attribute("mix", __name__, MIXES)

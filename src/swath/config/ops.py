@@ -152,18 +152,18 @@ class SuperRes(Op):
         return replace(self, weights="")
 
     def problems(self) -> list[str]:
-        found = []
+        problems = []
         if isinstance(self.scale, bool) or self.scale not in (2, 4):
             swapped = isinstance(self.scale, str) and self.scale in releases.SUPERRES
             hint = f" The scale comes first: SuperRes(model={self.scale!r})." if swapped else ""
-            found.append(f"SuperRes(scale={self.scale!r}): allowed are 2 and 4.{hint}")
+            problems.append(f"SuperRes(scale={self.scale!r}): allowed are 2 and 4.{hint}")
         if self.model not in releases.SUPERRES:
-            found.append(unknown("model of SuperRes", self.model, releases.SUPERRES))
+            problems.append(unknown("model of SuperRes", self.model, releases.SUPERRES))
         if not isinstance(self.weights, str):
-            found.append(f"SuperRes(weights={self.weights!r}): give the path of a model file as text.")
+            problems.append(f"SuperRes(weights={self.weights!r}): give the path of a model file as text.")
         if self.backend not in BACKENDS:
-            found.append(unknown("backend of SuperRes", self.backend, BACKENDS))
-        return found
+            problems.append(unknown("backend of SuperRes", self.backend, BACKENDS))
+        return problems
 
 
 @dataclass(frozen=True)
@@ -202,22 +202,22 @@ class Clahe(Op):
     tiles: int = 8
 
     def problems(self) -> list[str]:
-        found = _range_problems(self, clip_limit=(0, 100, False))
+        problems = _range_problems(self, clip_limit=(0, 100, False))
         if isinstance(self.tiles, bool) or not isinstance(self.tiles, int) or not 1 <= self.tiles <= 64:
-            found.append(f"Clahe(tiles={self.tiles!r}): give a whole number from 1 to 64.")
-        return found
+            problems.append(f"Clahe(tiles={self.tiles!r}): give a whole number from 1 to 64.")
+        return problems
 
 
 def _range_problems(op: Op, **ranges: tuple[float, float, bool]) -> list[str]:
     """A sentence for each field that is no number from low to high; the flag says whether low itself is allowed."""
-    found = []
+    problems = []
     for field, (low, high, closed) in ranges.items():
         value = getattr(op, field)
         is_number = isinstance(value, int | float) and not isinstance(value, bool)
         if not is_number or not low <= value <= high or (value == low and not closed):
             start = f"{low:g}" if closed else f"above {low:g}"
-            found.append(f"{type(op).__name__}({field}={value!r}): give a number from {start} to {high:g}.")
-    return found
+            problems.append(f"{type(op).__name__}({field}={value!r}): give a number from {start} to {high:g}.")
+    return problems
 
 
 @dataclass(frozen=True)
@@ -311,28 +311,30 @@ class DetectCrop(Op):
         return replace(self, detector="")
 
     def problems(self) -> list[str]:
-        found = []
+        problems = []
         if self.mode not in CROPS:
-            found.append(unknown("mode of DetectCrop", self.mode, CROPS))
+            problems.append(unknown("mode of DetectCrop", self.mode, CROPS))
         if not isinstance(self.detector, str) or not self.detector:
-            found.append(
+            problems.append(
                 f"DetectCrop(detector={self.detector!r}): give the folder that `swath detect finetune` has written, "
                 "or a .pt file."
             )
         sound = isinstance(self.fill, tuple) and len(self.fill) == 3
         if not sound or not all(isinstance(v, int) and 0 <= v <= 255 for v in self.fill):
-            found.append(f"DetectCrop(fill={self.fill!r}): give red, green and blue, 0 to 255, e.g. (114, 114, 114).")
+            problems.append(
+                f"DetectCrop(fill={self.fill!r}): give red, green and blue, 0 to 255, e.g. (114, 114, 114)."
+            )
         if not (isinstance(self.confidence, int | float) and 0 < self.confidence <= 1):
-            found.append(f"DetectCrop(confidence={self.confidence!r}): allowed is above 0 and at most 1.")
+            problems.append(f"DetectCrop(confidence={self.confidence!r}): allowed is above 0 and at most 1.")
         if not (isinstance(self.margin, int | float) and 0 <= self.margin <= 2):
-            found.append(f"DetectCrop(margin={self.margin!r}): allowed is a share of the box from 0 to 2.")
+            problems.append(f"DetectCrop(margin={self.margin!r}): allowed is a share of the box from 0 to 2.")
         elif self.margin and self.mode == "contour":
-            found.append("DetectCrop(mode='contour', margin=...): a contour has no margin; drop one of them.")
+            problems.append("DetectCrop(mode='contour', margin=...): a contour has no margin; drop one of them.")
         if self.interpolation not in INTERPOLATIONS:
-            found.append(unknown("interpolation of DetectCrop", self.interpolation, INTERPOLATIONS))
+            problems.append(unknown("interpolation of DetectCrop", self.interpolation, INTERPOLATIONS))
         if not isinstance(self.classes, tuple) or not all(isinstance(c, str) for c in self.classes):
-            found.append(f"DetectCrop(classes={self.classes!r}): give a tuple of names, e.g. ('bird',).")
-        return found
+            problems.append(f"DetectCrop(classes={self.classes!r}): give a tuple of names, e.g. ('bird',).")
+        return problems
 
 
 @dataclass(frozen=True)
@@ -353,14 +355,14 @@ class Resize(Op):
     aspect: str = "stretch"
 
     def problems(self) -> list[str]:
-        found = []
+        problems = []
         if not isinstance(self.size_px, int) or not (self.size_px == 0 or 8 <= self.size_px <= 4096):
-            found.append(f"Resize(size_px={self.size_px!r}): give a whole number of pixels from 8 to 4096.")
+            problems.append(f"Resize(size_px={self.size_px!r}): give a whole number of pixels from 8 to 4096.")
         if self.interpolation not in INTERPOLATIONS:
-            found.append(unknown("interpolation of Resize", self.interpolation, INTERPOLATIONS))
+            problems.append(unknown("interpolation of Resize", self.interpolation, INTERPOLATIONS))
         if self.aspect not in ASPECTS:
-            found.append(unknown("aspect of Resize", self.aspect, ASPECTS))
-        return found
+            problems.append(unknown("aspect of Resize", self.aspect, ASPECTS))
+        return problems
 
 
 OPS: dict[str, type[Op]] = {

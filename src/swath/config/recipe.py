@@ -94,35 +94,35 @@ class Recipe(Description):
     freeze: Literal["none", "backbone"] = "none"
 
     def problems(self) -> list[str]:
-        found = []
+        problems = []
         for field, low, high in (("epochs", 1, 100_000), ("batch_size", 2, 65_536)):
-            found += whole(self, field, low, high)
+            problems += whole(self, field, low, high)
         if self.image_size != NATIVE:
-            found += [f"{p[:-1]}, or 'native'." for p in whole(self, "image_size", 16, 2048)]
+            problems += [f"{p[:-1]}, or 'native'." for p in whole(self, "image_size", 16, 2048)]
         if self.optimizer not in OPTIMIZERS:
-            found.append(unknown("optimizer", self.optimizer, OPTIMIZERS))
+            problems.append(unknown("optimizer", self.optimizer, OPTIMIZERS))
         if not (isinstance(self.lr, int | float) and 0 < self.lr <= 10):
-            found.append(f"Recipe(lr={self.lr!r}): allowed is above 0 and at most 10.")
+            problems.append(f"Recipe(lr={self.lr!r}): allowed is above 0 and at most 10.")
         if not (isinstance(self.weight_decay, int | float) and 0 <= self.weight_decay < math.inf):
-            found.append(f"Recipe(weight_decay={self.weight_decay!r}): allowed is 0 or more.")
-        found += [*number(self, "momentum", 0, 0.999), *number(self, "layer_decay", 0.01, 1)]
-        found += [*whole(self, "accumulation", 1, 1024), *number(self, "clip_norm", 0, math.inf)]
-        found += [*number(self, "ema_decay", 0, 0.999999), *number(self, "label_smoothing", 0, 0.999)]
+            problems.append(f"Recipe(weight_decay={self.weight_decay!r}): allowed is 0 or more.")
+        problems += [*number(self, "momentum", 0, 0.999), *number(self, "layer_decay", 0.01, 1)]
+        problems += [*whole(self, "accumulation", 1, 1024), *number(self, "clip_norm", 0, math.inf)]
+        problems += [*number(self, "ema_decay", 0, 0.999999), *number(self, "label_smoothing", 0, 0.999)]
         for field, allowed in _CHOICES.items():
-            found += choice(self, field, allowed)
-        found += whole(self, "freeze_epochs", 0, self.epochs if isinstance(self.epochs, int) else 0)
+            problems += choice(self, field, allowed)
+        problems += whole(self, "freeze_epochs", 0, self.epochs if isinstance(self.epochs, int) else 0)
         if isinstance(self.early_stop, EarlyStop):
-            found += self.early_stop.problems()
+            problems += self.early_stop.problems()
         elif self.early_stop is not None:
-            found.append(f"Recipe(early_stop={self.early_stop!r}): give schedules.EarlyStop(patience=10) or None.")
+            problems.append(f"Recipe(early_stop={self.early_stop!r}): give schedules.EarlyStop(patience=10) or None.")
         if self.freeze == "backbone" and self.freeze_epochs:
-            found.append(
+            problems.append(
                 f"Recipe(freeze='backbone', freeze_epochs={self.freeze_epochs!r}): every epoch is frozen; drop one."
             )
         if not isinstance(self.channels_last, bool):
-            found.append(f"Recipe(channels_last={self.channels_last!r}): allowed is True or False.")
-        found += schedule_problems(self.schedule, self.epochs)
-        return found + augment_problems(self.augment) + mix_problems(self.mix) + self._tta_problems()
+            problems.append(f"Recipe(channels_last={self.channels_last!r}): allowed is True or False.")
+        problems += schedule_problems(self.schedule, self.epochs)
+        return problems + augment_problems(self.augment) + mix_problems(self.mix) + self._tta_problems()
 
     def _tta_problems(self) -> list[str]:
         sizes = self.tta_sizes
@@ -199,7 +199,7 @@ class Backbone(Description):
         return HF + _last(source) if is_path else model
 
     def problems(self) -> list[str]:
-        found = [
+        problems = [
             unknown(f"{field} of Backbone", value, allowed)
             for field, value, allowed in (
                 ("stem", self.stem, STEMS),
@@ -208,7 +208,7 @@ class Backbone(Description):
             )
             if value not in allowed
         ]
-        found += [
+        problems += [
             f"Backbone({field}={value!r}): give it as text."
             for field, value in (("model", self.model), ("weights", self.weights))
             if not isinstance(value, str)
@@ -216,15 +216,17 @@ class Backbone(Description):
         for field in ("drop_rate", "drop_path_rate"):
             value = getattr(self, field)
             if not (value is None or (isinstance(value, int | float) and 0 <= value < 1)):
-                found.append(f"Backbone({field}={value!r}): allowed is 0 to below 1, or None for the model's own.")
+                problems.append(f"Backbone({field}={value!r}): allowed is 0 to below 1, or None for the model's own.")
         if self.weights and not self.pretrained:
-            found.append(f"Backbone({self.model!r}): weights={self.weights!r} needs pretrained=True; drop one of them.")
+            problems.append(
+                f"Backbone({self.model!r}): weights={self.weights!r} needs pretrained=True; drop one of them."
+            )
         if self.head == "stacked" and self.pool != "default":
-            found.append(
+            problems.append(
                 f"Backbone({self.model!r}): pool={self.pool!r} with head='stacked' would feed the pretrained "
                 "classifier features it was not trained on; drop one of them."
             )
-        return found
+        return problems
 
 
 def _last(path: str) -> str:

@@ -61,8 +61,8 @@ class OneCycle(Schedule):
     final_div: float = 1e4
 
     def problems(self) -> list[str]:
-        found = number(self, "warmup", 0.001, 0.999)
-        return [*found, *number(self, "div", 1, math.inf), *number(self, "final_div", 1, math.inf)]
+        problems = number(self, "warmup", 0.001, 0.999)
+        return [*problems, *number(self, "div", 1, math.inf), *number(self, "final_div", 1, math.inf)]
 
 
 @dataclass(frozen=True)
@@ -83,8 +83,8 @@ class Plateau(Schedule):
     watch: Literal["val_loss", "score"] = "val_loss"
 
     def problems(self) -> list[str]:
-        found = [*number(self, "factor", 0.001, 0.999), *whole(self, "patience", 0, 1000)]
-        return [*found, *number(self, "min_lr", 0, 10), *choice(self, "watch", WATCHED)]
+        problems = [*number(self, "factor", 0.001, 0.999), *whole(self, "patience", 0, 1000)]
+        return [*problems, *number(self, "min_lr", 0, 10), *choice(self, "watch", WATCHED)]
 
 
 SCHEDULES: dict[str, type[Schedule]] = {
@@ -114,18 +114,18 @@ class EarlyStop(Description):
     watch: Literal["score", "val_loss"] = "score"
 
     def problems(self) -> list[str]:
-        found = [*whole(self, "patience", 1, 1000), *number(self, "min_delta", 0, 1)]
-        return [*found, *choice(self, "watch", WATCHED)]
+        problems = [*whole(self, "patience", 1, 1000), *number(self, "min_delta", 0, 1)]
+        return [*problems, *choice(self, "watch", WATCHED)]
 
 
 def schedule_problems(given: object, epochs: object) -> list[str]:
     """Sentences about a value that is no schedule, is out of range, or warms up longer than the training lasts."""
     if not isinstance(given, Schedule):
         return [unknown("schedule", given, SCHEDULES) + " Write it as a value, e.g. schedules.Cosine()."]
-    found = given.problems()
-    if not found and isinstance(given, Cosine) and isinstance(epochs, int) and given.warmup_epochs >= epochs:
-        found.append(f"{given.canonical()} warms up for as long as Recipe(epochs={epochs}) lasts: shorten it.")
-    return found
+    problems = given.problems()
+    if not problems and isinstance(given, Cosine) and isinstance(epochs, int) and given.warmup_epochs >= epochs:
+        problems.append(f"{given.canonical()} warms up for as long as Recipe(epochs={epochs}) lasts: shorten it.")
+    return problems
 
 
 __getattr__ = missing_attribute("schedule", __name__, (*SCHEDULES, "EarlyStop"))

@@ -65,7 +65,7 @@ class Range:
         return tuple(range(len(self.options))) if self.kind == "choice" else (self.low, self.high)
 
     def problems(self) -> list[str]:
-        """Sentences about ends that are none."""
+        """Sentences about ends or options that span no range."""
         if self.kind == "choice":
             few = len(self.options) < 2
             return [f"{self} has {len(self.options)} value(s): give two or more, or write the value itself."] * few
@@ -129,12 +129,12 @@ class Search(Description):
     seed: int = 0
 
     def problems(self) -> list[str]:
-        found = []
+        problems = []
         if not isinstance(self.n, int) or isinstance(self.n, bool) or self.n < 1:
-            found.append(f"{self.name}({self.n!r}): give a whole number of points, 1 or more.")
+            problems.append(f"{self.name}({self.n!r}): give a whole number of points, 1 or more.")
         if not isinstance(self.seed, int) or not 0 <= self.seed < 2**32:
-            found.append(f"{self.name}(seed={self.seed!r}): allowed is a whole number from 0 to {2**32 - 1}.")
-        return found
+            problems.append(f"{self.name}(seed={self.seed!r}): allowed is a whole number from 0 to {2**32 - 1}.")
+        return problems
 
     def ask(self, space: Mapping[str, Range], evaluated: Sequence[Evaluated]) -> list[Point]:
         """The next points after these; fewer than a batch, or none, where the search or the space is exhausted."""
@@ -165,10 +165,10 @@ class Optuna(Search):
     batch: int = 8
 
     def problems(self) -> list[str]:
-        found = super().problems()
+        problems = super().problems()
         if not isinstance(self.batch, int) or isinstance(self.batch, bool) or self.batch < 1:
-            found.append(f"optuna(batch={self.batch!r}): allowed is a whole number of 1 or more.")
-        return found
+            problems.append(f"optuna(batch={self.batch!r}): allowed is a whole number of 1 or more.")
+        return problems
 
     def ask(self, space: Mapping[str, Range], evaluated: Sequence[Evaluated]) -> list[Point]:
         import optuna as library
@@ -181,15 +181,15 @@ class Optuna(Search):
         for one in evaluated:
             study.add_trial(_to_optuna_trial(library, one, kinds))
         known = [e.point for e in evaluated]
-        found: list[Point] = []
+        points: list[Point] = []
         for _ in range(_TRIES):
-            if len(found) >= min(self.batch, self.n - len(evaluated)):
+            if len(points) >= min(self.batch, self.n - len(evaluated)):
                 break
             params = study.ask(kinds).params
             point = {n: space[n].rounded(v) if isinstance(v, float) else v for n, v in params.items()}
-            if point not in known and point not in found:
-                found.append(point)
-        return found
+            if point not in known and point not in points:
+                points.append(point)
+        return points
 
 
 def random(n: int = 20, seed: int = 0) -> Random:
@@ -209,13 +209,13 @@ def ranges(value: Any) -> dict[Place, Range]:
 
 def names(places: Iterable[Place]) -> dict[str, Place]:
     """A short name for each place: `lr` for the recipe's, `loss.gamma`; a number behind those that would be equal."""
-    found: dict[str, Place] = {}
+    named: dict[str, Place] = {}
     for place in places:
         words = [str(p) for p in place if isinstance(p, str)]
         name = words[-1] if words[0] == "recipe" else ".".join(words)
-        again = sum(known.partition(" ")[0] == name for known in found)
-        found[f"{name} {again + 1}" if again else name] = place
-    return found
+        again = sum(known.partition(" ")[0] == name for known in named)
+        named[f"{name} {again + 1}" if again else name] = place
+    return named
 
 
 def described(point: Point, space: Mapping[str, Range]) -> str:
@@ -224,16 +224,16 @@ def described(point: Point, space: Mapping[str, Range]) -> str:
 
 
 def _drawn(space: Mapping[str, Range], seed: int, known: Sequence[Point], count: int) -> list[Point]:
-    found: list[Point] = []
+    points: list[Point] = []
     for number in range(count * _TRIES):
         # Each value has a generator of its own, so that another range beside it moves none.
         shares = {n: np.random.default_rng([seed, number, *n.encode()]).random() for n in space}
         point = {n: one.at(shares[n]) for n, one in space.items()}
-        if point not in found and point not in known:
-            found.append(point)
-        if len(found) == count:
+        if point not in points and point not in known:
+            points.append(point)
+        if len(points) == count:
             break
-    return found
+    return points
 
 
 def _distribution(library: Any, one: Range) -> Any:

@@ -51,12 +51,14 @@ class Holdout(Split):
         return self._key(f"holdout({self.fraction!r},seed={self.seed})")  # no two fractions may share a key
 
     def problems(self) -> list[str]:
-        found = []
+        problems = []
         if not (isinstance(self.fraction, int | float) and 0 < self.fraction < 1):
-            found.append(f"holdout({self.fraction!r}): give the share that validates, above 0 and below 1, e.g. 0.2.")
+            problems.append(
+                f"holdout({self.fraction!r}): give the share that validates, above 0 and below 1, e.g. 0.2."
+            )
         if not isinstance(self.seed, int) or not 0 <= self.seed < 2**32:
-            found.append(f"holdout(seed={self.seed!r}): allowed is a whole number from 0 to {2**32 - 1}.")
-        return found
+            problems.append(f"holdout(seed={self.seed!r}): allowed is a whole number from 0 to {2**32 - 1}.")
+        return problems
 
     def validation_folds(self, targets: NDArray[np.uint8], groups: NDArray[np.int64]) -> NDArray[np.int64]:
         chosen = stratified_half(targets, groups, self.fraction, self.seed)
@@ -85,12 +87,12 @@ class KFold(Split):
         return self._key(f"kfold({self.k},seed={self.seed})")
 
     def problems(self) -> list[str]:
-        found = []
+        problems = []
         if not isinstance(self.k, int) or isinstance(self.k, bool) or not 2 <= self.k <= 100:
-            found.append(f"kfold({self.k!r}): give a whole number of folds from 2 to 100, e.g. 5.")
+            problems.append(f"kfold({self.k!r}): give a whole number of folds from 2 to 100, e.g. 5.")
         if not isinstance(self.seed, int) or not 0 <= self.seed < 2**32:
-            found.append(f"kfold(seed={self.seed!r}): allowed is a whole number from 0 to {2**32 - 1}.")
-        return found
+            problems.append(f"kfold(seed={self.seed!r}): allowed is a whole number from 0 to {2**32 - 1}.")
+        return problems
 
     def validation_folds(self, targets: NDArray[np.uint8], groups: NDArray[np.int64]) -> NDArray[np.int64]:
         return stratified_folds(targets, groups, self.k, self.seed)
@@ -98,7 +100,7 @@ class KFold(Split):
 
 @dataclass(frozen=True)
 class Full(Split):
-    """Nobody validates: a refit trains on every training image."""
+    """No image validates: a refit trains on every training image."""
 
     name: ClassVar[str] = "full"
 

@@ -53,11 +53,11 @@ class Asha(Description):
         >>> Asha(3, 3).rungs(20), Asha(3, 3).rungs(20, passes=2)
         ({3: 3, 9: 9}, {2: 3, 5: 9, 14: 27})
         """
-        found, rung = {}, self.grace_epochs
+        rungs, rung = {}, self.grace_epochs
         while (epoch := math.ceil(rung / passes)) < epochs:
-            found[epoch] = rung
+            rungs[epoch] = rung
             rung *= self.reduction
-        return found
+        return rungs
 
     def role(self, seed: int, first: int, baseline: bool) -> tuple[int, bool]:
         """Phase of a trial, 1 or 2, and whether it is exempt from stopping.
@@ -73,14 +73,14 @@ class Asha(Description):
 
     def problems(self) -> list[str]:
         # Whole numbers only: no epoch would ever meet a rung at 2.5.
-        found = [
+        problems = [
             f"{self.name}({field}={value!r}): allowed is a whole number of {low} or more."
             for field, value, low in (("grace_epochs", self.grace_epochs, 1), ("reduction", self.reduction, 2))
             if not isinstance(value, int) or value < low
         ]
         if self.exempt not in EXEMPT:
-            found.append(unknown(f"exempt of {self.name}", self.exempt, EXEMPT))
-        return found
+            problems.append(unknown(f"exempt of {self.name}", self.exempt, EXEMPT))
+        return problems
 
 
 @dataclass(frozen=True)
@@ -112,14 +112,14 @@ class TwoPhase(Asha):
         return super().role(first, first, baseline)  # all of the sweep's own seeds compete
 
     def problems(self) -> list[str]:
-        found = super().problems()
+        problems = super().problems()
         if not isinstance(self.top, int) or self.top < 1:
-            found.append(f"two_phase(top={self.top!r}): allowed is a whole number of 1 or more.")
+            problems.append(f"two_phase(top={self.top!r}): allowed is a whole number of 1 or more.")
         if self.exempt == "first_seed":
-            found.append(
+            problems.append(
                 "two_phase(exempt='first_seed') would stop nothing in its first phase: use asha, or 'baseline'."
             )
-        return found
+        return problems
 
 
 @dataclass
@@ -140,10 +140,10 @@ class Rungs:
     def goes_on(self, stratum: Stratum, trial: str, rung: int) -> bool:
         """True when the recorded trial is among the best ceil(n / reduction) of the n at its rung. NaN stops."""
         scores = self._scores[stratum, rung]
-        own = scores[trial]
-        if math.isnan(own):
+        score = scores[trial]
+        if math.isnan(score):
             return False
-        better = sum(s > own for s in scores.values())
+        better = sum(s > score for s in scores.values())
         return better < math.ceil(len(scores) / self.rule.reduction)
 
     def at(self, stratum: Stratum, rung: int) -> dict[str, float]:

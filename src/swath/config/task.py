@@ -75,13 +75,13 @@ class Task(Description):
 
     def problems(self) -> list[str]:
         """Fields of the wrong type."""
-        found = []
+        problems = []
         for field in fields(self):
             value = getattr(self, field.name)
-            wanted = _TYPES.get(field.type)
-            if wanted and not wanted[1](value):
-                found.append(f"{type(self).__name__}({field.name}={value!r}): give {wanted[0]}.")
-        return found
+            field_type = _TYPES.get(field.type)
+            if field_type and not field_type[1](value):
+                problems.append(f"{type(self).__name__}({field.name}={value!r}): give {field_type[0]}.")
+        return problems
 
     @property
     def label(self) -> str:
@@ -126,28 +126,30 @@ class Task(Description):
 
 def image_problems(task: Task, images: Images) -> list[str]:
     """Sentences about what no source may deliver: duplicate ids, no images, no labels, targets of the wrong kind."""
-    rows, found = images.rows, []
+    rows, problems = images.rows, []
     name = task.name
     if task.metric not in METRICS:
-        found.append(unknown(f"metric of task {name}", task.metric, METRICS))
+        problems.append(unknown(f"metric of task {name}", task.metric, METRICS))
     train = (rows["split"] == "train").to_numpy()
     if not train.any():
-        found.append(f"task {name}: there are no training images; a sweep needs some.")
+        problems.append(f"task {name}: there are no training images; a sweep needs some.")
     if len(images.labels) < (2 if task.kind == "multiclass" else 1):
-        found.append(f"task {name}: found the labels {list(images.labels)}; a {task.kind} task needs more.")
+        problems.append(f"task {name}: found the labels {list(images.labels)}; a {task.kind} task needs more.")
     repeated = rows["id"][rows["id"].duplicated()].unique()
     if len(repeated):
-        found.append(
+        problems.append(
             f"task {name}: {len(repeated)} ids stand for more than one image, e.g. {_some(repeated)}. "
             "Ids must be unique over training and test images: remove or rename the repeated rows."
         )
     if task.kind == "multiclass" and train.any() and not (images.targets[train].sum(axis=1) == 1).all():
-        found.append(f"task {name}: a multiclass task has exactly one label for each training image.")
+        problems.append(f"task {name}: a multiclass task has exactly one label for each training image.")
     if task.kind == "multilabel":
         reserved = [label for label in images.labels if label in RESERVED]
         if reserved:
-            found.append(f"task {name}: {_some(reserved)} cannot be a label, swath's table uses the name; rename it.")
-    return found
+            problems.append(
+                f"task {name}: {_some(reserved)} cannot be a label, swath's table uses the name; rename it."
+            )
+    return problems
 
 
 def _some(values: object, limit: int = 5) -> str:

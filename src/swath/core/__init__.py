@@ -1,1 +1,4 @@
-"""What every room uses: errors, registries, frozen descriptions, metrics, text, validation. It knows no other room."""
+"""What all other packages of swath use: errors, registries, frozen descriptions, metrics, text, validation.
+
+It imports none of them.
+"""

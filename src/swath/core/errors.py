@@ -43,6 +43,6 @@ class DamagedError(StoreError):
 
 def raise_if_any(problems: Iterable[str]) -> None:
     """Raise one InputError that lists all problems; return quietly when there are none."""
-    found = tuple(problems)
-    if found:
-        raise InputError(found)
+    sentences = tuple(problems)
+    if sentences:
+        raise InputError(sentences)

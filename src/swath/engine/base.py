@@ -89,5 +89,5 @@ class Engine(Protocol):
         ...
 
     def train(self, jobs: Sequence[Job], listener: Listener) -> None:
-        """Run every job until it ends, is stopped by the listener's decision, or is said to have crashed."""
+        """Run every job until it ends, is stopped by the listener's decision, or is reported as crashed."""
         ...

@@ -54,32 +54,32 @@ def _build(cache: Storage, entry: EntryPlan, engine: Engine, say: Say) -> None:
 
 def _results(cache: Storage, entry: EntryPlan, shards: list[int], engine: Engine, say: Say) -> Results | None:
     """Results of the chain's last expensive op for the rows of these shards; those that lack are made."""
-    wanted = caches.images_of(entry, shards)
+    paths = caches.images_of(entry, shards)
     lacking: list[tuple[Step, dict[str, str]]] = []
     steps = entry.steps()
     for step in reversed(steps):  # from the longest prefix back to one that is there
-        there = read_results(cache, step.key)
-        needed = {image: path for image, path in wanted.items() if image not in there}
+        cached = read_results(cache, step.key)
+        needed = {image: path for image, path in paths.items() if image not in cached}
         lacking.append((step, needed))
         if not step.finds:  # what is cut by known objects is still cut from images
-            wanted = needed
-    before, found = None, None
+            paths = needed
+    before, objects = None, None
     for step, images in reversed(lacking):
-        work = PackWork(step, tuple((path, image) for image, path in images.items()), before, found)
+        work = PackWork(step, tuple((path, image) for image, path in images.items()), before, objects)
         results = _step_results(cache, work, engine, say)
-        before, found = (before, results) if step.finds else (results, None)
+        before, objects = (before, results) if step.finds else (results, None)
     return before
 
 
 def _step_results(cache: Storage, work: PackWork, engine: Engine, say: Say) -> Results:
     """All results of a step, those that the work asks for among them."""
     key = work.key
-    there = read_results(cache, key)
-    if all(image in there for _, image in work.images):
-        return there
+    cached = read_results(cache, key)
+    if all(image in cached for _, image in work.images):
+        return cached
     with _held(cache, key, work.describe(), say):
-        there = read_results(cache, key)
-        lacking = replace(work, images=tuple((path, image) for path, image in work.images if image not in there))
+        cached = read_results(cache, key)
+        lacking = replace(work, images=tuple((path, image) for path, image in work.images if image not in cached))
         pieces = range(len(lacking.pieces()))
         if pieces:
             engine.build(cache, lacking, pieces, BuildProgress(lacking.describe(), len(lacking.images)).built)

@@ -100,9 +100,9 @@ def finetune(task: TaskPlan, split: Split, rows: Sequence[Row], request: Request
 def read_examples(rows: Sequence[Row], request: Request, say: Say) -> tuple[dict[str, Example], tuple[str, ...]]:
     """Annotated low-resolution images by row id, and the names of the classes."""
     names = coco.image_names((row.id, (row.low, row.high)) for row in rows)
-    found = coco.read(request.annotations, names)
+    annotations = coco.read(request.annotations, names)
     examples = transfer(
-        found.items, {row.id: row.low for row in rows}, {row.id: row.high for row in rows}, found.categories
+        annotations.items, {row.id: row.low for row in rows}, {row.id: row.high for row in rows}, annotations.categories
     )
     lost = [row for row, example in examples.items() if not example.targets]
     kept = {row: example for row, example in examples.items() if example.targets}
@@ -114,10 +114,10 @@ def read_examples(rows: Sequence[Row], request: Request, say: Say) -> tuple[dict
     say(
         f"{objects:,} objects in {len(examples) - len(lost):,} of {len(rows):,} training images"
         + (f"; {len(lost)} images whose objects are under a pixel are left out" if lost else "")
-        + (f"; {found.foreign} annotations are of other images" if found.foreign else "")
-        + (f"; {found.crowds} stand for crowds and are left out" if found.crowds else "")
+        + (f"; {annotations.foreign} annotations are of other images" if annotations.foreign else "")
+        + (f"; {annotations.crowds} stand for crowds and are left out" if annotations.crowds else "")
     )
-    return kept, found.categories
+    return kept, annotations.categories
 
 
 def _write_fold(out: Path, job: FoldJob, result: FoldResult) -> FoldRecord:

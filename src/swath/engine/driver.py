@@ -22,7 +22,7 @@ from swath.store.trials import Trial
 from swath.tasks.prepare import TaskPlan, bad_image_note
 
 TRIES_ALLOWED = 3
-"""How often a trial that ends without a word (not failed, not stopped, not lost) is started in one run of a sweep."""
+"""How often a trial that ends without a report (not failed, not stopped, not lost) is started in one run of a sweep."""
 _WAIT_S = 3.0
 
 
@@ -65,12 +65,12 @@ def _prepare(progress: Progress, engine: Engine, say: Callable[[str], None], ret
 
 def _probes(lacking: list[PlannedTrial], needs: CacheNeeds) -> list[Probe]:
     """The pretrained backbones that will be built: not those whose features are all there."""
-    found = {
+    probes = {
         Probe(replace(t.spec.backbone, weights=t.weights_file), t.spec.recipe.side_px)
         for t in lacking
         if t.spec.backbone.pretrained and (not t.features or any(f.key not in needs.built for f in t.features.values()))
     }
-    return sorted(found, key=lambda p: (p.backbone.canonical(), p.image_size))
+    return sorted(probes, key=lambda p: (p.backbone.canonical(), p.image_size))
 
 
 def _build_caches(progress: Progress, engine: Engine, say: Callable[[str], None], retry_failed: bool) -> None:
@@ -136,7 +136,7 @@ def _run_wave(
         Fingerprints of the trials that ended here.
 
     Raises:
-        SwathError: Trials ended again and again without a word.
+        SwathError: Trials ended again and again without a report.
     """
     plan = progress.plan
     wave = [t for t in plan.trials if t.phase == phase]
@@ -155,7 +155,7 @@ def _run_wave(
                     f"{len(lost)} trials ended {TRIES_ALLOWED} times without a result, e.g. {lost[0]}. "
                     "Nothing is lost: look into Ray's logs for what ends the processes, then start the sweep again."
                 )
-            if tries:  # a trial that found its cache entry damaged ends without a word
+            if tries:  # a trial that found its cache entry damaged ends without a report
                 _build_caches(progress, engine, say, retry_failed)
             together = TrialScheduler(progress, wave, ours)
             together.run(engine)

@@ -32,11 +32,11 @@ def can_train(gpus: float) -> bool:
     return not gpus or torch.cuda.is_available()
 
 
-def probe(wanted: Probe) -> str:
+def probe(request: Probe) -> str:
     """Build a backbone once; see `swath.training.trial.probe_backbone`."""
     from swath.training.trial import probe_backbone
 
-    return probe_backbone(wanted.backbone, wanted.image_size)
+    return probe_backbone(request.backbone, request.image_size)
 
 
 Reader = Callable[[], tuple[int, int]]
@@ -58,12 +58,12 @@ def wait_for_memory(share: float, read: Reader = device_memory, sleep: Callable[
     """Return once a trial's share of its GPU is free.
 
     Args:
-        share: Above 0; a whole GPU or more is nobody else's, and not waited for.
+        share: Above 0; a whole GPU or more is no other process's, and not waited for.
         read: Asks the GPU.
         sleep: Waits for some seconds.
 
     Raises:
-        SwathError: It was not free within half an hour. Says how much is.
+        SwathError: It was not free within half an hour. The message gives how much is.
     """
     if not 0 < share < 1:
         return

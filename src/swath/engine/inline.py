@@ -42,8 +42,8 @@ class InlineEngine:
     def train(self, jobs: Sequence[Job], listener: Listener) -> None:
         from swath.training.trial import run_trial
 
-        def report(said: Report) -> None:
-            if not listener.decide(said):
+        def report(received: Report) -> None:
+            if not listener.decide(received):
                 raise _Stopped
 
         for job in jobs:

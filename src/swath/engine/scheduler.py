@@ -52,7 +52,7 @@ class TrialScheduler:
                 self._progress.before(outcome.state, trial.spec.task, trial.label, score)
 
     def run(self, engine: Engine) -> None:
-        """Run the trials; those in neither `ended` nor `elsewhere` afterwards ended without a word."""
+        """Run the trials; those in neither `ended` nor `elsewhere` afterwards ended without a report."""
         engine.train([self._job(t) for t in self._trials.values()], self)
 
     def _job(self, trial: PlannedTrial) -> Job:

@@ -50,8 +50,8 @@ def cache_needs(plan: Plan, trials: Sequence[PlannedTrial]) -> CacheNeeds:
     cache = plan.locations.cache
     keys = [e.key for e in (*plan.entries(), *plan.features())]
     with ThreadPoolExecutor(16) as pool:
-        there = list(pool.map(lambda key: is_built(cache, key), keys))
-    built = frozenset(key for key, done in zip(keys, there, strict=True) if done)
+        are_built = list(pool.map(lambda key: is_built(cache, key), keys))
+    built = frozenset(key for key, done in zip(keys, are_built, strict=True) if done)
     entries = {
         entry.key: entry
         for t in trials

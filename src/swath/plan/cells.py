@@ -77,25 +77,25 @@ def search_cells(grid: Sequence[Cell], points: Mapping[str, Sequence[Point]]) ->
 
 def space_of(cell: Cell) -> dict[str, Range]:
     """The ranges of a grid's cell by name."""
-    found = ranges(cell.sweep)
-    return {name: found[place] for name, place in names(found).items()}
+    ranges_by_place = ranges(cell.sweep)
+    return {name: ranges_by_place[place] for name, place in names(ranges_by_place).items()}
 
 
 def edge_cells(grid: Sequence[Cell]) -> list[Cell]:
     """For each end and option of each range a cell with it: what can be checked before the points are known."""
-    found = []
+    cells = []
     for cell in grid:
         space = space_of(cell)
         middle = {name: one.edges()[0] for name, one in space.items()}
-        found += [_at(cell, {**middle, n: edge}, first=False) for n, one in space.items() for edge in one.edges()]
-    return found
+        cells += [_at(cell, {**middle, n: edge}, first=False) for n, one in space.items() for edge in one.edges()]
+    return cells
 
 
 def _at(cell: Cell, point: Point, first: bool) -> Cell:
     """The grid's cell at a point of its search."""
-    found = ranges(cell.sweep)
-    places = names(found)
-    space = {name: found[places[name]] for name in point}
+    ranges_by_place = ranges(cell.sweep)
+    places = names(ranges_by_place)
+    space = {name: ranges_by_place[places[name]] for name in point}
     text = described(point, space)
     return replace(
         cell,
@@ -112,15 +112,15 @@ def grid_cells(sweep: Sweep) -> list[Cell]:
     """The cells of the grids, of the star, or of a union's members; ranges of a search still stand in them."""
     if sweep.members:
         return _joined(sweep)
-    found = []
+    cells = []
     for one, levels in expanded(sweep, star=sweep.design == "star"):
         changed = [level for level in levels if not level[2]]
         name = factors(levels).values() if sweep.design == "grid" else _star_name(changed)
         named = bool(sweep.label) or sweep.design == "star"
-        found.append(
+        cells.append(
             Cell(factors(levels), not changed, one, " / ".join(filter(None, [sweep.label, *name])) if named else "")
         )
-    return found
+    return cells
 
 
 def _star_name(changed: Sequence[Level]) -> list[str]:
@@ -129,19 +129,19 @@ def _star_name(changed: Sequence[Level]) -> list[str]:
 
 def _joined(sweep: Sweep) -> list[Cell]:
     """The cells of a union's members, each once, with the settings they differ in as factors."""
-    found: dict[str, tuple[Cell, dict[str, str]]] = {}
+    cells: dict[str, tuple[Cell, dict[str, str]]] = {}
     for member in sweep.members:
-        own = replace(member, **{name: getattr(sweep, name) for name in ("name", *SHARED)})
-        for cell in grid_cells(own):
+        adapted = replace(member, **{name: getattr(sweep, name) for name in ("name", *SHARED)})
+        for cell in grid_cells(adapted):
             settings = _settings(cell)
-            name = cell.name if own.label or own.members else ""
+            name = cell.name if adapted.label or adapted.members else ""
             values = [cell.backbone if f == "backbone" else getattr(cell.sweep, f) for f in _SETTINGS]
-            found.setdefault(repr((name, values)), (replace(cell, name=name), settings))
-    names = dict.fromkeys(name for _, settings in found.values() for name in settings)
-    varied = [n for n in names if len({settings.get(n, "") for _, settings in found.values()}) > 1]
+            cells.setdefault(repr((name, values)), (replace(cell, name=name), settings))
+    names = dict.fromkeys(name for _, settings in cells.values() for name in settings)
+    varied = [n for n in names if len({settings.get(n, "") for _, settings in cells.values()}) > 1]
     return [
         replace(cell, factors={n: settings.get(n, "-") for n in varied}, baseline=at == 0)
-        for at, (cell, settings) in enumerate(found.values())
+        for at, (cell, settings) in enumerate(cells.values())
     ]
 
 
@@ -151,8 +151,8 @@ _SETTINGS = ("task", "preprocess", "backbone", "loss", "recipe")
 def _settings(cell: Cell) -> dict[str, str]:
     """The level of everything in which cells of a union may differ: the recipe by its fields."""
     levels = {"backbone": cell.backbone, **{n: getattr(cell.sweep, n) for n in ("task", "preprocess", "loss")}}
-    found = {name: level_label((name,), levels[name]) for name in _SETTINGS if name in levels}
+    settings = {name: level_label((name,), levels[name]) for name in _SETTINGS if name in levels}
     recipe = cell.sweep.recipe
     if isinstance(recipe, Recipe):
-        found |= {f.name: level_label(("recipe", f.name), getattr(recipe, f.name)) for f in fields(recipe)}
-    return found
+        settings |= {f.name: level_label(("recipe", f.name), getattr(recipe, f.name)) for f in fields(recipe)}
+    return settings

@@ -25,8 +25,8 @@ def steps_bytes(cache: Storage, entries: Iterable[EntryPlan]) -> int:
             images.setdefault(step.key, {}).update(zip(entry.digests, entry.paths, strict=True))
     total = 0.0
     for key, step in steps.items():
-        there = read_results(cache, key)
-        lacking = [path for image, path in images[key].items() if image and image not in there]
+        cached = read_results(cache, key)
+        lacking = [path for image, path in images[key].items() if image and image not in cached]
         total += len(lacking) * _image_bytes(lacking) * step.growth() * PNG_SHARE
     return round(total)
 
@@ -47,12 +47,12 @@ def disk_problems(locations: Locations, needed: int) -> list[str]:
     disks = [("--storage", locations.cache)]
     if locations.local_cache:
         disks.append(("--cache", Storage(str(locations.local_cache))))
-    found = []
+    problems = []
     for option, disk in disks:
         free = disk.free_bytes()
         if free is not None and needed > free:
-            found.append(
+            problems.append(
                 f"the caches need {size_text(needed)} in {disk.root}, where {size_text(free)} are free. "
                 f"Free some, give {option} on a larger disk, or use a smaller image_size or fewer chains."
             )
-    return found
+    return problems

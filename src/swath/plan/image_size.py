@@ -22,8 +22,8 @@ def sized(recipe: Recipe, backbone: Backbone) -> Recipe:
 def size_problems(preprocess: Preprocess, recipe: Recipe, backbone: Backbone) -> list[str]:
     """Sentences about sizes that a chain, a recipe and a backbone do not agree on; `preprocess` is without problems."""
     known = sized(recipe, backbone)
-    found = [*_native_problems(known, backbone), *_chain_problems(preprocess, known)]
-    return found + _tta_problems(known, backbone)
+    problems = [*_native_problems(known, backbone), *_chain_problems(preprocess, known)]
+    return problems + _tta_problems(known, backbone)
 
 
 def _names_problems(backbone: Backbone) -> list[str]:
@@ -32,7 +32,7 @@ def _names_problems(backbone: Backbone) -> list[str]:
 
 def _native_problems(known: Recipe, backbone: Backbone) -> list[str]:
     if known.image_size != NATIVE or _names_problems(backbone):
-        return []  # a backbone that nobody knows is told as such
+        return []  # an unknown backbone has its own sentence elsewhere
     try:
         model_names.native_size(backbone)
     except InputError as error:
@@ -55,13 +55,13 @@ def _tta_problems(known: Recipe, backbone: Backbone) -> list[str]:
 
 def _chain_problems(preprocess: Preprocess, known: Recipe) -> list[str]:
     """A sentence when the chain gives smaller images than the recipe says the model sees; larger ones are cropped."""
-    wanted = known.image_size
-    if not isinstance(wanted, int):
+    image_size = known.image_size
+    if not isinstance(image_size, int):
         return []
     return [
-        f"preprocess={chains.label(preprocess)} gives images of {size} px, Recipe(image_size={wanted!r}) says "
+        f"preprocess={chains.label(preprocess)} gives images of {size} px, Recipe(image_size={image_size!r}) says "
         "the model sees larger ones: leave size_px out of Resize, or make it as large or larger (then random crops "
         "have room, and validation takes the centre)."
-        for size in sorted(chains.sizes_px(preprocess, wanted))
-        if size < wanted
+        for size in sorted(chains.sizes_px(preprocess, image_size))
+        if size < image_size
     ]

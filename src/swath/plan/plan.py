@@ -33,7 +33,7 @@ class Plan:
         make_trials: Makes the trials of further sound cells.
         points: What the search has asked for in each cell of the grid, by its label.
         commit: The git commit of swath's code, or "".
-        refit: True where nobody validates: the trials are listed apart, where rankings do not see them.
+        refit: True where no image validates: the trials are listed apart, where rankings do not see them.
         command: The shell command that started it, or "".
     """
 

@@ -41,21 +41,21 @@ def published_problems(sweep: Sweep, cells: list[Cell]) -> list[str]:
 
 def grid_problems(sweep: Sweep) -> list[str]:
     """Sentences about the sweep itself and its grids; the cells can only be expanded when there are none."""
-    found = []
+    problems = []
     if not isinstance(sweep.name, str) or not re.fullmatch(r"[A-Za-z0-9][\w.-]{0,99}", sweep.name):
-        found.append(f"sweep name {sweep.name!r}: use letters, digits, '_', '-' and '.', at most 100.")
-    found += _seed_problems("seeds", sweep.seeds)
+        problems.append(f"sweep name {sweep.name!r}: use letters, digits, '_', '-' and '.', at most 100.")
+    problems += _seed_problems("seeds", sweep.seeds)
     if isinstance(sweep.stop, TwoPhase) and not isinstance(cast(Any, sweep.stop.seeds), Grid):
         again = _seed_problems("seeds of two_phase", sweep.stop.seeds)
-        found += again or _seeds_met_again(sweep.seeds, sweep.stop.seeds)
+        problems += again or _seeds_met_again(sweep.seeds, sweep.stop.seeds)
     for name in ("max_train_images", "max_test_images"):
         limit = getattr(sweep, name)
         if not isinstance(limit, Grid) and (not isinstance(limit, int) or limit < 0):
-            found.append(f"{name}={limit!r}: give a whole number of images, or 0 for all.")
+            problems.append(f"{name}={limit!r}: give a whole number of images, or 0 for all.")
     if sweep.design not in DESIGNS:
-        found.append(unknown("design", sweep.design, DESIGNS))
-    found += _published_problems(sweep) + _search_problems(sweep)
-    return found + (_member_problems(sweep) if sweep.members else _misplaced_grids(sweep))
+        problems.append(unknown("design", sweep.design, DESIGNS))
+    problems += _published_problems(sweep) + _search_problems(sweep)
+    return problems + (_member_problems(sweep) if sweep.members else _misplaced_grids(sweep))
 
 
 def _seed_problems(name: str, seeds: Any) -> list[str]:
@@ -80,89 +80,93 @@ def _search_problems(sweep: Sweep) -> list[str]:
     """Ranges without a search, a search without ranges, ranges where none may stand."""
     if not isinstance(sweep.search, Search | None):
         return [f"search={sweep.search!r}: give random(20), optuna(20) or None."]
-    found = sweep.search.problems() if sweep.search else []
-    there = ranges(replace(sweep, members=()))
-    for place, one in there.items():
+    problems = sweep.search.problems() if sweep.search else []
+    ranges_by_place = ranges(replace(sweep, members=()))
+    for place, one in ranges_by_place.items():
         where = ".".join(str(p) for p in place if isinstance(p, str) and p != "values")  # of a grid
-        found += [f"{where}: {problem}" for problem in one.problems()]
+        problems += [f"{where}: {problem}" for problem in one.problems()]
         if place[0] in ("name", "task", "design", "label", "published", *SHARED):
-            found.append(f"{one} cannot stand on {place[0]}: a search is over what a cell is, within one task.")
+            problems.append(f"{one} cannot stand on {place[0]}: a search is over what a cell is, within one task.")
         elif sweep.search is None:
-            found.append(f"{one} stands on {where}, and the sweep has no search: add search=random(20) or optuna(20).")
-    if sweep.search and not there:
-        found.append(
+            problems.append(
+                f"{one} stands on {where}, and the sweep has no search: add search=random(20) or optuna(20)."
+            )
+    if sweep.search and not ranges_by_place:
+        problems.append(
             f"search={sweep.search.canonical()} has nothing to search: put loguniform(...), uniform(...), "
             "integers(...) or choice(...) on a field."
         )
     if any(isinstance(m, Sweep) and m.search for m in sweep.members):
-        found.append(f"union {sweep.name!r}: a member has a search. Run the search as a sweep of its own.")
-    return found
+        problems.append(f"union {sweep.name!r}: a member has a search. Run the search as a sweep of its own.")
+    return problems
 
 
 def _published_problems(sweep: Sweep) -> list[str]:
-    found = []
+    problems = []
     for label, scores in sweep.published.items() if isinstance(sweep.published, Mapping) else [("", None)]:
         values = scores if isinstance(scores, tuple) else (scores,)
         if not all(isinstance(v, int | float) and 0 <= v <= 1 for v in values) or not 1 <= len(values) <= 2:
-            found.append(
+            problems.append(
                 f"published={{{label!r}: {scores!r}}}: give cell labels with one score or (public, private), each from "
                 "0 to 1."
             )
-    return found
+    return problems
 
 
 def _member_problems(sweep: Sweep) -> list[str]:
     """What is wrong with the members, and settings that a union has only one of."""
-    found = []
+    problems = []
     for member in sweep.members:
         if not isinstance(member, Sweep):
-            found.append(f"union {sweep.name!r}: {member!r} is no Sweep.")
+            problems.append(f"union {sweep.name!r}: {member!r} is no Sweep.")
             continue
-        found += grid_problems(replace(member, name=sweep.name))
+        problems += grid_problems(replace(member, name=sweep.name))
         odd = [f for f in SHARED if getattr(member, f) != getattr(sweep.members[0], f)]
         if odd:
-            found.append(
+            problems.append(
                 f"union {sweep.name!r}: {member.name!r} differs from {sweep.members[0].name!r} in {', '.join(odd)}, "
                 "which are the same for all cells of a sweep. Make them equal, or run two sweeps."
             )
-    return found
+    return problems
 
 
 def _misplaced_grids(sweep: Sweep) -> list[str]:
-    found = []
+    problems = []
     for path, values in grids_in(sweep):
         if not values:
-            found.append(f"the grid on {'.'.join(path)} is empty: give it at least one value.")
+            problems.append(f"the grid on {'.'.join(path)} is empty: give it at least one value.")
             continue
         if path[0] in ("name", "design", "label", "published", *SHARED):
-            found.append(f"a grid cannot stand on {path[0]}: it decides which cells compare, not what a cell is.")
+            problems.append(f"a grid cannot stand on {path[0]}: it decides which cells compare, not what a cell is.")
         repeated = sorted({str(v) for i, v in enumerate(values) if v in values[:i]})
         if repeated:
-            found.append(f"the grid on {'.'.join(path)} has {', '.join(repeated)} twice: keep one.")
-    return found
+            problems.append(f"the grid on {'.'.join(path)} has {', '.join(repeated)} twice: keep one.")
+    return problems
 
 
 def cell_problems(cell: Cell) -> list[str]:
     """Sentences about one cell's values: types, ranges, unknown names, combinations that cannot train."""
-    sweep, found = cell.sweep, []
+    sweep, problems = cell.sweep, []
     if isinstance(sweep.task, Task):
-        found += sweep.task.problems() + losses.loss_problems(sweep.loss, sweep.task.kind)
+        problems += sweep.task.problems() + losses.loss_problems(sweep.loss, sweep.task.kind)
     else:
-        found.append(unknown("task", sweep.task, ()) + " Give a value of swath.tasks, e.g. tasks.DaconSatellite(DIR).")
+        problems.append(
+            unknown("task", sweep.task, ()) + " Give a value of swath.tasks, e.g. tasks.DaconSatellite(DIR)."
+        )
     chain = chains.chain_problems(sweep.preprocess)
-    found += chain
-    found += _typed("split", sweep.split, Split, "holdout(0.2)")
-    found += _typed("recipe", sweep.recipe, Recipe, "Recipe(epochs=20)")
+    problems += chain
+    problems += _typed("split", sweep.split, Split, "holdout(0.2)")
+    problems += _typed("recipe", sweep.recipe, Recipe, "Recipe(epochs=20)")
     if not chain and isinstance(sweep.recipe, Recipe) and isinstance(sweep.backbone, Backbone | str):
-        found += size_problems(sweep.preprocess, sweep.recipe, cell.backbone)
+        problems += size_problems(sweep.preprocess, sweep.recipe, cell.backbone)
     if isinstance(sweep.loss, Loss) and isinstance(sweep.recipe, Recipe):
-        found += losses.combination_problems(sweep.loss, sweep.recipe.label_smoothing, sweep.recipe.class_weights)
+        problems += losses.combination_problems(sweep.loss, sweep.recipe.label_smoothing, sweep.recipe.class_weights)
     if sweep.stop is not None:
-        found += _typed("stop", sweep.stop, Asha, "asha() or None")
+        problems += _typed("stop", sweep.stop, Asha, "asha() or None")
     if not isinstance(sweep.backbone, Backbone | str):
-        return [*found, f"backbone={sweep.backbone!r}: give a timm name or a Backbone."]
+        return [*problems, f"backbone={sweep.backbone!r}: give a timm name or a Backbone."]
     backbone = cell.backbone
-    return [*found, *backbone.problems(), *model_names.problems(backbone)]
+    return [*problems, *backbone.problems(), *model_names.problems(backbone)]
 
 
 def _typed(field: str, value: Any, kind: type[Description], example: str) -> list[str]:

@@ -1,6 +1,7 @@
 """A chosen cell trained on all training images, for its fixed epochs: what a competition's last submission uses.
 
-Nobody validates, so a refit has no score: it is listed beside the sweep, and rankings, effects and ensembles ignore it.
+No image validates, so a refit has no score: it is listed beside the sweep, and rankings, effects and ensembles ignore
+it.
 """
 
 from dataclasses import replace
@@ -48,24 +49,24 @@ def plan_refit(plan: Plan, label: str) -> Plan:
 
 def _problems(cell: Cell, task: TaskPlan) -> list[str]:
     """Sentences about settings that watch validation images, of which a refit has none."""
-    recipe, found = cell.sweep.recipe, []
+    recipe, problems = cell.sweep.recipe, []
     if recipe.early_stop is not None:
-        found.append(
+        problems.append(
             f"cell {cell.label!r} stops early, by its validation images, and a refit has none. Refit a cell of fixed "
             "epochs: early_stop=None, and as many epochs as did best."
         )
     if isinstance(recipe.schedule, Plateau):
-        found.append(
+        problems.append(
             f"cell {cell.label!r} lowers its learning rate by what validation images say (Plateau), and a refit has "
             "none. Refit a cell with another schedule, such as Cosine()."
         )
     chain = cell_chain(cell)
     if any(fitted_to_folds(half, task.fold_count) for half in (for_train(chain), for_test(chain))):
-        found.append(
+        problems.append(
             f"cell {cell.label!r} has an op with a model fitted to each fold, and a refit is of no fold. Give the op "
             "one weights file."
         )
-    return found
+    return problems
 
 
 def _trial(trial: PlannedTrial, task: TaskPlan) -> PlannedTrial:

@@ -123,7 +123,7 @@ def _takes_one_size(backbone: Backbone) -> bool:
 def _tiny(value: Any, given: dict[Backbone, str]) -> Any:
     """A tiny model for each backbone, of its family where there is one, different for different backbones.
 
-    Everything else that a backbone says (its stem, its head, ...) is a choice of its own, and stays, with its grids.
+    Everything else that a backbone sets (its stem, its head, ...) is a choice of its own, and stays, with its grids.
     """
 
     def one(backbone: Any) -> Any:

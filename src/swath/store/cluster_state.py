@@ -37,7 +37,7 @@ class ClusterState:
 
     @property
     def silent_s(self) -> float:
-        """Seconds since the driver said something, beyond what is usual; 0 while all is well."""
+        """Seconds since the driver last wrote, beyond what is usual; 0 while all is well."""
         age = time.time() - self.written
         return age if age > SILENT_S else 0.0
 

@@ -59,11 +59,11 @@ def inspect(paths: Sequence[str], memory: Path) -> list[FileInfo]:
     index = memory / f"{digest(os.path.commonpath(paths) if paths else '')}.parquet"
     known = _load(index)
     with ThreadPoolExecutor(_THREADS) as pool:
-        found = list(pool.map(lambda p: _inspect(p, known), paths))
-    entries = {path: entry for path, (_, entry) in zip(paths, found, strict=True) if entry is not None}
+        inspected = list(pool.map(lambda p: _inspect(p, known), paths))
+    entries = {path: entry for path, (_, entry) in zip(paths, inspected, strict=True) if entry is not None}
     if any(known.get(path) != entry for path, entry in entries.items()):
         _save(index, {**known, **entries})
-    return [info for info, _ in found]
+    return [info for info, _ in inspected]
 
 
 _State = tuple[int, int, int]  # size, times of change of content and of inode in ns
@@ -104,5 +104,5 @@ def _save(index: Path, entries: dict[str, _Entry]) -> None:
     frame = pd.DataFrame([(path, *entry) for path, entry in entries.items()], columns=list(_COLUMNS))
     buffer = io.BytesIO()
     frame.to_parquet(buffer, index=False)
-    with contextlib.suppress(OSError):  # unwritable storage is a problem of its own, said where it matters
+    with contextlib.suppress(OSError):  # unwritable storage is a problem of its own, reported where it matters
         write_atomic(index, buffer.getvalue())

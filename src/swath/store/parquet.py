@@ -11,7 +11,7 @@ def read_table(data: bytes, columns: Sequence[str] | None = None) -> pa.Table:
     """The table of a Parquet file's content, read by this thread alone.
 
     Arrow's threads may let go of a Python object after the interpreter has ended, which aborts the process: a sweep
-    that had succeeded would then be said to have failed.
+    that had succeeded would then be reported as failed.
 
     Args:
         data: The file's content.

@@ -104,11 +104,11 @@ class Storage:
         """Names directly below `key` (objects and folders), sorted; temporary files are left out."""
         if self.folder is not None:
             below = self.folder / key
-            found = [p.name for p in below.iterdir()] if below.is_dir() else []
+            names = [p.name for p in below.iterdir()] if below.is_dir() else []
         else:
             selector = fs.FileSelector(self._at(key), allow_not_found=True)
-            found = [info.base_name for info in self._fs.get_file_info(selector)]
-        return sorted(n for n in found if not n.startswith("."))
+            names = [info.base_name for info in self._fs.get_file_info(selector)]
+        return sorted(n for n in names if not n.startswith("."))
 
     def sizes(self, key: str) -> dict[str, tuple[int, float]]:
         """Name to size in bytes and time of change (seconds since 1970) of the objects directly below `key`."""
@@ -116,9 +116,9 @@ class Storage:
             below = self.folder / key
             stats = {p.name: p.stat() for p in below.iterdir() if p.is_file()} if below.is_dir() else {}
             return {name: (stat.st_size, stat.st_mtime) for name, stat in stats.items() if not name.startswith(".")}
-        found = self._fs.get_file_info(fs.FileSelector(self._at(key), allow_not_found=True))
+        infos = self._fs.get_file_info(fs.FileSelector(self._at(key), allow_not_found=True))
         return {
-            i.base_name: (i.size, i.mtime.timestamp() if i.mtime else 0.0) for i in found if i.type == fs.FileType.File
+            i.base_name: (i.size, i.mtime.timestamp() if i.mtime else 0.0) for i in infos if i.type == fs.FileType.File
         }
 
     def delete(self, key: str) -> None:

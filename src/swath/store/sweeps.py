@@ -121,7 +121,7 @@ class SweepRecord:
         rule: The stopping rule as stored with stopped trials, "" for none.
         stop: Canonical form of the stopping description, "" for none.
         seeds: Its seeds.
-        notes: What was said of its data.
+        notes: Remarks on its data.
         command: The shell command that started it, or "".
         named: True where cells have names of their own.
         search: Points of its search by the label of the grid's cell.

@@ -63,17 +63,17 @@ def centre(images: Pixels, size_px: int) -> Pixels:
 
 def _changes(ops: tuple[augment.Augmentation, ...], size_px: int) -> list[Change]:
     """One change for each run of neighbours that albumentations can do at once, and for each other op."""
-    found: list[Change] = []
+    changes: list[Change] = []
     run: list[Any] = []
     for op in ops:
         made = CHANGES[op.name](op, size_px)
         if isinstance(made, list):
             run += made
             continue
-        found += [_composed(run)] if run else []
-        found.append(made)
+        changes += [_composed(run)] if run else []
+        changes.append(made)
         run = []
-    return found + ([_composed(run)] if run else [])
+    return changes + ([_composed(run)] if run else [])
 
 
 def _composed(transforms: list[Any]) -> Change:

@@ -33,7 +33,7 @@ class Slice(NamedTuple):
 
 
 class WorkerGroup:
-    """The workers of a trial, as one of them sees it; of one worker unless told otherwise.
+    """The workers of a trial, as one of them sees it; of one worker by default.
 
     Args:
         rank: This worker, from 0. The first one writes and reports.
@@ -69,10 +69,10 @@ class WorkerGroup:
         if self.size == 1:
             return loss
         trained = [p for p in parameters if p.requires_grad]
-        there = torch.tensor([loss, *(float(p.grad is not None) for p in trained)], dtype=torch.float64)
-        there = there.to(trained[0].device, torch.float32)
-        distributed.all_reduce(there)
-        total, *counts = there.tolist()
+        loss_and_counts = torch.tensor([loss, *(float(p.grad is not None) for p in trained)], dtype=torch.float64)
+        loss_and_counts = loss_and_counts.to(trained[0].device, torch.float32)
+        distributed.all_reduce(loss_and_counts)
+        total, *counts = loss_and_counts.tolist()
         reduced = [p for p, count in zip(trained, counts, strict=True) if count]
         grads = [torch.zeros_like(p) if p.grad is None else p.grad for p in reduced]
         flat = torch.cat([g.reshape(-1) for g in grads])
@@ -98,13 +98,13 @@ class WorkerGroup:
         distributed.all_gather(every, padded)
         return torch.cat([e[: len(s)] for e, s in zip(every, shares, strict=True) if s.counts]).cpu()
 
-    def agreed(self, word: bool, device: torch.device) -> bool:
-        """The first worker's word, for all."""
+    def agreed(self, decision: bool, device: torch.device) -> bool:
+        """The first worker's decision, for all."""
         if self.size == 1:
-            return word
-        said = torch.tensor(int(word), device=device)
-        distributed.broadcast(said, src=0)
-        return bool(said.item())
+            return decision
+        shared = torch.tensor(int(decision), device=device)
+        distributed.broadcast(shared, src=0)
+        return bool(shared.item())
 
 
 class SharedBatchStatistics(TorchFunctionMode):
@@ -165,9 +165,9 @@ class _Normalise(torch.autograd.Function):
         axes = [0, *range(2, x.ndim)]
         var, mean = torch.var_mean(x, axes, correction=0)
         count = torch.full_like(mean, x.numel() / x.shape[1] if counts else 0)
-        own = torch.stack([count, mean, var])
-        every = [torch.empty_like(own) for _ in range(distributed.get_world_size())]
-        distributed.all_gather(every, own)
+        statistics = torch.stack([count, mean, var])
+        every = [torch.empty_like(statistics) for _ in range(distributed.get_world_size())]
+        distributed.all_gather(every, statistics)
         ns, means, variances = torch.stack(every, dim=1)
         n = ns.sum(0)
         mean = (ns * means).sum(0) / n

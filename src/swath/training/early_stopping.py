@@ -56,10 +56,10 @@ class BestEpochs:
                 self._best[part] = _Best(now, epoch)
         if values["all"] > self._improved.value + self._rule.min_delta or epoch == 1:
             self._improved = _Best(values["all"], epoch)
-        wanted = {best.epoch for best in self._best.values()}
-        if epoch in wanted:
+        best_epochs = {best.epoch for best in self._best.values()}
+        if epoch in best_epochs:
             self._weights[epoch] = weights()
-        self._weights = {e: w for e, w in self._weights.items() if e in wanted}
+        self._weights = {e: w for e, w in self._weights.items() if e in best_epochs}
 
     def _upwards(self, value: float) -> float:
         if math.isnan(value):  # nothing in this half can be scored

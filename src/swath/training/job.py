@@ -23,7 +23,7 @@ class Job:
         keep_epochs: Rung epochs, whose validation predictions are kept.
         seen: The final state that the driver found and means to replace, or None.
         commit: The git commit of swath's code, or "".
-        described: What experiment trackers are told of it: `cell`, the level of each factor, `seed` and `fold`.
+        described: What experiment trackers get of it: `cell`, the level of each factor, `seed` and `fold`.
     """
 
     spec: TrialSpec
@@ -41,7 +41,7 @@ class Job:
 
 @dataclass(frozen=True)
 class Report:
-    """What a trial says after each epoch.
+    """What a trial reports after each epoch.
 
     Attributes:
         fingerprint: Of the trial.

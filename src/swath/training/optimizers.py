@@ -90,7 +90,7 @@ class LearningRate:
 
     @property
     def watches(self) -> str:
-        """What `after_epoch` wants to hear: `score`, `val_loss`, or "" for nothing."""
+        """What `after_epoch` takes: `score`, `val_loss`, or "" for nothing."""
         return self._recipe.schedule.watch if isinstance(self._recipe.schedule, Plateau) else ""
 
     def after_epoch(self, value: float) -> None:

@@ -209,7 +209,7 @@ class Trainer:
             )
 
     def _note(self, logits: Tensor, kept: NDArray[np.float16], val: Part) -> None:
-        """Tell the schedule and the early stopping how the epoch went."""
+        """Give the epoch's result to the schedule and the early stopping."""
 
         def measured(watch: str, rows: NDArray[np.bool_]) -> float:
             if watch == "score":
@@ -232,12 +232,12 @@ class Trainer:
     @contextlib.contextmanager
     def with_weights(self, weights: Weights) -> Iterator[None]:
         """Predict with these weights inside the block."""
-        own = self._weights()
+        previous = self._weights()
         self._predictor.load_state_dict(weights)
         try:
             yield
         finally:
-            self._predictor.load_state_dict(own)
+            self._predictor.load_state_dict(previous)
 
     def _train_epoch(self, part: Part, augmenter: Augmenter) -> float:
         # Each worker draws its own dropout masks; with one worker they are drawn for the whole batch.
@@ -341,14 +341,14 @@ class Trainer:
         net = self._predictor
         net.eval()
         mode, sizes = (self.recipe.tta, self.recipe.tta_sizes) if tta else ("none", ())
-        found = []
+        logits = []
         mine = self.group.share(0, len(part))
         size = max(self.recipe.batch_size, 32) * self.micro_batch // self.recipe.batch_size
         for images, targets in in_order(part.between(mine.start, mine.end), max(1, size)):
             whole = images if sizes else centre(images, self.recipe.side_px)
             with self._autocast():
-                found.append(mean_logits(net, self._inputs((whole, targets))[0], mode, sizes).cpu())
-        gathered = self.group.gathered(torch.cat(found), len(part), self.device)
+                logits.append(mean_logits(net, self._inputs((whole, targets))[0], mode, sizes).cpu())
+        gathered = self.group.gathered(torch.cat(logits), len(part), self.device)
         self.ms_per_image = 1000 * (time.perf_counter() - started) / len(part)
         return gathered
 

@@ -47,7 +47,7 @@ def run_trial(
         job: The trial.
         report: Called with the report of each epoch.
         epochs: Trains and yields a report after each epoch; None trains in this process. Several workers train
-            elsewhere, while the lease, and the word on a failure, stay with this process.
+            elsewhere, while the lease, and the report of a failure, stay with this process.
 
     Never raises for a failing trial: the error goes to the store and the report. `report` may raise a
     BaseException that is no Exception to stop the trial; the caller then writes its final state. Trains nothing when
@@ -68,7 +68,7 @@ def run_trial(
                     if last.state == State.RUNNING:
                         report(last)
         except DamagedError:
-            return  # without a word: the driver builds the cache entry again and starts the trial anew
+            return  # without a report: the driver builds the cache entry again and starts the trial anew
         except Exception as error:
             text = "".join(traceback.format_exception(error))[-4000:]
             outcome = outcome_of(State.FAILED, trial.metrics(), error=text, commit=job.commit)
@@ -101,17 +101,17 @@ def probe_backbone(backbone: Backbone, image_size: int) -> str:
     return ""
 
 
-def train_in_group(job: Job, group: WorkerGroup, tell: Callable[[Report], bool]) -> None:
+def train_in_group(job: Job, group: WorkerGroup, send: Callable[[Report], bool]) -> None:
     """What each worker of a trial does; the first one writes to the store.
 
     Args:
         job: The trial.
         group: This worker's view of all of them.
-        tell: Called on the first worker after each epoch; False stops all of them.
+        send: Called on the first worker after each epoch; False stops all of them.
     """
     with contextlib.closing(trial_epochs(job, group)) as reports:
         for report in reports:
-            if not group.agreed(tell(report) if group.rank == 0 else True, _device()):
+            if not group.agreed(send(report) if group.rank == 0 else True, _device()):
                 return
 
 

@@ -19,7 +19,7 @@ MOST_IN_BLOCK = 16
 def configure_ray_data() -> None:
     """Settings of Ray Data for work of one operator, whose results are counts, and whose progress swath shows itself.
 
-    Ray Data reserves part of the resources for each operator; with one there is nobody to reserve for, and on two CPUs
+    Ray Data reserves part of the resources for each operator; with one there is none to reserve for, and on two CPUs
     it left the second idle for a second at the start and each for 0.2 s after every task (measured with 2.60).
     """
     context = ray.data.DataContext.get_current()

@@ -16,7 +16,7 @@ def fit_on_ray(jobs: Sequence[FoldJob], resources: dict[str, float], fitted: Cal
         fitted: Called with each result as it comes.
 
     Raises:
-        SwathError: A task could not be carried out; says why.
+        SwathError: A task could not be carried out; the message gives the reason.
     """
     import ray
 

@@ -56,8 +56,8 @@ class RayEngine:
             address = os.environ.get("RAY_ADDRESS") or "local"
             # A dashboard belongs to a cluster; one that lives as long as a sweep only costs start-up time.
             dashboard = False if address == "local" else None
-            found = ray.init(address, include_dashboard=dashboard, logging_level=logging.ERROR, log_to_driver=False)
-            self.dashboard = _url(found.dashboard_url or "")
+            context = ray.init(address, include_dashboard=dashboard, logging_level=logging.ERROR, log_to_driver=False)
+            self.dashboard = _url(context.dashboard_url or "")
         nodes = {node["NodeID"]: node["Resources"] for node in ray.nodes() if node["Alive"]}
         self._resolved, self._trials_at_once = self.fit(list(nodes.values()))
         self._key = warm.code_key(ray.get_runtime_context().get_runtime_env_string())
@@ -90,15 +90,15 @@ class RayEngine:
         gpus = asked.gpus if asked.gpus is not None else float(any(n.get("GPU", 0) >= 1 for n in nodes))
         room = sum(_room(node, self._per_worker(gpus)) for node in nodes)
         if room < asked.workers:
-            found = "; ".join(f"{n.get('CPU', 0):g} CPUs and {n.get('GPU', 0):g} GPUs" for n in nodes)
+            sizes = "; ".join(f"{n.get('CPU', 0):g} CPUs and {n.get('GPU', 0):g} GPUs" for n in nodes)
             if asked.workers == 1:
                 raise InputError(
                     f"a trial asks for {asked.cpus} CPUs and {gpus:g} GPUs, and no node has as many: there are "
-                    f"{found}. Lower --cpus or --gpus, or use larger nodes."
+                    f"{sizes}. Lower --cpus or --gpus, or use larger nodes."
                 )
             raise InputError(
                 f"a trial asks for {asked.workers} workers with {asked.cpus} CPUs and {gpus:g} GPUs each, and there is "
-                f"room for {room}: there are {found}. Lower --workers, --cpus or --gpus, or use more nodes."
+                f"room for {room}: there are {sizes}. Lower --workers, --cpus or --gpus, or use more nodes."
             )
         at_once = room // asked.workers if asked.workers > 1 else 0
         return replace(asked, gpus=float(gpus)), at_once

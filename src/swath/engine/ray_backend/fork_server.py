@@ -27,11 +27,11 @@ IDLE_S = 300.0
 _POLL_S = 0.5
 
 Tell = Callable[[Any], None]
-"""Says a word to the caller, and raises `Stopped` if the answer is no."""
+"""Sends a value to the caller and waits for its answer; raises `Stopped` if that is no."""
 
 
 class Stopped(BaseException):
-    """Ends a call whose word was answered with no."""
+    """Ends a call that sent a value and was answered with no."""
 
 
 @dataclass(frozen=True)
@@ -68,7 +68,7 @@ class Call:
     Attributes:
         function: A function that the child can import.
         arguments: Its arguments.
-        tells: It takes a `Tell` as well, its last argument.
+        tells: It takes a `Tell` as well, its last argument, and sends values with it.
     """
 
     function: Callable[..., Any]
@@ -78,11 +78,11 @@ class Call:
 
 @dataclass(frozen=True)
 class Message:
-    """What a child says.
+    """What a child sends.
 
     Attributes:
-        kind: `word`: to be answered with yes or no; `returned`, `raised`: how the call ended.
-        value: The word, the result, or the error as text.
+        kind: `word`: a value to be answered with yes or no; `returned`, `raised`: how the call ended.
+        value: The value sent, the result, or the error as text.
     """
 
     kind: str
@@ -95,36 +95,36 @@ class _Child(socketserver.BaseRequestHandler):
     def handle(self) -> None:
         os.close(cast(_Server, self.server).fileno())  # the server's socket, inherited
         self._connection = Connection(os.dup(self.request.fileno()))
-        self._heard: SimpleQueue[Any] = SimpleQueue()
+        self._received: SimpleQueue[Any] = SimpleQueue()
         try:
             self._connection.recv().enter()
             self._connection.send(os.getpid())
             threading.Thread(target=self._listen, daemon=True).start()
             while True:
-                self._connection.send(self._carried_out(self._heard.get()))
+                self._connection.send(self._carried_out(self._received.get()))
         except (EOFError, OSError):
             return  # the caller has ended
 
     def _carried_out(self, call: bytes) -> Message:
         try:
-            wanted: Call = pickle.loads(call)
-            tell = (self._tell,) if wanted.tells else ()
-            return Message("returned", wanted.function(*wanted.arguments, *tell))
+            request: Call = pickle.loads(call)
+            send = (self._send,) if request.tells else ()
+            return Message("returned", request.function(*request.arguments, *send))
         except Stopped:
             return Message("returned")
         except Exception as error:
             return Message("raised", "".join(traceback.format_exception(error)))
 
-    def _tell(self, word: Any) -> None:
-        self._connection.send(Message("word", word))
-        if not pickle.loads(self._heard.get()):
+    def _send(self, value: Any) -> None:
+        self._connection.send(Message("word", value))
+        if not pickle.loads(self._received.get()):
             raise Stopped
 
     def _listen(self) -> None:
-        """Hear the caller, and end with it at once: whoever takes its work over must not meet this process."""
+        """Receive from the caller, and end with it at once: whoever takes its work over must not meet this process."""
         with contextlib.suppress(EOFError, OSError):
             while True:
-                self._heard.put(self._connection.recv_bytes())
+                self._received.put(self._connection.recv_bytes())
         os._exit(1)
 
 

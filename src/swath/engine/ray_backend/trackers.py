@@ -1,6 +1,6 @@
 """Experiment trackers that people have: TensorBoard, MLflow, Weights & Biases, through Tune's own callbacks.
 
-Nothing is sent anywhere unless `--track` asks. No ray is imported before the engine has said how.
+Nothing is sent anywhere unless `--track` asks. No ray is imported before the engine has set it up.
 """
 
 import importlib.util
@@ -31,14 +31,14 @@ class Tracking:
 
     def problems(self) -> list[str]:
         """Sentences about packages that are not installed and a folder that is missing."""
-        found = [
+        problems = [
             f"--track {name} needs the package {package}, which is not installed: pip install {package}"
             for name, package in PACKAGES.items()
             if name in self.trackers and importlib.util.find_spec(package) is None
         ]
         if "tensorboard" in self.trackers and self.folder is None:
-            found.append("--track tensorboard writes its files beside the report: name a folder for it with --out.")
-        return found
+            problems.append("--track tensorboard writes its files beside the report: name a folder for it with --out.")
+        return problems
 
     def callbacks(self) -> list[Any]:
         """New callbacks for one run of Tune."""
@@ -50,7 +50,7 @@ NOBODY = Tracking()
 
 
 def folder_name(trial: dict[str, Any]) -> str:
-    """`sharpen-resnet50-bce-seed0-1a2b3c`: told apart by people and, by the fingerprint, always.
+    """`sharpen-resnet50-bce-seed0-1a2b3c`: distinct to people and, by the fingerprint, always.
 
     Args:
         trial: `fingerprint`, `cell`, `seed` and `fold`, as in a trial's configuration.

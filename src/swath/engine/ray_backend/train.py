@@ -1,8 +1,8 @@
 """A trial of several workers: Ray Train starts them, inside the trial, and they train as a group.
 
-The trial's own process keeps the lease and speaks with Tune; it takes each report from the first worker and hands
-back Tune's word. Ray's TuneReportCallback would report, too, but a trial that Tune stops would then wait in `fit()`
-for workers that were never told.
+The trial's own process keeps the lease and reports to Tune; it takes each report from the first worker and sends
+back Tune's decision. Ray's TuneReportCallback would report, too, but a trial that Tune stops would then wait in `fit()`
+for workers that never received the decision.
 """
 
 import contextlib
@@ -28,17 +28,17 @@ from swath.training.job import Job, Report
 
 T = TypeVar("T")
 TRIAL_CPUS = 0.1
-"""Of the trial's own process, which only listens; each worker gives up as much, so that all fit a machine."""
+"""Of the trial's own process, which only waits for reports; each worker gives up as much, so that all fit a machine."""
 _POLL_S = 1.0
 
 
 @dataclass(frozen=True)
 class _Failure:
-    """What a worker says before it ends in an error.
+    """What a worker reports before it ends in an error.
 
     Attributes:
         rank: Of the worker.
-        error: As it can travel.
+        error: In a form that can be pickled.
     """
 
     rank: int
@@ -46,7 +46,7 @@ class _Failure:
 
 
 class _LostWorkerError(SwathError):
-    """A worker's process or node went away without a word."""
+    """A worker's process or node ended without a report."""
 
 
 class PlacementGroups:
@@ -107,14 +107,14 @@ def _epochs(job: Job, resources: TrialResources, groups: Any) -> Generator[Repor
     reports, words = (Queue(actor_options={"num_cpus": 0}) for _ in range(2))
     config = {"job": job, "reports": reports, "words": words, "groups": groups}
     fitting = _in_thread(lambda: _fit(config, resources))
-    told: list[_Failure] = []
+    reported: list[_Failure] = []
     stopped = True
     try:
-        while (heard := _next(reports, fitting)) is not None:
-            if isinstance(heard, _Failure):
-                told.append(heard)
+        while (received := _next(reports, fitting)) is not None:
+            if isinstance(received, _Failure):
+                reported.append(received)
                 continue
-            yield heard
+            yield received
             words.put(True)
         stopped = False
     finally:
@@ -124,13 +124,13 @@ def _epochs(job: Job, resources: TrialResources, groups: Any) -> Generator[Repor
         wait([fitting])
         reports.shutdown()
         words.shutdown()
-    # When a process is lost, its peers see their connections break, and say so: that is no fault of the trial's.
+    # When a process is lost, its peers see their connections break, and report it: that is no fault of the trial's.
     failure = fitting.exception()
-    silent = set(getattr(failure, "worker_failures", {})) - {f.rank for f in told}
-    if failure and (silent or not told):
+    silent = set(getattr(failure, "worker_failures", {})) - {f.rank for f in reported}
+    if failure and (silent or not reported):
         raise _LostWorkerError(f"its workers were lost {CRASHES_ALLOWED + 1} times: {failure}") from failure
-    if told:
-        raise told[0].error  # the others fail because the first one did
+    if reported:
+        raise reported[0].error  # the others fail because the first one did
 
 
 def _in_thread(work: Callable[[], T]) -> Future[T]:
@@ -148,7 +148,7 @@ def _in_thread(work: Callable[[], T]) -> Future[T]:
 
 
 def _next(reports: Queue, fitting: Future[None]) -> Report | _Failure | None:
-    """What a worker says next; None when all have ended and everything was heard."""
+    """What a worker reports next; None when all have ended and everything was received."""
     while True:
         ended = fitting.done()
         try:
@@ -187,19 +187,19 @@ def _work(config: dict[str, Any]) -> None:
     if group.rank == 0:
         ray.get(config["groups"].take.remote(config["job"].spec.fingerprint, get_current_placement_group()))
 
-    def tell(report: Report) -> bool:
+    def send(report: Report) -> bool:
         reports.put(report)
         return words.get()
 
     try:
-        train_in_group(config["job"], group, tell)
+        train_in_group(config["job"], group, send)
     except Exception as error:
         reports.put(_Failure(group.rank, _portable(error)))
         raise
 
 
 def _portable(error: Exception) -> Exception:
-    """The error as it can travel: those of other packages may hold what cannot be pickled."""
+    """The error in a form that can be pickled: those of other packages may hold what cannot."""
     if isinstance(error, SwathError):
         return error
     return SwathError(f"{type(error).__name__}: {error}\n{''.join(traceback.format_exception(error))}")

@@ -32,7 +32,7 @@ class _Unpickled:
 
 
 class _Scheduler(_Unpickled, FIFOScheduler):
-    """Hands every report to the driver and stops what it says."""
+    """Hands every report to the driver and stops the trials that it decides to stop."""
 
     def __init__(self, listener: Listener) -> None:
         super().__init__()
@@ -45,7 +45,7 @@ class _Scheduler(_Unpickled, FIFOScheduler):
 
 
 class _Events(_Unpickled, tune.Callback):
-    """Tells the driver what runs, and what was lost for good; a scheduler hears of losses that are made good, too."""
+    """Reports to the driver what runs, and what was lost for good; a scheduler also sees losses that are made good."""
 
     def __init__(self, listener: Listener) -> None:
         self._listener = listener
@@ -54,9 +54,9 @@ class _Events(_Unpickled, tune.Callback):
         self._listener.started(trial.config["trial"]["fingerprint"])
 
     def on_trial_error(self, iteration: int, trials: list[TuneTrial], trial: TuneTrial, **info: Any) -> None:
-        said = Path(trial.error_file).read_text() if trial.error_file else ""
+        error_text = Path(trial.error_file).read_text() if trial.error_file else ""
         fingerprint = trial.config["trial"]["fingerprint"]
-        self._listener.crashed(fingerprint, f"{said}its process was lost {CRASHES_ALLOWED + 1} times")
+        self._listener.crashed(fingerprint, f"{error_text}its process was lost {CRASHES_ALLOWED + 1} times")
 
 
 def _run(config: dict[str, Any], jobs: dict[str, Job], resources: TrialResources, groups: Any, key: str) -> None:
@@ -79,9 +79,9 @@ def _run(config: dict[str, Any], jobs: dict[str, Job], resources: TrialResources
         train_alone(job, resources.gpus_per_worker, _report)
 
 
-def _report(said: Report) -> None:
+def _report(report: Report) -> None:
     # Trackers take `timesteps_total` for the step; Tune's own count starts at 1 again after a restart.
-    tune.report({**dataclasses.asdict(said), "timesteps_total": said.epoch})
+    tune.report({**dataclasses.asdict(report), "timesteps_total": report.epoch})
 
 
 def train(
@@ -97,14 +97,14 @@ def train(
 
     Args:
         jobs: In the order they should start.
-        listener: Told of a crash only after a trial's process was lost more than `CRASHES_ALLOWED` times.
+        listener: Notified of a crash only after a trial's process was lost more than `CRASHES_ALLOWED` times.
         resources: What each takes, resolved for this cluster.
         trials_at_once: Trials of several workers that the cluster has room for; 0 leaves the counting to Tune.
         tracking: Experiment trackers that get the trials as well.
         key: The driver's `warm.code_key`.
     """
     by_fingerprint = {job.spec.fingerprint: job for job in jobs}
-    told = [{"fingerprint": fingerprint, **job.described} for fingerprint, job in by_fingerprint.items()]
+    descriptions = [{"fingerprint": fingerprint, **job.described} for fingerprint, job in by_fingerprint.items()]
     with (
         tempfile.TemporaryDirectory(prefix="swath-tune-", ignore_cleanup_errors=True) as scratch,
         _placement_groups(resources) as groups,
@@ -112,7 +112,7 @@ def train(
         trainable = tune.with_parameters(_run, jobs=by_fingerprint, resources=resources, groups=groups, key=key)
         tuner = tune.Tuner(
             tune.with_resources(trainable, _tune_resources(resources)),
-            param_space={"trial": tune.grid_search(told)},
+            param_space={"trial": tune.grid_search(descriptions)},
             tune_config=tune.TuneConfig(
                 reuse_actors=True,
                 scheduler=_Scheduler(listener),
@@ -132,7 +132,7 @@ def train(
 
 
 def _placement_groups(resources: TrialResources) -> AbstractContextManager[Any]:
-    """Who remembers the placement groups of workers; nobody where trials train in their own processes."""
+    """The actor of the placement groups of workers; none where trials train in their own processes."""
     if resources.workers > 1:
         from swath.engine.ray_backend.train import placement_groups
 

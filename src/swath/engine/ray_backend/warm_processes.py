@@ -1,7 +1,7 @@
 """Processes that begin at once, on every node of a Ray cluster: fork servers that outlive the sweep.
 
 Ray gives every trial's actor a fresh process. It imports no torch: its work is done by a child of a `fork_server` on
-the same node, which a detached actor holds. The child hears its caller and ends with it.
+the same node, which a detached actor holds. The child reads from its caller and ends with it.
 """
 
 import contextlib
@@ -59,7 +59,7 @@ class WarmProcess:
         Args:
             function: A function at the top of a module.
             arguments: Its arguments.
-            hear: Called with every word that the function tells; the function then takes a `Tell` as its last
+            hear: Called with every value that the function sends; the function then takes a `Tell` as its last
                 argument. What `hear` raises stops the function, and is raised here once it has ended.
 
         Raises:

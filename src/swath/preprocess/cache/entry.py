@@ -113,8 +113,8 @@ class EntryPlan:
         resize, usual = self.chain[-1], Resize()
         assert isinstance(resize, Resize)
         pairs = ((resize.interpolation, usual.interpolation), (resize.aspect, usual.aspect))
-        own = [value for value, default in pairs if value != default]
-        return f" ({', '.join(own)})" if own else ""
+        changed = [value for value, default in pairs if value != default]
+        return f" ({', '.join(changed)})" if changed else ""
 
 
 def _shard(number: int) -> str:
@@ -125,8 +125,8 @@ def missing_shards(cache: Storage, plan: EntryPlan) -> list[int]:
     """Numbers of the shards without a receipt."""
     if is_built(cache, plan.key):
         return []
-    there = set(cache.names(plan.key))
-    return [i for i in range(len(plan.shards())) if f"{_shard(i)}.json" not in there]
+    names = set(cache.names(plan.key))
+    return [i for i in range(len(plan.shards())) if f"{_shard(i)}.json" not in names]
 
 
 @dataclass(frozen=True)

@@ -170,8 +170,8 @@ def missing_shards(cache: Storage, plan: FeaturePlan) -> list[FeatureShard]:
     """The shards without a receipt."""
     if is_built(cache, plan.key):
         return []
-    there = set(cache.names(plan.key))
-    return [s for s in plan.shards() if f"{s.name}.json" not in there]
+    names = set(cache.names(plan.key))
+    return [s for s in plan.shards() if f"{s.name}.json" not in names]
 
 
 def build_shard(cache: Storage, local: Path | None, shard: FeatureShard, extract: Extract) -> int:

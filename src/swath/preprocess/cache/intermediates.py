@@ -80,13 +80,13 @@ class Step:
 def steps_of(chain: Sequence[Op], weights: Sequence[Weights]) -> list[Step]:
     """The steps of a chain, in order; none for a chain without expensive ops."""
     pairs = [(op, weights[i] if weights else NO_WEIGHTS) for i, op in enumerate(chain) if not isinstance(op, Hires)]
-    ops, own = tuple(op for op, _ in pairs), tuple(weight for _, weight in pairs)
+    ops, op_weights = tuple(op for op, _ in pairs), tuple(weight for _, weight in pairs)
     steps, start = [], 0
     for i, op in enumerate(ops):
         if isinstance(op, DetectCrop):
-            steps.append(Step((*ops[:i], op.detect()), own[: i + 1], start))
+            steps.append(Step((*ops[:i], op.detect()), op_weights[: i + 1], start))
         if op.expensive:
-            steps.append(Step(ops[: i + 1], own[: i + 1], start))
+            steps.append(Step(ops[: i + 1], op_weights[: i + 1], start))
             start = i + 1
     return steps
 
@@ -215,8 +215,8 @@ class PackWork:
             StoreError: An image changed or went away, or a pack of the step before is damaged.
         """
         cv2.setNumThreads(1)  # parallelism is over packs
-        wanted = [self.images[i] for i in self.pieces()[number]]
-        prepared, bad = self._prepared(cache, wanted)
+        pack = [self.images[i] for i in self.pieces()[number]]
+        prepared, bad = self._prepared(cache, pack)
         results, notes = self._results(cache, prepared, models)
         earlier = self.before.notes if self.before else {}  # a chain's remarks are those of all its models
         notes = {image: earlier[image] for image in prepared if image in earlier} | notes
@@ -226,11 +226,11 @@ class PackWork:
         table = pa.table(columns, schema=pa.schema([("digest", pa.string()), (kind, pa.binary())]))
         pq.write_table(table, buffer, compression="none", use_dictionary=False, write_statistics=False)
         data = buffer.getvalue()
-        name = f"pack-{digest([image for _, image in wanted])}"
+        name = f"pack-{digest([image for _, image in pack])}"
         put(cache, f"{self.key}/{name}.parquet", data)
         receipt = PackReceipt(images=tuple(prepared), bad=bad, notes=notes, bytes=len(data), crc32=zlib.crc32(data))
         write_receipt(cache, self.key, name, receipt)
-        return len(wanted)
+        return len(pack)
 
     def _results(
         self, cache: Storage, prepared: dict[str, Image], models: Models
@@ -242,17 +242,17 @@ class PackWork:
         images = [as_rgb(image) for image in prepared.values()]
         if self.step.finds:
             return model(images), {}
-        found = Reader(cache, self.found) if self.found else None
-        results = model(images, [found.content(image) for image in prepared]) if found else model(images)
+        objects = Reader(cache, self.found) if self.found else None
+        results = model(images, [objects.content(image) for image in prepared]) if objects else model(images)
         remarks = getattr(model, "notes", None) or [""] * len(results)
         pngs = [to_png(as_before(r, before)) for r, before in zip(results, prepared.values(), strict=True)]
         return pngs, {image: note for image, note in zip(prepared, remarks, strict=True) if note}
 
-    def _prepared(self, cache: Storage, wanted: list[tuple[str, str]]) -> tuple[dict[str, Image], dict[str, str]]:
+    def _prepared(self, cache: Storage, pack: list[tuple[str, str]]) -> tuple[dict[str, Image], dict[str, str]]:
         """Images before the expensive op, by digest; and why others cannot be had."""
         reader = Reader(cache, self.before) if self.before else None
         images, bad = {}, {}
-        for path, image in wanted:
+        for path, image in pack:
             try:
                 start = reader.image(image) if reader else decode(planned_content(path, image))
                 images[image] = apply(start, self.step.chain[self.step.start : -1])

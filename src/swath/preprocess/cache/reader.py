@@ -166,8 +166,8 @@ class CachedImages:
     def _damage(self) -> DamagedError:
         """Look through the whole entry, so that all that is damaged is made good at once."""
         shards = zip(self._shards, self._arrays, strict=True)
-        found = [self._forget(shard) for shard, array in shards if not shard.is_whole(array)]
-        return found[0] if found else DamagedError("an image of the cache was misread; the file is sound.")
+        errors = [self._forget(shard) for shard, array in shards if not shard.is_whole(array)]
+        return errors[0] if errors else DamagedError("an image of the cache was misread; the file is sound.")
 
 
 class JoinedImages:

@@ -70,8 +70,8 @@ def list_cached(storage: Storage) -> list[Cached]:
     """All folders of the store's cache, the largest first."""
     cache, uses = storage.child("cache"), _uses(storage)
     with ThreadPoolExecutor(_READERS) as pool:
-        found = pool.map(lambda key: _look(cache, key, uses.get(key, [])), cache.names())
-    return sorted(found, key=lambda c: -c.size_bytes)
+        entries = pool.map(lambda key: _look(cache, key, uses.get(key, [])), cache.names())
+    return sorted(entries, key=lambda c: -c.size_bytes)
 
 
 def _look(cache: Storage, key: str, uses: Sequence["_Use"]) -> Cached:
@@ -131,11 +131,11 @@ def _uses(storage: Storage) -> dict[str, list[_Use]]:
     return uses
 
 
-def chosen(found: Iterable[Cached], keys: Sequence[str], chain: str, unused: bool) -> list[Cached]:
+def chosen(entries: Iterable[Cached], keys: Sequence[str], chain: str, unused: bool) -> list[Cached]:
     """The folders to remove.
 
     Args:
-        found: What there is.
+        entries: The folders of the cache.
         keys: Keys, or the first digits of keys.
         chain: Label of a chain, "" for none.
         unused: Those that no sweep in the store uses.
@@ -143,40 +143,40 @@ def chosen(found: Iterable[Cached], keys: Sequence[str], chain: str, unused: boo
     Raises:
         InputError: Nothing is asked for, a key is unknown, or a folder is being built.
     """
-    found = list(found)
+    entries = list(entries)
     if not keys and not chain and not unused:
         raise InputError("say what to remove: keys (see `swath cache ls`), --chain LABEL, or --unused.")
     problems = [
         f"the cache has no entry {key!r}; `swath cache ls` lists them."
         for key in keys
-        if not any(c.key.startswith(key) for c in found)
+        if not any(c.key.startswith(key) for c in entries)
     ]
-    if chain and not any(c.chain == chain for c in found):
-        labels = ", ".join(sorted({c.chain for c in found if c.chain})) or "none"
+    if chain and not any(c.chain == chain for c in entries):
+        labels = ", ".join(sorted({c.chain for c in entries if c.chain})) or "none"
         problems.append(f"the cache has no chain {chain!r}. It has: {labels}.")
-    wanted = [
+    selected = [
         c
-        for c in found
+        for c in entries
         if any(c.key.startswith(key) for key in keys) or (chain and c.chain == chain) or (unused and not c.sweeps)
     ]
     problems += [
         f"{c.key} ({c.chain or 'unknown chain'}) is being built; wait for it, or end the sweep that builds it."
-        for c in wanted
+        for c in selected
         if c.state == "building" and (not unused or keys or chain)
     ]
     if problems:
         raise InputError(problems)
-    return [c for c in wanted if c.state != "building"]
+    return [c for c in selected if c.state != "building"]
 
 
-def remove(storage: Storage, wanted: Iterable[Cached], local: Path | None) -> None:
+def remove(storage: Storage, entries: Iterable[Cached], local: Path | None) -> None:
     """Remove folders from the cache, and their copies from a node-local folder.
 
     The manifest goes first: whatever remains of a folder when this is interrupted does not count as built.
     """
     cache = storage.child("cache")
     copies = Storage(str(local)) if local else None
-    for entry in wanted:
+    for entry in entries:
         for place in filter(None, (cache, copies)):
             delete_manifest(place, entry.key)
             place.delete(entry.key)
