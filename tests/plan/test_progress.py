@@ -10,6 +10,7 @@ import pytest
 from swath import Backbone, Recipe, Sweep, grid, loguniform, losses, optuna
 from swath.engine.driver import run
 from swath.plan import cache_needs
+from swath.plan.disk_space import bytes_to_build
 from swath.plan.make import make_plan
 from swath.plan.progress import read_progress
 from swath.preprocess.cache.manifest import is_built
@@ -58,4 +59,4 @@ def test_the_cache_is_asked_once_for_each_entry(
     assert asked == Counter(e.key for e in (*plan.entries(), *plan.features()))
     assert needs.entries_to_build() == plan.entries()
     assert needs.features_to_build() == plan.features()
-    assert needs.bytes_to_build() == sum(e.bytes for e in (*plan.entries(), *plan.features()))
+    assert bytes_to_build(needs) == sum(e.bytes for e in (*plan.entries(), *plan.features()))

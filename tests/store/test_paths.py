@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from swath.core.errors import InputError, StoreError
-from swath.store import keys as keys_
+from swath.store import layout
 from swath.store.paths import absolute, is_uri
 from swath.store.storage import Storage, write_atomic
 
@@ -229,7 +229,7 @@ def test_a_relative_path_is_refused_inside_a_ray_job(monkeypatch: pytest.MonkeyP
 
 
 def test_keys_of_the_store() -> None:
-    assert keys_.trial_key("f", "trial.json") == "trials/f/trial.json"
-    assert keys_.trial_key("f") == "trials/f"
-    assert keys_.task_key("d", "splits/x") == "tasks/d/splits/x"
-    assert keys_.sweep_key("s", "sweep.json") == "sweeps/s/sweep.json"
+    assert layout.trial_key("f", "trial.json") == "trials/f/trial.json"
+    assert layout.trial_key("f") == "trials/f"
+    assert layout.task_key("d", "splits/x") == "tasks/d/splits/x"
+    assert layout.sweep_key("s", "sweep.json") == "sweeps/s/sweep.json"

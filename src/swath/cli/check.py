@@ -3,6 +3,7 @@
 from collections import Counter
 
 from swath.core.text import size_text
+from swath.plan.disk_space import bytes_to_build
 from swath.plan.plan import Plan
 from swath.plan.progress import Progress
 from swath.plan.trials import PlannedTrial
@@ -65,7 +66,7 @@ def _caches(progress: Progress) -> list[str]:
         lines.append(f"  {state:<10}  {size_text(entry.bytes):>9}  {entry.describe()}")
     free = needs.cache.free_bytes()
     room = "an object store" if free is None else f"{size_text(free)} free"
-    return ["caches:", *lines, f"disk: {size_text(needs.bytes_to_build())} to write in {needs.cache.root} ({room})"]
+    return ["caches:", *lines, f"disk: {size_text(bytes_to_build(needs))} to write in {needs.cache.root} ({room})"]
 
 
 def _cost(progress: Progress) -> list[str]:

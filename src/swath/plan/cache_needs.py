@@ -4,10 +4,8 @@ from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 
-from swath.plan.disk_space import steps_bytes
 from swath.plan.plan import Plan
 from swath.plan.trials import PlannedTrial
-from swath.preprocess.cache import entry as caches
 from swath.preprocess.cache.entry import EntryPlan
 from swath.preprocess.cache.features import FeaturePlan
 from swath.preprocess.cache.manifest import is_built
@@ -37,12 +35,6 @@ class CacheNeeds:
     def features_to_build(self) -> list[FeaturePlan]:
         """The entries of features that are not finished."""
         return [f for f in self.features if f.key not in self.built]
-
-    def bytes_to_build(self) -> int:
-        """Size of the shards that are still to be built, and about that of the results of expensive ops."""
-        entries = self.entries_to_build()
-        shards = sum(e.image_bytes * e.images_in(caches.missing_shards(self.cache, e)) for e in entries)
-        return shards + steps_bytes(self.cache, entries) + sum(f.bytes for f in self.features_to_build())
 
 
 def cache_needs(plan: Plan, trials: Sequence[PlannedTrial]) -> CacheNeeds:

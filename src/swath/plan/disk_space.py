@@ -1,11 +1,12 @@
-"""What the results of expensive ops will need on disk: an estimate from a few images."""
+"""How much disk the caches still need: shards exactly, results of expensive ops estimated from a few images."""
 
 from collections.abc import Iterable
 
 import numpy as np
 
 from swath.core.text import size_text
-from swath.preprocess.cache.entry import EntryPlan
+from swath.plan.cache_needs import CacheNeeds
+from swath.preprocess.cache.entry import EntryPlan, missing_shards
 from swath.preprocess.cache.intermediates import Step, read_results
 from swath.preprocess.image_files import UnreadableImageError, read_image
 from swath.store.storage import Locations, Storage
@@ -13,6 +14,13 @@ from swath.store.storage import Locations, Storage
 SAMPLES = 8
 PNG_SHARE = 0.7
 """Size of a photograph as PNG over its size in memory: 0.5 to 0.7 for photographs, 1 for noise."""
+
+
+def bytes_to_build(needs: CacheNeeds) -> int:
+    """Size of the shards that are still to be built, and about that of the results of expensive ops."""
+    entries = needs.entries_to_build()
+    shards = sum(e.image_bytes * e.images_in(missing_shards(needs.cache, e)) for e in entries)
+    return shards + steps_bytes(needs.cache, entries) + sum(f.bytes for f in needs.features_to_build())
 
 
 def steps_bytes(cache: Storage, entries: Iterable[EntryPlan]) -> int:

@@ -11,7 +11,7 @@ from swath.config.stopping import TwoPhase
 from swath.core.errors import raise_if_any
 from swath.plan.cache_needs import CacheNeeds, cache_needs
 from swath.plan.cells import space_of
-from swath.plan.disk_space import disk_problems
+from swath.plan.disk_space import bytes_to_build, disk_problems
 from swath.plan.plan import Plan
 from swath.plan.trials import PlannedTrial, rule_of, second_phase
 from swath.store.states import State
@@ -28,7 +28,7 @@ def read_progress(plan: Plan) -> "Progress":
     progress.refresh()
     while plan.sweep.search and progress.first_phase_over() and progress.grow():
         pass
-    raise_if_any(disk_problems(plan.locations, progress.cache_needs().bytes_to_build()))
+    raise_if_any(disk_problems(plan.locations, bytes_to_build(progress.cache_needs())))
     return progress
 
 

@@ -12,7 +12,7 @@ from swath.cli.main import command
 from swath.core.errors import InputError
 from swath.engine.driver import run
 from swath.engine.inline import InlineEngine
-from swath.plan.disk_space import PNG_SHARE, steps_bytes
+from swath.plan.disk_space import PNG_SHARE, bytes_to_build, steps_bytes
 from swath.plan.progress import Progress
 from swath.preprocess.cache.entry import is_built
 from swath.preprocess.cache.usage import chosen, list_cached, remove
@@ -121,7 +121,7 @@ def test_disk_needs_count_the_results_of_models(make_sweep: Callable[..., Sweep]
         60 * 40 * 40 * 3 * 16 * PNG_SHARE
     )
     assert (
-        progress.cache_needs().bytes_to_build()
+        bytes_to_build(progress.cache_needs())
         == steps_bytes(progress.plan.locations.cache, progress.plan.entries()) + 60 * 32 * 32 * 3
     )
 
