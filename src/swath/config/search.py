@@ -8,12 +8,16 @@ the points an uninterrupted one would have had, inline and on Ray alike.
 import math
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, ClassVar, TypeVar, cast
+from typing import TYPE_CHECKING, Any, ClassVar, TypeVar, cast
 
 import numpy as np
 
 from swath.config.nested import Place, below
 from swath.core.description import Description
+
+if TYPE_CHECKING:  # optuna is imported where a search asks it
+    from optuna.distributions import BaseDistribution
+    from optuna.trial import FrozenTrial
 
 T = TypeVar("T")
 Point = dict[str, Any]
@@ -171,15 +175,16 @@ class Optuna(Search):
         return problems
 
     def ask(self, space: Mapping[str, Range], evaluated: Sequence[Evaluated]) -> list[Point]:
-        import optuna as library
+        from optuna import create_study, logging
+        from optuna.samplers import TPESampler
 
-        library.logging.set_verbosity(library.logging.WARNING)
-        kinds = {name: _distribution(library, one) for name, one in space.items()}
+        logging.set_verbosity(logging.WARNING)
+        kinds = {name: _distribution(one) for name, one in space.items()}
         # A new sampler for each batch: what it proposes depends on nothing but what stands here.
         seed = int(np.random.SeedSequence([self.seed, len(evaluated)]).generate_state(1)[0])
-        study = library.create_study(direction="maximize", sampler=library.samplers.TPESampler(seed=seed))
+        study = create_study(direction="maximize", sampler=TPESampler(seed=seed))
         for one in evaluated:
-            study.add_trial(_to_optuna_trial(library, one, kinds))
+            study.add_trial(_to_optuna_trial(one, kinds))
         known = [e.point for e in evaluated]
         points: list[Point] = []
         for _ in range(_TRIES):
@@ -236,25 +241,26 @@ def _drawn(space: Mapping[str, Range], seed: int, known: Sequence[Point], count:
     return points
 
 
-def _distribution(library: Any, one: Range) -> Any:
+def _distribution(one: Range) -> "BaseDistribution":
+    from optuna import distributions
+
     if one.kind == "choice":
-        return library.distributions.CategoricalDistribution(range(len(one.options)))
+        return distributions.CategoricalDistribution(range(len(one.options)))
     if one.kind == "integers":
-        return library.distributions.IntDistribution(int(one.low), int(one.high))
-    return library.distributions.FloatDistribution(one.low, one.high, log=one.kind == "loguniform")
+        return distributions.IntDistribution(int(one.low), int(one.high))
+    return distributions.FloatDistribution(one.low, one.high, log=one.kind == "loguniform")
 
 
-def _to_optuna_trial(library: Any, one: Evaluated, kinds: dict[str, Any]) -> Any:
-    states = library.trial.TrialState
+def _to_optuna_trial(one: Evaluated, kinds: dict[str, "BaseDistribution"]) -> "FrozenTrial":
+    from optuna.trial import TrialState, create_trial
+
     known = math.isfinite(one.score)
     if one.state == "COMPLETE" and known:
-        return library.trial.create_trial(value=one.score, params=one.point, distributions=kinds)
+        return create_trial(value=one.score, params=one.point, distributions=kinds)
     if one.state == "STOPPED" and known:
         at = {one.epoch: one.score}
-        return library.trial.create_trial(
-            state=states.PRUNED, params=one.point, distributions=kinds, intermediate_values=at
-        )
-    return library.trial.create_trial(state=states.FAIL, params=one.point, distributions=kinds)
+        return create_trial(state=TrialState.PRUNED, params=one.point, distributions=kinds, intermediate_values=at)
+    return create_trial(state=TrialState.FAIL, params=one.point, distributions=kinds)
 
 
 def _text(value: Any) -> str:

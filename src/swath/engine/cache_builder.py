@@ -12,7 +12,7 @@ from swath.preprocess.cache import entry as caches
 from swath.preprocess.cache import features
 from swath.preprocess.cache.entry import EntryPlan, ShardWork
 from swath.preprocess.cache.features import FeaturePlan
-from swath.preprocess.cache.intermediates import PackWork, Results, Step, read_results
+from swath.preprocess.cache.intermediates import PackWork, Step, StepResults, read_results
 from swath.preprocess.cache.manifest import is_built
 from swath.store.lease import Lease
 from swath.store.storage import Locations, Storage
@@ -52,7 +52,7 @@ def _build(cache: Storage, entry: EntryPlan, engine: Engine, say: Say) -> None:
     caches.finish(cache, entry)
 
 
-def _results(cache: Storage, entry: EntryPlan, shards: list[int], engine: Engine, say: Say) -> Results | None:
+def _results(cache: Storage, entry: EntryPlan, shards: list[int], engine: Engine, say: Say) -> StepResults | None:
     """Results of the chain's last expensive op for the rows of these shards; those that lack are made."""
     paths = caches.images_of(entry, shards)
     lacking: list[tuple[Step, dict[str, str]]] = []
@@ -71,7 +71,7 @@ def _results(cache: Storage, entry: EntryPlan, shards: list[int], engine: Engine
     return before
 
 
-def _step_results(cache: Storage, work: PackWork, engine: Engine, say: Say) -> Results:
+def _step_results(cache: Storage, work: PackWork, engine: Engine, say: Say) -> StepResults:
     """All results of a step, those that the work asks for among them."""
     key = work.key
     cached = read_results(cache, key)

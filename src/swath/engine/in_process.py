@@ -7,6 +7,10 @@ from swath.core.errors import SwathError
 from swath.engine.base import Probe
 from swath.training.job import Job, Report
 
+ENOUGH = 0.9
+"""Of a share, what must be free: CUDA contexts and the driver take some of every GPU's memory for themselves."""
+POLL_S, PATIENCE_S = 5.0, 1800.0
+
 
 def train_alone(job: Job, gpus: float, report: Callable[[Report], None]) -> None:
     """Run a trial in this process; see `swath.training.trial.run_trial`.
@@ -39,14 +43,6 @@ def probe(request: Probe) -> str:
     return probe_backbone(request.backbone, request.image_size)
 
 
-Reader = Callable[[], tuple[int, int]]
-"""Free and total bytes of the process's GPU."""
-
-ENOUGH = 0.9
-"""Of a share, what must be free: CUDA contexts and the driver take some of every GPU's memory for themselves."""
-POLL_S, PATIENCE_S = 5.0, 1800.0
-
-
 def device_memory() -> tuple[int, int]:
     """Free and total bytes of the current GPU, whoever holds the rest."""
     import torch
@@ -54,12 +50,14 @@ def device_memory() -> tuple[int, int]:
     return torch.cuda.mem_get_info()
 
 
-def wait_for_memory(share: float, read: Reader = device_memory, sleep: Callable[[float], None] = time.sleep) -> None:
+def wait_for_memory(
+    share: float, read: Callable[[], tuple[int, int]] = device_memory, sleep: Callable[[float], None] = time.sleep
+) -> None:
     """Return once a trial's share of its GPU is free.
 
     Args:
         share: Above 0; a whole GPU or more is no other process's, and not waited for.
-        read: Asks the GPU.
+        read: Gives free and total bytes of the GPU.
         sleep: Waits for some seconds.
 
     Raises:

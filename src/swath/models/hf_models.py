@@ -1,7 +1,7 @@
 """Models of transformers: the body from its own configuration and weights, pooled, with a new linear head."""
 
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import torch
 from timm.data import IMAGENET_DEFAULT_MEAN, IMAGENET_DEFAULT_STD
@@ -10,6 +10,11 @@ from torch import Tensor, nn
 from swath.config.recipe import Backbone
 from swath.models import hf_names
 from swath.models.pooling import pool_tokens, square_prefix
+
+if TYPE_CHECKING:  # imported where a model is built
+    from transformers import PreTrainedConfig
+    from transformers.modeling_outputs import BaseModelOutput
+    from transformers.models.auto.auto_factory import _BaseAutoModelClass
 
 
 class HfNet(nn.Module):
@@ -29,11 +34,12 @@ class HfNet(nn.Module):
         out = self.net(pixel_values=images)
         return self.head(self._pooled(out) if self.pool else out.logits)
 
-    def _pooled(self, out: Any) -> Tensor:
-        own = getattr(out, "pooler_output", None)
-        if self.pool == "default" and own is not None:
-            return own.flatten(1)
+    def _pooled(self, out: "BaseModelOutput") -> Tensor:
+        pooled = getattr(out, "pooler_output", None)
+        if self.pool == "default" and pooled is not None:
+            return pooled.flatten(1)
         tokens = out.last_hidden_state
+        assert tokens is not None
         if tokens.ndim == 4:  # a convolutional network's maps
             tokens = tokens.flatten(2).transpose(1, 2)
         return pool_tokens(tokens, "mean" if self.pool == "default" else self.pool, square_prefix(tokens.shape[1]))
@@ -58,8 +64,7 @@ def body(backbone: Backbone, in_chans: int, image_size: int) -> tuple[nn.Module,
         net = _loaded(auto, backbone, config)
         if in_chans != 3:
             _fit_stem(net, in_chans, backbone.stem)
-    features = config.num_labels if backbone.head == "stacked" else _width(config)
-    return net, features
+    return net, config.num_labels or 0 if backbone.head == "stacked" else _width(config)
 
 
 def normalisation(backbone: Backbone) -> tuple[tuple[float, ...], tuple[float, ...]]:
@@ -91,7 +96,7 @@ def _source(backbone: Backbone) -> tuple[str, str | None]:
     return hf_names.hub_id(backbone.model)
 
 
-def _config(backbone: Backbone, image_size: int) -> Any:
+def _config(backbone: Backbone, image_size: int) -> "PreTrainedConfig":
     from transformers import AutoConfig
 
     source, revision = _source(backbone)
@@ -105,7 +110,7 @@ def _config(backbone: Backbone, image_size: int) -> Any:
     return config
 
 
-def _loaded(auto: Any, backbone: Backbone, config: Any) -> nn.Module:
+def _loaded(auto: "type[_BaseAutoModelClass]", backbone: Backbone, config: "PreTrainedConfig") -> nn.Module:
     path = hf_names.place(backbone)
     if path and Path(path).is_file():
         kind = type(auto.from_config(config))
@@ -131,7 +136,7 @@ def _read(path: str) -> dict[str, Tensor]:
     return torch.load(path, map_location="cpu", weights_only=True)
 
 
-def _width(config: Any) -> int:
+def _width(config: "PreTrainedConfig") -> int:
     width = getattr(config, "hidden_size", None) or getattr(config, "hidden_sizes", [None])[-1]
     if not isinstance(width, int):
         raise ValueError(f"the configuration of a {config.model_type} model does not name its hidden_size")

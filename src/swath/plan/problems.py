@@ -58,7 +58,7 @@ def grid_problems(sweep: Sweep) -> list[str]:
     return problems + (_member_problems(sweep) if sweep.members else _misplaced_grids(sweep))
 
 
-def _seed_problems(name: str, seeds: Any) -> list[str]:
+def _seed_problems(name: str, seeds: object) -> list[str]:
     if not isinstance(seeds, tuple) or not seeds or not all(isinstance(s, int) and 0 <= s < 2**32 for s in seeds):
         return [f"{name}={seeds!r}: give a tuple of one or more whole numbers from 0 to 2**32 - 1, as (0, 1, 2)."]
     if len(set(seeds)) != len(seeds):
@@ -66,7 +66,7 @@ def _seed_problems(name: str, seeds: Any) -> list[str]:
     return []
 
 
-def _seeds_met_again(first: Any, second: tuple[int, ...]) -> list[str]:
+def _seeds_met_again(first: object, second: tuple[int, ...]) -> list[str]:
     both = sorted(set(second) & set(first)) if isinstance(first, tuple) else []
     if not both:
         return []
@@ -169,5 +169,5 @@ def cell_problems(cell: Cell) -> list[str]:
     return [*problems, *backbone.problems(), *model_names.problems(backbone)]
 
 
-def _typed(field: str, value: Any, kind: type[Description], example: str) -> list[str]:
+def _typed(field: str, value: object, kind: type[Description], example: str) -> list[str]:
     return value.problems() if isinstance(value, kind) else [f"{field}={value!r}: give a value such as {example}."]

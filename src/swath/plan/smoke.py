@@ -65,7 +65,7 @@ def _small(sweep: Sweep, given: dict[Backbone, str]) -> Sweep:
     )
 
 
-def _small_recipe(recipe: Any) -> Any:
+def _small_recipe(recipe: object) -> object:
     """Two epochs at 64 px, with what is measured in epochs or pixels in proportion; what is off stays off."""
     if not isinstance(recipe, Recipe):
         return recipe
@@ -81,11 +81,11 @@ def _small_recipe(recipe: Any) -> Any:
     )
 
 
-def _short_warmup(schedule: Any) -> Any:
+def _short_warmup(schedule: object) -> object:
     return replace(schedule, warmup_epochs=1) if isinstance(schedule, Cosine) and schedule.warmup_epochs else schedule
 
 
-def _small_chain(chain: Any) -> Any:
+def _small_chain(chain: object) -> object:
     if isinstance(chain, Chain):
         return replace(chain, train=mapped(chain.train, _small_chain), test=mapped(chain.test, _small_chain))
     if not isinstance(chain, tuple):
@@ -93,7 +93,7 @@ def _small_chain(chain: Any) -> Any:
     return tuple(small for op in chain for small in _small_ops(op))
 
 
-def _small_ops(op: Any) -> tuple[Op, ...]:
+def _small_ops(op: Op) -> tuple[Op, ...]:
     """The op at the smoke's size; super-resolution is given so small an image that its result has that size."""
     if isinstance(op, Resize) and op.size_px:
         return (replace(op, size_px=IMAGE_SIZE),)
@@ -103,7 +103,7 @@ def _small_ops(op: Any) -> tuple[Op, ...]:
     return (op,)
 
 
-def _short(rule: Any) -> Any:
+def _short(rule: object) -> object:
     if isinstance(rule, TwoPhase):
         rule = replace(rule, seeds=rule.seeds[:1])
     return replace(rule, grace_epochs=1) if isinstance(rule, Asha) else rule
@@ -126,7 +126,7 @@ def _tiny(value: Any, given: dict[Backbone, str]) -> Any:
     Everything else that a backbone sets (its stem, its head, ...) is a choice of its own, and stays, with its grids.
     """
 
-    def one(backbone: Any) -> Any:
+    def one(backbone: object) -> Any:
         full = Backbone(backbone) if isinstance(backbone, str) else backbone
         if not isinstance(full, Backbone) or not isinstance(full.model, str):
             return backbone

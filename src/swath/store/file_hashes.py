@@ -17,6 +17,9 @@ from swath.store.parquet import read_frame
 from swath.store.storage import write_atomic
 
 _THREADS = 16  # hashing releases the GIL and waits for the disk most of the time
+_State = tuple[int, int, int]  # size, times of change of content and of inode in ns
+_COLUMNS = ("path", "size", "mtime_ns", "ctime_ns", "digest")
+_Entry = tuple[int, int, int, str]  # the state, digest
 
 
 @dataclass(frozen=True)
@@ -64,11 +67,6 @@ def inspect(paths: Sequence[str], memory: Path) -> list[FileInfo]:
     if any(known.get(path) != entry for path, entry in entries.items()):
         _save(index, {**known, **entries})
     return [info for info, _ in inspected]
-
-
-_State = tuple[int, int, int]  # size, times of change of content and of inode in ns
-_COLUMNS = ("path", "size", "mtime_ns", "ctime_ns", "digest")
-_Entry = tuple[int, int, int, str]  # the state, digest
 
 
 def _inspect(path: str, known: dict[str, _Entry]) -> tuple[FileInfo, _Entry | None]:

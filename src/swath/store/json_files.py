@@ -8,19 +8,22 @@ import json
 from collections.abc import Sequence
 from dataclasses import asdict
 from functools import cache
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, TypeVar
 
 from pydantic import TypeAdapter, ValidationError
 
 from swath.core.errors import DamagedRecordError, StoreError
 from swath.store.storage import Storage
 
+if TYPE_CHECKING:
+    from _typeshed import DataclassInstance
+
 T = TypeVar("T")
 SCHEMA = 1
 """Of the records as the classes of this version describe them; files without a number have the first."""
 
 
-def write_record(storage: Storage, key: str, record: Any) -> None:
+def write_record(storage: Storage, key: str, record: "DataclassInstance | Sequence[DataclassInstance]") -> None:
     """Replace a record, or a sequence of records.
 
     Args:
@@ -48,7 +51,7 @@ def read_record(storage: Storage, key: str, kind: type[T]) -> T | None:
     return None if data is None else from_bytes(data, kind, f"{key} in the store")
 
 
-def to_bytes(content: Any) -> bytes:
+def to_bytes(content: object) -> bytes:
     """Plain JSON as files of the store hold it."""
     return json.dumps(content, indent=1, ensure_ascii=False).encode()
 

@@ -6,13 +6,16 @@ nor what was trained before changes them.
 
 import random
 from collections.abc import Callable
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from swath.config import augment
 from swath.core.registry import Registry
+
+if TYPE_CHECKING:  # loads for seconds, and only where images are changed
+    from albumentations.core.composition import TransformType
 
 Pixels = NDArray[np.uint8]
 Change = Callable[[Pixels, int], Pixels]
@@ -64,7 +67,7 @@ def centre(images: Pixels, size_px: int) -> Pixels:
 def _changes(ops: tuple[augment.Augmentation, ...], size_px: int) -> list[Change]:
     """One change for each run of neighbours that albumentations can do at once, and for each other op."""
     changes: list[Change] = []
-    run: list[Any] = []
+    run: list[TransformType] = []
     for op in ops:
         made = CHANGES[op.name](op, size_px)
         if isinstance(made, list):
@@ -76,7 +79,7 @@ def _changes(ops: tuple[augment.Augmentation, ...], size_px: int) -> list[Change
     return changes + ([_composed(run)] if run else [])
 
 
-def _composed(transforms: list[Any]) -> Change:
+def _composed(transforms: "list[TransformType]") -> Change:
     from albumentations import Compose
 
     compose = Compose(transforms)
@@ -89,34 +92,38 @@ def _composed(transforms: list[Any]) -> Change:
     return change
 
 
-def _albumentations() -> Any:
+def _hflip(op: augment.HorizontalFlip, size_px: int) -> "list[TransformType]":
     import albumentations
 
-    return albumentations
+    return [albumentations.HorizontalFlip(p=op.p)]
 
 
-def _hflip(op: augment.HorizontalFlip, size_px: int) -> list[Any]:
-    return [_albumentations().HorizontalFlip(p=op.p)]
+def _vflip(op: augment.VerticalFlip, size_px: int) -> "list[TransformType]":
+    import albumentations
+
+    return [albumentations.VerticalFlip(p=op.p)]
 
 
-def _vflip(op: augment.VerticalFlip, size_px: int) -> list[Any]:
-    return [_albumentations().VerticalFlip(p=op.p)]
+def _transpose(op: augment.Transpose, size_px: int) -> "list[TransformType]":
+    import albumentations
+
+    return [albumentations.Transpose(p=op.p)]
 
 
-def _transpose(op: augment.Transpose, size_px: int) -> list[Any]:
-    return [_albumentations().Transpose(p=op.p)]
+def _rotate90(op: augment.Rotate90, size_px: int) -> "list[TransformType]":
+    import albumentations
+
+    return [albumentations.RandomRotate90(p=op.p)]
 
 
-def _rotate90(op: augment.Rotate90, size_px: int) -> list[Any]:
-    return [_albumentations().RandomRotate90(p=op.p)]
+def _color_jitter(op: augment.ColorJitter, size_px: int) -> "list[TransformType]":
+    import albumentations
 
-
-def _color_jitter(op: augment.ColorJitter, size_px: int) -> list[Any]:
     def around_one(amount: float) -> tuple[float, float]:
         return (max(0.0, 1 - amount), 1 + amount)
 
     return [
-        _albumentations().ColorJitter(
+        albumentations.ColorJitter(
             brightness=around_one(op.brightness),
             contrast=around_one(op.contrast),
             saturation=around_one(op.saturation),
@@ -126,26 +133,30 @@ def _color_jitter(op: augment.ColorJitter, size_px: int) -> list[Any]:
     ]
 
 
-def _random_resized_crop(op: augment.RandomResizedCrop, size_px: int) -> list[Any]:
+def _random_resized_crop(op: augment.RandomResizedCrop, size_px: int) -> "list[TransformType]":
+    import albumentations
+
     return [
-        _albumentations().RandomResizedCrop(
+        albumentations.RandomResizedCrop(
             size=(size_px, size_px), scale=op.scale, ratio=op.ratio, area_for_downscale="image"
         )
     ]
 
 
-def _random_crop(op: augment.RandomCrop, size_px: int) -> list[Any]:
+def _random_crop(op: augment.RandomCrop, size_px: int) -> "list[TransformType]":
+    import albumentations
     import cv2
 
-    a = _albumentations()
-    pad = [a.Pad(op.padding_px, border_mode=cv2.BORDER_REFLECT_101)] if op.padding_px else []
-    return [*pad, a.RandomCrop(size_px, size_px)]
+    pad = [albumentations.Pad(op.padding_px, border_mode=cv2.BORDER_REFLECT_101)] if op.padding_px else []
+    return [*pad, albumentations.RandomCrop(size_px, size_px)]
 
 
-def _coarse_dropout(op: augment.CoarseDropout, size_px: int) -> list[Any]:
+def _coarse_dropout(op: augment.CoarseDropout, size_px: int) -> "list[TransformType]":
+    import albumentations
+
     side = (op.size / 2, op.size)
     return [
-        _albumentations().CoarseDropout(
+        albumentations.CoarseDropout(
             num_holes_range=(1, op.holes), hole_height_range=side, hole_width_range=side, fill=0, p=op.p
         )
     ]

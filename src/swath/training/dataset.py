@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from swath.preprocess.cache.reader import Images
+from swath.preprocess.cache.reader import ImageRows
 
 Batch = tuple[NDArray[np.uint8], NDArray[np.float32]]
 Change = Callable[[NDArray[np.uint8], NDArray[np.int64]], NDArray[np.uint8]]
@@ -25,7 +25,7 @@ class Part:
         targets: uint8 [N, C].
     """
 
-    images: Images
+    images: ImageRows
     rows: NDArray[np.int64]
     ids: NDArray[np.str_]
     targets: NDArray[np.uint8]

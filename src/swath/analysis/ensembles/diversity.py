@@ -13,7 +13,7 @@ _PAIRS = 12  # of runs per factor; an even choice where there are more
 
 
 @dataclass(frozen=True)
-class Part:
+class MemberGain:
     """What one member adds.
 
     Attributes:
@@ -48,7 +48,7 @@ class Diversity:
     correlation: float
 
 
-def parts(task: TaskResults, ensemble: Ensemble) -> list[Part]:
+def parts(task: TaskResults, ensemble: Ensemble) -> list[MemberGain]:
     """What each member of an ensemble of probabilities adds, the most first; [] for one member or for ranks."""
     if ensemble.size < 2 or ensemble.average != "probabilities":
         return []
@@ -59,7 +59,7 @@ def parts(task: TaskResults, ensemble: Ensemble) -> list[Part]:
     member_parts = []
     for at, (run, weight) in enumerate(zip(ensemble.members, ensemble.weights, strict=True)):
         rest = (total - weight * pool.probabilities[at]) / (1 - weight)
-        member_parts.append(Part(run.cell, run.seed, weight, run.score, 100 * (whole - pool.score(rest))))
+        member_parts.append(MemberGain(run.cell, run.seed, weight, run.score, 100 * (whole - pool.score(rest))))
     return sorted(member_parts, key=lambda part: -part.adds)
 
 

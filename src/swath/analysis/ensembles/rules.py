@@ -18,6 +18,12 @@ from swath.analysis.results import TaskResults
 
 SINGLE, BEST, ALL, GREEDY, WEIGHTED, RANKS = "single", "best", "all", "greedy", "weighted", "ranks"
 
+PICKS = 40
+"""Picks of a greedy choice at most; more only fit the images that choose."""
+BAGS, CANDIDATES, PATIENCE = 3, 24, 4
+_BAGGED_FROM = 10  # candidates; half of fewer is too few to choose from
+_VALUES = 120_000  # images times labels that a choice looks at; larger validation parts are thinned evenly
+
 Average = Literal["probabilities", "ranks"]
 
 
@@ -168,13 +174,6 @@ def _by_weight(weights: Floats) -> EnsembleWeights:
     """Those above 0, heaviest first, with weights that sum to 1."""
     members = [int(m) for m in np.argsort(-weights, kind="stable") if weights[m] > 0]
     return EnsembleWeights(tuple(members), tuple(float(weights[m] / weights.sum()) for m in members))
-
-
-PICKS = 40
-"""At most; more only fit the images that choose."""
-BAGS, CANDIDATES, PATIENCE = 3, 24, 4
-_BAGGED_FROM = 10  # candidates; half of fewer is too few to choose from
-_VALUES = 120_000  # images times labels that a choice looks at; larger validation parts are thinned evenly
 
 
 def greedy_counts(view: CandidateSubset) -> NDArray[np.int64]:

@@ -2,6 +2,7 @@
 
 import logging
 from collections.abc import Callable, Iterable, Sequence
+from pathlib import Path
 from typing import Any, cast
 
 import pyarrow as pa
@@ -10,6 +11,7 @@ import ray.data
 from swath.core.errors import DamagedError, StoreError, SwathError
 from swath.engine.base import Work
 from swath.models.image_models.loader import LoadedModels
+from swath.preprocess.cache.features import FeatureShard, build_shard
 from swath.store.storage import Storage
 
 MOST_IN_BLOCK = 16
@@ -44,7 +46,7 @@ def build(cache: Storage, work: Work, numbers: Sequence[int], built: Callable[[i
         gpus = int(resources.get("GPU", 0))
         workers = max(1, min(gpus or int(resources.get("CPU", 1)), len(rows)))
         results = ray.data.from_items(rows, override_num_blocks=len(rows)).map(
-            cast(Any, _Builder),
+            cast(Any, _CacheBuilder),
             fn_constructor_args=(cache.root, work),
             compute=ray.data.ActorPoolStrategy(size=workers),
             num_cpus=1,
@@ -71,7 +73,7 @@ def _blocks(numbers: Sequence[int], cpus: int) -> list[Sequence[int]]:
     return blocks
 
 
-class _Builder:
+class _CacheBuilder:
     """An actor that keeps its model from piece to piece."""
 
     def __init__(self, root: str, work: Work) -> None:
@@ -114,3 +116,46 @@ def collect(results: Iterable[dict[str, Any]], built: Callable[[int], None]) -> 
             built(int(row["images"]))
     if problems:
         raise next((p for p in problems if not isinstance(p, DamagedError)), problems[0])
+
+
+class _FeatureBuilder:
+    """An actor: loads a model with the first shard that needs it, computes and stores one shard at a time."""
+
+    def __init__(self, root: str, local: str) -> None:
+        from swath.models.feature_extractor import Extractor
+
+        self._cache, self._local = Storage(root), Path(local) if local else None
+        self._extract = Extractor()
+
+    def __call__(self, batch: dict[str, Any]) -> dict[str, Any]:
+        row = counted(lambda: sum(build_shard(self._cache, self._local, s, self._extract) for s in batch["shard"]))
+        return {name: [value] for name, value in row.items()}
+
+
+def build_features(
+    cache: Storage,
+    local: Path | None,
+    shards: Sequence[FeatureShard],
+    built: Callable[[int], None],
+    resources: dict[str, float],
+) -> None:
+    """Compute shards on as many actors as trials would fit, each with a trial's resources.
+
+    Raises:
+        StoreError: A model or its images cannot be had.
+        DamagedError: Images are not what was built, and must be built again first.
+    """
+    configure_ray_data()
+    total = ray.cluster_resources()
+    fits = [total.get(name.upper(), 0) // amount for name, amount in resources.items() if amount]
+    actors = int(max(1, min([*fits, len(shards)])))
+    rows = ray.data.from_items([{"shard": shard} for shard in shards], override_num_blocks=len(shards))
+    done = rows.map_batches(
+        _FeatureBuilder,
+        fn_constructor_args=(cache.root, str(local or "")),
+        batch_size=1,
+        compute=ray.data.ActorPoolStrategy(size=actors),
+        num_cpus=resources["cpu"],
+        num_gpus=resources["gpu"] or None,
+    )
+    collect(done.iter_rows(), built)

@@ -8,7 +8,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from types import TracebackType
-from typing import Any
+from typing import TYPE_CHECKING
 
 from swath.config.sweep import TrialResources
 from swath.core.errors import InputError
@@ -18,6 +18,9 @@ from swath.engine.ray_backend.trackers import NOBODY, Tracking
 from swath.preprocess.cache.features import FeatureShard
 from swath.store.storage import Storage
 from swath.training.job import Job
+
+if TYPE_CHECKING:  # Ray is imported when the engine is entered
+    from ray.actor import ActorHandle
 
 # Read by Ray when it is imported or started. Tune's own loggers and output are not used; trials
 # keep the working directory, on which relative PYTHONPATH entries depend; Ctrl-C ends the sweep, not just Tune.
@@ -116,9 +119,9 @@ class RayEngine:
     def build_features(
         self, cache: Storage, local: Path | None, shards: Sequence[FeatureShard], built: Callable[[int], None]
     ) -> None:
-        from swath.engine.ray_backend import features
+        from swath.engine.ray_backend import data
 
-        features.build(cache, local, shards, built, self.per_trial)
+        data.build_features(cache, local, shards, built, self.per_trial)
 
     def _per_worker(self, gpus: float) -> dict[str, float]:
         return {"CPU": self._resources.cpus, "GPU": gpus}
@@ -127,7 +130,7 @@ class RayEngine:
         if self._resolved.workers == 1:  # several have processes of Ray Train
             self._hosts(trials)
 
-    def _hosts(self, trials: int) -> list[Any]:
+    def _hosts(self, trials: int) -> "list[ActorHandle]":
         """Actors that start processes quickly, on as many nodes as these trials will take; where there can be any."""
         from swath.engine.ray_backend import warm_processes as warm
 

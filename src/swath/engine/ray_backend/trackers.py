@@ -8,7 +8,11 @@ import os
 import re
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
+
+if TYPE_CHECKING:
+    from ray.tune import Callback
+    from ray.tune.experiment import Trial
 
 Tracker = Literal["tensorboard", "mlflow", "wandb"]
 PACKAGES: dict[Tracker, str] = {"tensorboard": "tensorboardX", "mlflow": "mlflow", "wandb": "wandb"}
@@ -40,7 +44,7 @@ class Tracking:
             problems.append("--track tensorboard writes its files beside the report: name a folder for it with --out.")
         return problems
 
-    def callbacks(self) -> list[Any]:
+    def callbacks(self) -> "list[Callback]":
         """New callbacks for one run of Tune."""
         made = {"tensorboard": _tensorboard, "mlflow": _mlflow, "wandb": _wandb}
         return [made[name](self) for name in self.trackers]
@@ -59,7 +63,7 @@ def folder_name(trial: dict[str, Any]) -> str:
     return f"{re.sub(r'[^A-Za-z0-9_.=+]+', '-', words).strip('-')[:100]}-{trial['fingerprint'][:6]}"
 
 
-def _tensorboard(tracking: Tracking) -> Any:
+def _tensorboard(tracking: Tracking) -> "Callback":
     from ray.tune.logger import TBXLoggerCallback
 
     folder = tracking.folder
@@ -68,7 +72,7 @@ def _tensorboard(tracking: Tracking) -> Any:
     class TensorBoard(TBXLoggerCallback):
         """In the folder that was asked for: a trial's own is scratch, gone when the sweep ends."""
 
-        def log_trial_start(self, trial: Any) -> None:
+        def log_trial_start(self, trial: "Trial") -> None:
             if trial in self._trial_writer:
                 self._trial_writer[trial].close()
             name = folder_name(trial.config["trial"])
@@ -81,7 +85,7 @@ def _tensorboard(tracking: Tracking) -> Any:
     return TensorBoard()
 
 
-def _mlflow(tracking: Tracking) -> Any:
+def _mlflow(tracking: Tracking) -> "Callback":
     from ray.air.integrations.mlflow import MLflowLoggerCallback
 
     return MLflowLoggerCallback(
@@ -89,7 +93,7 @@ def _mlflow(tracking: Tracking) -> Any:
     )
 
 
-def _wandb(tracking: Tracking) -> Any:
+def _wandb(tracking: Tracking) -> "Callback":
     from ray.air.integrations.wandb import WandbLoggerCallback
 
     return WandbLoggerCallback(

@@ -16,6 +16,7 @@ from typing import Any, TypeVar
 
 import ray
 from ray import train
+from ray.actor import ActorHandle
 from ray.exceptions import RayError
 from ray.train.torch import TorchTrainer, get_device
 from ray.util.placement_group import PlacementGroup, get_current_placement_group, remove_placement_group
@@ -72,7 +73,7 @@ class PlacementGroups:
 
 
 @contextlib.contextmanager
-def placement_groups() -> Iterator[Any]:
+def placement_groups() -> Iterator[ActorHandle]:
     """An actor of `PlacementGroups` for the trials that run in the block."""
     actor: Any = ray.remote(num_cpus=0)(PlacementGroups).remote()
     try:
@@ -83,7 +84,7 @@ def placement_groups() -> Iterator[Any]:
             ray.kill(actor)
 
 
-def epochs(job: Job, resources: TrialResources, groups: Any) -> Generator[Report]:
+def epochs(job: Job, resources: TrialResources, groups: ActorHandle) -> Generator[Report]:
     """Train with several workers, yielding after each epoch; closing the generator stops them.
 
     Workers that are lost are started again, from the last epoch.
@@ -103,7 +104,7 @@ def epochs(job: Job, resources: TrialResources, groups: Any) -> Generator[Report
                 raise
 
 
-def _epochs(job: Job, resources: TrialResources, groups: Any) -> Generator[Report]:
+def _epochs(job: Job, resources: TrialResources, groups: ActorHandle) -> Generator[Report]:
     reports, words = (Queue(actor_options={"num_cpus": 0}) for _ in range(2))
     config = {"job": job, "reports": reports, "words": words, "groups": groups}
     fitting = _in_thread(lambda: _fit(config, resources))

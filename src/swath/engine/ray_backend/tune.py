@@ -13,6 +13,8 @@ from pathlib import Path
 from typing import Any
 
 from ray import tune
+from ray.actor import ActorHandle
+from ray.tune.execution.tune_controller import TuneController
 from ray.tune.experiment import Trial as TuneTrial
 from ray.tune.schedulers import FIFOScheduler, TrialScheduler
 
@@ -38,7 +40,7 @@ class _Scheduler(_Unpickled, FIFOScheduler):
         super().__init__()
         self._listener = listener
 
-    def on_trial_result(self, tune_controller: Any, trial: TuneTrial, result: dict[str, Any]) -> str:
+    def on_trial_result(self, tune_controller: TuneController, trial: TuneTrial, result: dict[str, Any]) -> str:
         # Tune has spread `numbers` over the result; they are for trackers alone.
         report = Report(**{f.name: result[f.name] for f in dataclasses.fields(Report) if f.name in result})
         return TrialScheduler.CONTINUE if self._listener.decide(report) else TrialScheduler.STOP
@@ -59,12 +61,15 @@ class _Events(_Unpickled, tune.Callback):
         self._listener.crashed(fingerprint, f"{error_text}its process was lost {CRASHES_ALLOWED + 1} times")
 
 
-def _run(config: dict[str, Any], jobs: dict[str, Job], resources: TrialResources, groups: Any, key: str) -> None:
+def _run(
+    config: dict[str, Any], jobs: dict[str, Job], resources: TrialResources, groups: ActorHandle | None, key: str
+) -> None:
+    """A trial, in its actor; `groups` is None where it has one worker."""
     # A stopped trial may be slow to let go of its lease on an object store; by default Ray would give up on it after
     # two seconds and take the next trial of this actor with it.
     os.environ.setdefault("TUNE_FUNCTION_THREAD_TIMEOUT_S", "600")
     job = jobs[config["trial"]["fingerprint"]]
-    if resources.workers > 1:
+    if groups is not None:
         from swath.engine.ray_backend import train as workers
         from swath.training.trial import run_trial
 
@@ -131,7 +136,7 @@ def train(
         tuner.fit()
 
 
-def _placement_groups(resources: TrialResources) -> AbstractContextManager[Any]:
+def _placement_groups(resources: TrialResources) -> AbstractContextManager[ActorHandle | None]:
     """The actor of the placement groups of workers; none where trials train in their own processes."""
     if resources.workers > 1:
         from swath.engine.ray_backend.train import placement_groups

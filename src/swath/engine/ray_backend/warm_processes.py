@@ -22,6 +22,7 @@ from typing import Any
 
 import ray
 from ray import cloudpickle
+from ray.actor import ActorHandle
 from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
 from swath.core.errors import SwathError
@@ -131,12 +132,12 @@ class Host:
         finally:
             process.end()
 
-    def _end_with_server(self, this: Any) -> None:
+    def _end_with_server(self, this: ActorHandle) -> None:
         self._server.wait()
         ray.kill(this)
 
 
-def host_on(node: str, key: str) -> Any:
+def host_on(node: str, key: str) -> ActorHandle:
     """The `Host` of a node; started if there is none, without waiting for it.
 
     Args:
@@ -183,7 +184,8 @@ def own_process(key: str, gpus: float) -> WarmProcess | None:
         return None
     try:
         host = host_on(ray.get_runtime_context().get_node_id(), key)
-        process = WarmProcess(ray.get(host.address.remote(), timeout=_PATIENCE_S))
+        address: Any = ray.get(host.address.remote(), timeout=_PATIENCE_S)
+        process = WarmProcess(address)
         return process if process.call(can_train, gpus) else None
     except Exception:  # whatever it is, training without it only begins later
         logging.getLogger(__name__).exception("no process to fork; training begins in this one, a few seconds later")

@@ -14,6 +14,8 @@ from swath.models.detection.transfer import Example, Target
 from swath.models.detection.yolo import keep_threads, package, weights_problems
 from swath.preprocess.image_files import read_image
 
+YAML = "data.yaml"
+
 
 @dataclass(frozen=True)
 class Training:
@@ -104,9 +106,6 @@ def train(data: Path, work: Path, training: Training, contours: bool, device: st
     finally:
         torch.set_num_threads(threads)
     return work / "run" / "weights" / "last.pt"
-
-
-YAML = "data.yaml"
 
 
 def write_set(

@@ -3,6 +3,7 @@
 import importlib
 import sys
 import types
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +15,7 @@ from torchvision.transforms import functional
 from swath.config import ops
 
 
-def upscale(op: ops.SuperRes, path: Path, device: torch.device) -> Any:
+def upscale(op: ops.SuperRes, path: Path, device: torch.device) -> Callable[[NDArray[np.uint8]], NDArray[np.uint8]]:
     """The network of a file as `RealESRGANer` runs it, without padding, which would change the borders.
 
     Raises:
@@ -33,7 +34,7 @@ def upscale(op: ops.SuperRes, path: Path, device: torch.device) -> Any:
     return run
 
 
-def _network(op: ops.SuperRes) -> Any:
+def _network(op: ops.SuperRes) -> torch.nn.Module:
     """The architecture with the sizes of the official release."""
     if op.model == "compact":
         archs: Any = importlib.import_module("realesrgan.archs.srvgg_arch")

@@ -20,7 +20,7 @@ from swath.config import chains
 from swath.config.ops import Op, Resize
 from swath.core.description import digest
 from swath.preprocess.cache.checksums import checksums, put
-from swath.preprocess.cache.intermediates import Reader, Results, Step, steps_of
+from swath.preprocess.cache.intermediates import ResultsReader, Step, StepResults, steps_of
 from swath.preprocess.cache.manifest import (
     Manifest,
     ShardReceipt,
@@ -139,7 +139,7 @@ class ShardWork:
     """
 
     plan: EntryPlan
-    before: Results | None = None
+    before: StepResults | None = None
 
     @property
     def key(self) -> str:
@@ -164,7 +164,7 @@ class ShardWork:
         return build_shard(cache, self.plan, number, self.before)
 
 
-def build_shard(cache: Storage, plan: EntryPlan, number: int, before: Results | None = None) -> int:
+def build_shard(cache: Storage, plan: EntryPlan, number: int, before: StepResults | None = None) -> int:
     """Decode, preprocess and store one shard; a row that cannot be decoded is zero and named in the receipt.
 
     Args:
@@ -184,7 +184,7 @@ def build_shard(cache: Storage, plan: EntryPlan, number: int, before: Results | 
     rows = plan.shards()[number]
     images, file = _empty_npy(len(rows), plan.image_shape)
     bad: dict[str, str] = {}
-    reader = Reader(cache, before) if before else None
+    reader = ResultsReader(cache, before) if before else None
     done = max((i + 1 for i, op in enumerate(plan.chain) if op.expensive), default=0)
     for position, row in enumerate(rows):
         try:
@@ -217,7 +217,7 @@ def _empty_npy(rows: int, shape: tuple[int, ...]) -> tuple[NDArray[np.uint8], ND
     return file[header.tell() :].reshape(rows, *shape), file
 
 
-def _start(plan: EntryPlan, row: int, reader: Reader | None) -> Image:
+def _start(plan: EntryPlan, row: int, reader: ResultsReader | None) -> Image:
     if reader is None:
         return decode(planned_content(plan.paths[row], plan.digests[row]))
     if not plan.digests[row]:

@@ -92,7 +92,7 @@ def steps_of(chain: Sequence[Op], weights: Sequence[Weights]) -> list[Step]:
 
 
 @dataclass(frozen=True)
-class Results:
+class StepResults:
     """What there is of a step.
 
     Attributes:
@@ -113,10 +113,10 @@ class Results:
         return image in self.pack_of or image in self.bad
 
 
-def read_results(cache: Storage, key: str) -> Results:
+def read_results(cache: Storage, key: str) -> StepResults:
     """What there is of a step now: all its receipts."""
     names = [n.removesuffix(".json") for n in cache.names(key) if n.startswith("pack-") and n.endswith(".json")]
-    results = Results(key, packs={}, pack_of={}, bad={}, notes={})
+    results = StepResults(key, packs={}, pack_of={}, bad={}, notes={})
     for name, receipt in zip(names, read_receipts(cache, key, names, PackReceipt), strict=True):
         if receipt is None:  # removed a moment ago
             continue
@@ -127,7 +127,7 @@ def read_results(cache: Storage, key: str) -> Results:
     return results
 
 
-class Reader:
+class ResultsReader:
     """Results of a step, decoded.
 
     Args:
@@ -135,7 +135,7 @@ class Reader:
         results: What there is.
     """
 
-    def __init__(self, cache: Storage, results: Results) -> None:
+    def __init__(self, cache: Storage, results: StepResults) -> None:
         self._cache = cache
         self._results = results
         self._held: OrderedDict[str, dict[str, bytes]] = OrderedDict()
@@ -183,8 +183,8 @@ class PackWork:
 
     step: Step
     images: tuple[tuple[str, str], ...]
-    before: Results | None
-    found: Results | None = None
+    before: StepResults | None
+    found: StepResults | None = None
 
     @property
     def key(self) -> str:
@@ -242,7 +242,7 @@ class PackWork:
         images = [as_rgb(image) for image in prepared.values()]
         if self.step.finds:
             return model(images), {}
-        objects = Reader(cache, self.found) if self.found else None
+        objects = ResultsReader(cache, self.found) if self.found else None
         results = model(images, [objects.content(image) for image in prepared]) if objects else model(images)
         remarks = getattr(model, "notes", None) or [""] * len(results)
         pngs = [to_png(as_before(r, before)) for r, before in zip(results, prepared.values(), strict=True)]
@@ -250,7 +250,7 @@ class PackWork:
 
     def _prepared(self, cache: Storage, pack: list[tuple[str, str]]) -> tuple[dict[str, Image], dict[str, str]]:
         """Images before the expensive op, by digest; and why others cannot be had."""
-        reader = Reader(cache, self.before) if self.before else None
+        reader = ResultsReader(cache, self.before) if self.before else None
         images, bad = {}, {}
         for path, image in pack:
             try:

@@ -105,7 +105,7 @@ def _forget(cache: Storage, key: str, shard: str) -> None:
     cache.delete(f"{key}/{Path(shard).stem}.json")
 
 
-class Images(Protocol):
+class ImageRows(Protocol):
     """Preprocessed images, or their features, by row."""
 
     def __len__(self) -> int: ...
@@ -177,7 +177,7 @@ class JoinedImages:
         parts: The entries, of one image shape.
     """
 
-    def __init__(self, *parts: Images) -> None:
+    def __init__(self, *parts: ImageRows) -> None:
         self._parts = parts
         self._starts = np.cumsum([0, *map(len, parts)])
 
