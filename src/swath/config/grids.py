@@ -3,7 +3,7 @@
 import itertools
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from typing import Any, TypeVar, cast
+from typing import Any, NamedTuple, TypeVar, cast
 
 from swath.config import chains
 from swath.config.chains import Chain
@@ -29,8 +29,18 @@ def grid(*values: T) -> T:
     return cast(T, Grid(values))
 
 
-Level = tuple[tuple[str, ...], Any, bool]
-"""Where an outermost grid stands, the value chosen there, and whether that is its first."""
+class Level(NamedTuple):
+    """The value chosen at an outermost grid.
+
+    Attributes:
+        path: Where the grid stands: fields' names.
+        value: What was chosen, without grids.
+        is_first: True for the grid's first value.
+    """
+
+    path: tuple[str, ...]
+    value: Any
+    is_first: bool
 
 
 def expanded(value: Any, path: tuple[str, ...] = (), star: bool = False) -> Iterator[tuple[Any, list[Level]]]:
@@ -39,7 +49,7 @@ def expanded(value: Any, path: tuple[str, ...] = (), star: bool = False) -> Iter
         first = True
         for option in value.values:
             for resolved, _ in expanded(option, path, star=False):
-                yield resolved, [(path, resolved, first)]
+                yield resolved, [Level(path, resolved, first)]
                 first = False
         return
     inside = parts(value)

@@ -140,6 +140,11 @@ class Search(Description):
             problems.append(f"{self.name}(seed={self.seed!r}): allowed is a whole number from 0 to {2**32 - 1}.")
         return problems
 
+    @property
+    def key(self) -> tuple[str | int, ...]:
+        """What two searches have in common when the points of one are points of the other; their number may differ."""
+        return (self.name, self.seed)
+
     def ask(self, space: Mapping[str, Range], evaluated: Sequence[Evaluated]) -> list[Point]:
         """The next points after these; fewer than a batch, or none, where the search or the space is exhausted."""
         raise NotImplementedError

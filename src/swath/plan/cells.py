@@ -11,6 +11,9 @@ from swath.config.search import Point, Range, described, names, ranges
 from swath.config.sweep import SEARCH, SHARED, Sweep
 from swath.plan.image_size import sized
 
+_SETTINGS = ("task", "preprocess", "backbone", "loss", "recipe")
+"""In which cells of a union may differ."""
+
 
 @dataclass(frozen=True)
 class Cell:
@@ -81,6 +84,11 @@ def space_of(cell: Cell) -> dict[str, Range]:
     return {name: ranges_by_place[place] for name, place in names(ranges_by_place).items()}
 
 
+def space_text(cell: Cell) -> dict[str, str]:
+    """The ranges of a grid's cell as text."""
+    return {name: str(one) for name, one in space_of(cell).items()}
+
+
 def edge_cells(grid: Sequence[Cell]) -> list[Cell]:
     """For each end and option of each range a cell with it: what can be checked before the points are known."""
     cells = []
@@ -114,7 +122,7 @@ def grid_cells(sweep: Sweep) -> list[Cell]:
         return _joined(sweep)
     cells = []
     for one, levels in expanded(sweep, star=sweep.design == "star"):
-        changed = [level for level in levels if not level[2]]
+        changed = [level for level in levels if not level.is_first]
         name = factors(levels).values() if sweep.design == "grid" else _star_name(changed)
         named = bool(sweep.label) or sweep.design == "star"
         cells.append(
@@ -143,9 +151,6 @@ def _joined(sweep: Sweep) -> list[Cell]:
         replace(cell, factors={n: settings.get(n, "-") for n in varied}, baseline=at == 0)
         for at, (cell, settings) in enumerate(cells.values())
     ]
-
-
-_SETTINGS = ("task", "preprocess", "backbone", "loss", "recipe")
 
 
 def _settings(cell: Cell) -> dict[str, str]:

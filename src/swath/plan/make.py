@@ -17,7 +17,7 @@ from swath.config.task import Task
 from swath.core.errors import InputError, raise_if_any
 from swath.models import names as model_names
 from swath.models.detection.checkpoints import crop_problems
-from swath.plan.cells import Cell, edge_cells, grid_cells, search_cells, space_of
+from swath.plan.cells import Cell, edge_cells, grid_cells, search_cells, space_of, space_text
 from swath.plan.plan import Plan
 from swath.plan.preprocessing import chain_problems_on, reads_hires
 from swath.plan.problems import cell_problems, grid_problems, label_problems, published_problems
@@ -100,21 +100,11 @@ def _points(search: Search, grid: Sequence[Cell], earlier: SweepRecord | None) -
     points: dict[str, Sequence[Point]] = {}
     for cell in grid:
         listed = earlier.search.get(cell.label) if earlier else None
-        same = listed and listed.search == search_key(search) and listed.space == space_text(cell)
+        same = listed and listed.search == search.key and listed.space == space_text(cell)
         kept = listed.points[: search.n] if listed and same else ()
         # Random points are known in full from the start: a larger number adds to those of the smaller one.
         points[cell.label] = kept if kept and not isinstance(search, Random) else search.ask(space_of(cell), [])
     return points
-
-
-def search_key(search: Search) -> tuple[str | int, ...]:
-    """What two searches have in common when the points of one are points of the other; their number may differ."""
-    return (search.name, search.seed)
-
-
-def space_text(cell: Cell) -> dict[str, str]:
-    """The ranges of a grid's cell as text."""
-    return {name: str(one) for name, one in space_of(cell).items()}
 
 
 def _keep_bad_images(tasks: Iterable[TaskPlan], locations: Locations) -> None:

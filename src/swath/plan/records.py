@@ -1,7 +1,7 @@
 """What a report needs beside the trials, written to the store: tasks, splits, the list of a sweep's trials."""
 
 from swath.config.chains import ops_label
-from swath.plan.make import search_key, space_text
+from swath.plan.cells import space_text
 from swath.plan.plan import Plan
 from swath.plan.progress import Progress
 from swath.plan.trials import PlannedTrial, rule_of
@@ -108,9 +108,7 @@ def _listed_searches(plan: Plan) -> dict[str, ListedSearch]:
     if search is None:
         return {}
     return {
-        cell.label: ListedSearch(
-            search=search_key(search), space=space_text(cell), points=tuple(plan.points[cell.label])
-        )
+        cell.label: ListedSearch(search=search.key, space=space_text(cell), points=tuple(plan.points[cell.label]))
         for cell in plan.grid
     }
 

@@ -115,7 +115,7 @@ class Trial:
         return self.storage.exists(self._key("lease.json"))
 
     def begin(self, spec: TrialSpec) -> None:
-        """Take the lease and write the spec; an earlier final state no longer counts."""
+        """Write the lease (`leased_elsewhere` comes first) and the spec; an earlier final state no longer counts."""
         self.heartbeat()
         self.write_spec(spec.json())
         self.storage.delete(self._key("trial.json"))
