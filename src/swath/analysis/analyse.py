@@ -69,14 +69,14 @@ def analyse(task: TaskResults, max_ms: float = math.inf) -> Analysis:
 
 
 def _of_best(pool: Pool, all_ensembles: Sequence[Ensemble]) -> tuple[Thresholds | None, Calibration | None]:
-    """Thresholds and calibration of the best ensemble's cross-fitted predictions."""
+    """Thresholds and calibration of the best ensemble, cross-fitted."""
     parts = cross_fit_parts(pool) if all_ensembles else None
-    p = all_ensembles[-1].predictions if all_ensembles else None
-    if parts is None or p is None:
+    if parts is None:
         return None, None
-    record = pool.task.record
-    chosen = thresholds(pool.targets, p, parts, record.labels) if record.kind == "multilabel" else None
-    return chosen, calibration(record.kind, pool.targets, p, parts)
+    best, record = all_ensembles[-1], pool.task.record
+    p, fitted = pool.mixed(best.final), [pool.mixed(mix) for mix in best.chosen]
+    chosen = thresholds(pool.targets, p, fitted, parts, record.labels) if record.kind == "multilabel" else None
+    return chosen, calibration(record.kind, pool.targets, p, fitted, parts)
 
 
 def other_metrics(analysis: Analysis) -> list[str]:

@@ -2,6 +2,7 @@ import json
 
 import numpy as np
 import pytest
+from scipy.stats import rankdata
 from sklearn.metrics import average_precision_score, f1_score
 
 from swath.analysis.ensembles.cross_fit import cross_fit_parts, ensemble_names, ensembles, named_ensemble
@@ -38,15 +39,19 @@ def brute_force(task: TaskResults) -> tuple[dict[str, float], dict[str, list[str
         named = {("single" if k == 1 else f"top{k}"): k for k in sizes}
         return {**named, "all": len(done), "best": chosen_size(order, mask)}
 
-    fitted = {}
+    pooled = {}
     for part in range(5):
         order = ranked(parts != part)
         for name, k in named_sizes(order, parts != part).items():
-            fitted.setdefault(name, np.zeros(targets.shape))[parts == part] = averaged(order, k)[parts == part]
+            ranks = rankdata(averaged(order, k).round(12), axis=0)  # sums in another order differ in the last bit
+            pooled.setdefault(name, np.zeros(targets.shape))[parts == part] = ranks[parts == part]
     everything = np.ones(len(targets), bool)
     order = ranked(everything)
     final = {name: [t.fingerprint for t in order[:k]] for name, k in named_sizes(order, everything).items()}
-    return {name: macro_ap(targets, p) for name, p in fitted.items()}, final
+    first = {}
+    for name, members in final.items():
+        first.setdefault(frozenset(members), name)
+    return {name: macro_ap(targets, pooled[first[frozenset(members)]]) for name, members in final.items()}, final
 
 
 def test_cross_fit_equals_brute_force(scenes_task: TaskResults):
@@ -71,17 +76,49 @@ def test_predictions_of_a_part_do_not_depend_on_its_targets(scenes_task: TaskRes
     """What cross-fitting promises, for every rule: labels of a part may say anything, its predictions stay."""
     pool = Pool.of(scenes_task)
     parts = cross_fit_parts(pool)
-    before = {e.name: e.predictions for e in ensembles(pool)}
     changed = Pool.of(scenes_task)
     changed.__dict__["targets"] = np.where((parts == 2)[:, None], 1 - pool.targets, pool.targets)
-    for name, rule_predictions in before.items():
-        after = _part_predictions(changed, name, parts)
-        assert np.array_equal(after, rule_predictions[parts == 2]), name
+    for e in ensembles(pool):
+        after = _part_predictions(changed, e.name, parts)
+        assert np.array_equal(after, pool.mixed(e.chosen[2], parts == 2)), e.name
 
 
 def _part_predictions(pool: Pool, name: str, parts):
     mix = rules(pool.task, len(pool.runs))[name](list(pool.views(parts))[2])
     return pool.mixed(mix, parts == 2)
+
+
+@pytest.mark.parametrize("folds", [1, 2])
+def test_runs_whose_logits_are_shifted_give_the_scores_of_runs_that_are_not(tmp_path, folds: int):
+    """Losses differ in the size of what they make a model say, which changes no ranking of images."""
+    seeds = range(6)
+    trials = [FakeTrial(seed=s, fold=f, quality=0.5) for s in seeds for f in range(folds)]
+    study = write_study(Storage(str(tmp_path)), [FakeTask(folds=folds)], {"scenes": trials}, rule="")
+    alone = {e.name: e for e in ensembles(Pool.of(study.read().tasks[0]))}
+    for trial in trials:
+        if trial.seed % 2:
+            stored = Trial(study.storage, trial.spec(study.tasks["scenes"]).fingerprint)
+            ids, logits = stored.logits("val/4")
+            stored.write_logits("val/4", ids, (logits + 3).astype(np.float16))
+    shifted = {e.name: e for e in ensembles(Pool.of(study.read().tasks[0]))}
+    assert shifted["single"].score == pytest.approx(alone["single"].score, abs=0.01)
+    assert shifted["single"].trials == alone["single"].trials
+    worth = [run.score for run in Pool.of(study.read().tasks[0]).runs]
+    for e in shifted.values():
+        assert min(worth) - 0.03 < e.score, "an average of runs is not worth less than the worst of them"
+
+
+def test_equal_ensembles_have_one_estimate_by_whatever_name(scenes_task: TaskResults):
+    pool = Pool.of(scenes_task)
+    by_ensemble: dict[frozenset, list] = {}
+    for e in ensembles(pool):
+        by_ensemble.setdefault(frozenset(zip(e.trials, e.weights, strict=True)) | {e.average}, []).append(e)
+    assert max(map(len, by_ensemble.values())) > 1, "`best` is some top k"
+    for same in by_ensemble.values():
+        assert len({(e.score, e.low, e.high, e.gain) for e in same}) == 1
+        for e in same:
+            named = named_ensemble(pool, e.name)
+            assert (named.score, named.low, named.high, named.gain) == (e.score, e.low, e.high, e.gain)
 
 
 @pytest.mark.parametrize("folds", [1, 2])

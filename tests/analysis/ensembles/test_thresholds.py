@@ -43,7 +43,7 @@ def test_f1_three_ways_equals_scikit_learn():
 def test_each_part_is_decided_by_thresholds_chosen_without_it():
     targets, p = make()
     parts = np.arange(len(p)) % 5
-    found = thresholds(targets, p, parts, tuple("abcde"))
+    found = thresholds(targets, p, [p] * 5, parts, tuple("abcde"))
     hard = np.zeros_like(targets)
     for part in range(5):
         hard[parts == part] = p[parts == part] > best_thresholds(targets[parts != part], p[parts != part])
@@ -51,6 +51,26 @@ def test_each_part_is_decided_by_thresholds_chosen_without_it():
     assert found.naive.macro > found.after.macro
     assert found.pooled == ("d", "e")
     assert found.moved[0] == pytest.approx(f1_score(targets[:, 0], hard[:, 0]) - f1_score(targets[:, 0], p[:, 0] > 0.5))
+
+
+def test_parts_whose_ensembles_have_other_scales_are_decided_by_their_own_thresholds():
+    """Squares and roots keep the order of the images; thresholds of one scale decide nothing on another."""
+    targets, p = make()
+    parts = np.arange(len(p)) % 5
+    fitted = [p ** (k + 1) for k in range(5)]
+    found = thresholds(targets, p, fitted, parts, tuple("abcde"))
+    alone = thresholds(targets, p, [p] * 5, parts, tuple("abcde"))
+    common = targets.sum(axis=0) >= FEW_POSITIVES  # rare ones share a threshold, which powers change
+    assert found.moved[common] + _halved(targets, fitted, parts)[common] == pytest.approx(
+        alone.moved[common] + _halved(targets, [p] * 5, parts)[common], abs=0.02
+    )
+    assert found.before.macro < alone.before.macro - 0.02, "one half is another threshold on every scale"
+    assert found.values.tolist() == alone.values.tolist()
+
+
+def _halved(targets, fitted, parts):
+    half = np.stack([fitted[part][i] for i, part in enumerate(parts)]) > 0.5
+    return np.array([f1_score(targets[:, c], half[:, c], zero_division=0) for c in range(targets.shape[1])])
 
 
 def test_a_label_without_positives_is_decided_by_one_half():

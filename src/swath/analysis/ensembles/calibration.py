@@ -1,5 +1,6 @@
 """How far probabilities can be believed: reliability curve, expected calibration error, temperature scaling."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -23,7 +24,7 @@ class Calibration:
         count: [bins] decisions there.
         error: Expected calibration error (Guo et al. 2017, eq. 3), 0..1.
         loss: Mean negative log-likelihood.
-        temperature: Chosen on all images; above 1 the probabilities are too sure.
+        temperature: Of the ensemble that was chosen on all images, on these; above 1 its probabilities are too sure.
         scaled_error: Calibration error, cross-fitted: each image scaled by a temperature chosen without it.
         scaled_loss: Loss after it.
     """
@@ -38,7 +39,9 @@ class Calibration:
     scaled_loss: float
 
 
-def calibration(kind: str, targets: NDArray[np.uint8], p: Floats, parts: NDArray[np.int64]) -> Calibration:
+def calibration(
+    kind: str, targets: NDArray[np.uint8], p: Floats, fitted: Sequence[Floats], parts: NDArray[np.int64]
+) -> Calibration:
     """Measure the reliability of probabilities, and what one temperature would do for it.
 
     A multilabel task counts every label of every image as one decision; a multiclass task counts each image's most
@@ -47,21 +50,25 @@ def calibration(kind: str, targets: NDArray[np.uint8], p: Floats, parts: NDArray
     Args:
         kind: `multilabel` or `multiclass`.
         targets: [N, C].
-        p: [N, C] probabilities that were not fitted on these images.
+        p: [N, C] probabilities of the ensemble that was chosen on all images.
+        fitted: Of each part [N, C] those of the ensemble that was chosen without it. Others have other scales,
+            so the temperature of a part is that of its own ensemble on the other parts.
         parts: [N] part of each image, from `cross_fit.cross_fit_parts`.
     """
-    scaled = np.empty_like(p)
-    for part in np.unique(parts):
-        fitted = best_temperature(kind, targets[parts != part], p[parts != part])
-        scaled[parts == part] = tempered(kind, p[parts == part], fitted)
-    confidence, frequency, count = reliability(*_decisions(kind, targets, p))
+    unseen, scaled = np.empty_like(p), np.empty_like(p)
+    for part, chosen in enumerate(fitted):
+        here = parts == part
+        unseen[here] = chosen[here]
+        temperature = best_temperature(kind, targets[~here], chosen[~here])
+        scaled[here] = tempered(kind, chosen[here], temperature)
+    confidence, frequency, count = reliability(*_decisions(kind, targets, unseen))
     after = reliability(*_decisions(kind, targets, scaled))
     return Calibration(
         confidence=confidence,
         frequency=frequency,
         count=count,
         error=_error(confidence, frequency, count),
-        loss=_loss(kind, targets, p),
+        loss=_loss(kind, targets, unseen),
         temperature=best_temperature(kind, targets, p),
         scaled_error=_error(*after),
         scaled_loss=_loss(kind, targets, scaled),

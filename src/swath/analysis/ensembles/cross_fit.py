@@ -1,8 +1,13 @@
 """Ensembles, cross-fitted: chosen on four fifths of the validation images, scored on the fifth that did not choose.
 
 A member is a run: a cell with one seed, on every fold. Where a sweep has one split, a run is a trial.
+
+Each fifth may have another choice, and probabilities of different choices are on different scales: a run trained with
+another loss gives the same ranking with larger numbers. Where the metric ranks images, what is pooled is therefore the
+rank that an image has among all images by its fifth's choice, which is the same for every scale.
 """
 
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -12,11 +17,13 @@ from numpy.typing import NDArray
 from swath.analysis import score_intervals as image_intervals
 from swath.analysis.cells import Run, blocks_of
 from swath.analysis.ensembles.pool import Floats, Pool
-from swath.analysis.ensembles.rules import SINGLE, Average, EnsembleWeights, choice, rules
+from swath.analysis.ensembles.rules import SINGLE, Average, EnsembleWeights, choice, ranks_among, rules
 from swath.config.splits import stratified_folds
 
 PARTS = 5
 _SEED = 0
+Estimate = tuple[float, Floats]
+"""A score, and how it moves with the validation images (see `score_intervals`)."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -26,28 +33,40 @@ class Ensemble:
     Attributes:
         name: `single`, `top2`, ..., `best-per-backbone`, `all`, `greedy`, `weighted`, `ranks` or `best`.
         members: Its runs, chosen on all validation images, the best or heaviest first.
-        weights: Of the members; they sum to 1.
-        average: `probabilities` or `ranks`.
-        score: Of the cross-fitted predictions, pooled; NaN when the images cannot be parted.
+        final: The same by their numbers in the pool, with their weights.
+        score: Of the cross-fitted predictions, pooled; NaN when the images cannot be parted. Rules that choose the same
+            ensemble on all images have one estimate: that of the first of them, the simplest.
         low: Lower end of the 95 % interval of the score over validation images.
         high: Its upper end.
         gain: Score minus that of `single`, with the interval of the paired difference.
-        part_sizes: Members chosen for each part.
+        chosen: What was chosen for each part of the images, without it.
         naive: Score of the members on the images that chose them: too good, and shown to say so.
-        predictions: [N, C] the cross-fitted predictions, in the order of the pool's rows; None without parts.
     """
 
     name: str
     members: tuple[Run, ...]
-    weights: tuple[float, ...]
-    average: Average
+    final: EnsembleWeights
     score: float
     low: float
     high: float
     gain: tuple[float, float, float]
-    part_sizes: tuple[int, ...]
+    chosen: tuple[EnsembleWeights, ...]
     naive: float
-    predictions: Floats | None
+
+    @property
+    def weights(self) -> tuple[float, ...]:
+        """Of the members; they sum to 1."""
+        return self.final.weights
+
+    @property
+    def average(self) -> Average:
+        """`probabilities` or `ranks`."""
+        return self.final.average
+
+    @property
+    def part_sizes(self) -> tuple[int, ...]:
+        """Members chosen for each part."""
+        return tuple(len(mix.members) for mix in self.chosen)
 
     @property
     def size(self) -> int:
@@ -87,25 +106,45 @@ def ensembles(pool: Pool, only: str = "") -> list[Ensemble]:
         pool: The candidates.
         only: Leave out all but `single` and the one of this name.
     """
-    named = {n: rule for n, rule in rules(pool.task, len(pool.runs)).items() if not only or n in (SINGLE, only)}
+    named = rules(pool.task, len(pool.runs))
     if not named:
         return []
     parts = cross_fit_parts(pool)
-    fitted: dict[str, Floats] = {name: np.zeros(pool.targets.shape) for name in named} if parts is not None else {}
-    sizes: dict[str, list[int]] = {name: [] for name in named}
     *fitting, everything = [pool.view()] if parts is None else pool.views(parts)
-    for part, view in enumerate(fitting):
+    final = {name: rule(everything) for name, rule in named.items()}
+    if only:  # beside those with which it shares its estimate
+        asked = {final[SINGLE].key, final[only].key}
+        final = {name: mix for name, mix in final.items() if mix.key in asked}
+    chosen = {name: tuple(named[name](view) for view in fitting) for name in final}
+    scored: dict[str, Estimate] = {}
+    if parts is not None:
+        blocks, first = blocks_of(pool.task), dict[frozenset[tuple[int | str, float]], Estimate]()
+        for name, mix in final.items():
+            if mix.key not in first:
+                first[mix.key] = _scored(pool, pooled(pool, chosen[name], parts), blocks)
+            scored[name] = first[mix.key]
+    named_ones = [_ensemble(pool, name, mix, scored, chosen[name]) for name, mix in final.items()]
+    return [e for e in named_ones if not only or e.name in (SINGLE, only)]
+
+
+def pooled(pool: Pool, chosen: Sequence[EnsembleWeights], parts: NDArray[np.int64]) -> Floats:
+    """[N, C] cross-fitted predictions: of each image by what was chosen without its part.
+
+    Probabilities where the metric looks at their size. Where it ranks images and the choices differ, ranks among all
+    images of the fold.
+    """
+    predictions = np.empty(pool.targets.shape)
+    ranked = pool.task.record.metric == "map" and len({mix.key for mix in chosen}) > 1
+    for part, mix in enumerate(chosen):
         here = parts == part
-        for name, rule in named.items():
-            mix = rule(view)
-            fitted[name][here] = pool.mixed(mix, here)
-            sizes[name].append(len(mix.members))
-    blocks = blocks_of(pool.task)
-    scored = {name: _scored(pool, p, blocks) for name, p in fitted.items()}
-    return [
-        _ensemble(pool, name, rule(everything), fitted.get(name), scored, tuple(sizes[name]))
-        for name, rule in named.items()
-    ]
+        if not ranked:
+            predictions[here] = pool.mixed(mix, here)
+            continue
+        p = pool.mixed(mix)
+        for fold in np.unique(pool.folds):
+            in_fold = pool.folds == fold
+            predictions[here & in_fold] = ranks_among(p[here & in_fold], p[in_fold])
+    return predictions
 
 
 def ensemble_names(pool: Pool) -> list[str]:
@@ -124,7 +163,7 @@ def cross_fit_parts(pool: Pool) -> NDArray[np.int64] | None:
     return stratified_folds(pool.targets, pool.groups, count, _SEED) if count > 1 else None
 
 
-def _scored(pool: Pool, p: Floats, blocks: int) -> tuple[float, Floats]:
+def _scored(pool: Pool, p: Floats, blocks: int) -> Estimate:
     """The score of predictions [N, C], and how it moves with the validation images (see `score_intervals`)."""
     record, scores, fold_moves = pool.task.record, [], []
     for fold in np.unique(pool.folds):
@@ -144,9 +183,8 @@ def _ensemble(
     pool: Pool,
     name: str,
     mix: EnsembleWeights,
-    predictions: Floats | None,
-    scored: dict[str, tuple[float, Floats]],
-    sizes: tuple[int, ...],
+    scored: Mapping[str, Estimate],
+    chosen: tuple[EnsembleWeights, ...],
 ) -> Ensemble:
     nan = float("nan")
     score, low, high, gain = nan, nan, nan, (nan, nan, nan)
@@ -157,13 +195,11 @@ def _ensemble(
     return Ensemble(
         name=name,
         members=tuple(pool.runs[m] for m in mix.members),
-        weights=mix.weights,
-        average=mix.average,
+        final=mix,
         score=score,
         low=low,
         high=high,
         gain=gain,
-        part_sizes=sizes,
+        chosen=chosen if scored else (),
         naive=pool.score(pool.mixed(mix)),
-        predictions=predictions,
     )

@@ -41,6 +41,11 @@ class EnsembleWeights:
     weights: tuple[float, ...]
     average: Average = "probabilities"
 
+    @property
+    def key(self) -> frozenset[tuple[int | str, float]]:
+        """Equal for ensembles that give equal predictions: the same members with the same weights, in any order."""
+        return frozenset([*zip(self.members, self.weights, strict=True), (self.average, 0.0)])
+
     def apply(
         self,
         probabilities: Floats,
@@ -73,6 +78,19 @@ def ranks(p: Floats) -> Floats:
         sizes = np.diff(ends, prepend=-1)
         rank[order] = np.repeat(ends + 1 - (sizes - 1) / 2, sizes)
     return np.ascontiguousarray(by_label.T) / len(p)
+
+
+def ranks_among(p: Floats, everyone: Floats) -> Floats:
+    """Rank of each of some images [n, C] among all [N, C] within its label, as `ranks` has it.
+
+    Args:
+        p: [n, C] of some of the images.
+        everyone: [N, C] of all of them.
+    """
+    among = np.empty(p.T.shape)
+    for rank, some, every in zip(among, np.ascontiguousarray(p.T), np.sort(everyone.T, axis=1), strict=True):
+        rank[:] = (np.searchsorted(every, some, "left") + np.searchsorted(every, some, "right") + 1) / 2
+    return np.ascontiguousarray(among.T) / len(everyone)
 
 
 def uniform(members: NDArray[np.int64] | list[int]) -> EnsembleWeights:

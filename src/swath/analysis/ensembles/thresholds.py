@@ -1,5 +1,6 @@
 """Per-label thresholds of the largest F1 for a multi-label task, chosen and scored on different images."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -32,9 +33,10 @@ class Thresholds:
     """Thresholds and what they are worth.
 
     Attributes:
-        values: [C] chosen on all images; a label is predicted where its probability is above.
+        values: [C] chosen on all images for the ensemble that was chosen on all of them; a label is predicted where its
+            probability is above.
         pooled: Labels that share a threshold, having too few positives for one of their own.
-        before: F1 at one half, all images.
+        before: F1 at one half, of cross-fitted probabilities.
         after: F1 of cross-fitted decisions: each image is decided by thresholds chosen without it.
         naive: F1 at `values`, on the images that chose them; too good.
         moved: [C] F1 of each label, cross-fitted, minus that at one half; NaN where a label cannot be scored.
@@ -48,21 +50,25 @@ class Thresholds:
     moved: Floats
 
 
-def thresholds(targets: NDArray[np.uint8], p: Floats, parts: NDArray[np.int64], labels: tuple[str, ...]) -> Thresholds:
+def thresholds(
+    targets: NDArray[np.uint8], p: Floats, fitted: Sequence[Floats], parts: NDArray[np.int64], labels: tuple[str, ...]
+) -> Thresholds:
     """Choose thresholds, and score the choice.
 
     Args:
         targets: [N, C].
-        p: [N, C] probabilities that were not fitted on these images.
+        p: [N, C] probabilities of the ensemble that was chosen on all images.
+        fitted: Of each part [N, C] those of the ensemble that was chosen without it. Others have other scales,
+            so the thresholds of a part are those of its own ensemble on the other parts.
         parts: [N] part of each image, from `cross_fit.cross_fit_parts`.
         labels: Names of the labels.
     """
-    hard = np.zeros(targets.shape, np.uint8)
-    for part in np.unique(parts):
-        values = best_thresholds(targets[parts != part], p[parts != part])
-        hard[parts == part] = p[parts == part] > values
+    hard, half = np.zeros(targets.shape, np.uint8), np.zeros(targets.shape, np.uint8)
+    for part, chosen in enumerate(fitted):
+        here = parts == part
+        hard[here] = chosen[here] > best_thresholds(targets[~here], chosen[~here])
+        half[here] = chosen[here] > 0.5
     values = best_thresholds(targets, p)
-    half = (p > 0.5).astype(np.uint8)
     few = targets.sum(axis=0) < FEW_POSITIVES
     return Thresholds(
         values=values,
