@@ -38,6 +38,7 @@ bench: setup
 
 simulate: setup
 	$(BIN)/python bench/honest_ensembles.py
+	$(BIN)/python bench/honest_ensembles.py --shift 3
 	$(BIN)/python bench/simulate.py
 
 demo: setup

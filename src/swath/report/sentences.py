@@ -48,12 +48,18 @@ def headline(analysis: Analysis) -> list[Sentence]:
     ]
     by_name = {e.name: e for e in analysis.ensembles}
     if SINGLE in by_name and not math.isnan(by_name[SINGLE].score):
-        gain, low, high = (100 * x for x in by_name[BEST].gain)
+        single, best_ensemble = by_name[SINGLE], by_name[BEST]
+        gain, low, high = (100 * x for x in best_ensemble.gain)
         text = (
-            "Scored on validation images that did not choose them, the best single run has "
-            f"{score_text(by_name[SINGLE].score)} and the best ensemble {score_text(by_name[BEST].score)} "
-            f"({points_text(gain)} points, 95 % interval {points_text(low)} to {points_text(high)})."
+            f"Scored on validation images that did not choose them, the best single run has {score_text(single.score)}"
         )
+        if best_ensemble.final.key == single.final.key:
+            text += "; no average of the best runs scores higher on the images that choose."
+        else:
+            text += (
+                f" and the best ensemble {score_text(best_ensemble.score)} "
+                f"({points_text(gain)} points, 95 % interval {points_text(low)} to {points_text(high)})."
+            )
         lines.append(sentence(text))
     return lines
 

@@ -16,7 +16,8 @@ Everything is made by the commands of that commit, inline, with one thread, from
 - `store/`: what these left, the cache included; contact sheets are made smaller, and `hashes/`, which remembers files
   by their absolute paths, is left out;
 - `expected/`: what that commit then reported, predicted and printed. In what was printed FREE stands for the free space
-  of the disk, AGE for the age of a cache entry, HERE for the folder.
+  of the disk, AGE for the age of a cache entry, HERE for the folder. What the reports say of ensembles, thresholds and
+  calibration was replaced when cross-fitting began to pool ranks (decision 0024); all else is of that commit.
 """
 
 import lzma

@@ -55,7 +55,8 @@ def _note(best: Ensemble) -> str:
     sizes = ", ".join(map(str, best.part_sizes))
     return (
         f"The validation images are in {len(best.part_sizes)} parts. Each part is predicted by the ensemble, or the "
-        "single run, that was chosen on the other parts; these predictions together are scored once. Intervals cover "
+        "single run, that was chosen on the other parts; these predictions together are scored once, as ranks where "
+        "choices differ, for losses differ in scale. Ensembles of the same members have one score. Intervals cover "
         "the choice of images, not the luck in which runs the rule takes in the end; the points are paired. The "
         "members column, and what `swath predict` uses, is the same "
         f"rule on all validation images, where `{BEST}` scores {score_text(best.naive)}: too good. For `{BEST}` the "
