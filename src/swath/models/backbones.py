@@ -215,9 +215,9 @@ def _problem(backbone: Backbone, error: Exception) -> str:
         else "a .safetensors or .pth file of this very model's state dict"
     )
     if backbone.weights:
-        there = "" if Path(backbone.weights).exists() else " (there is no such file on this machine)"
+        note = "" if Path(backbone.weights).exists() else " (there is no such file on this machine)"
         return (
-            f"backbone {backbone.model!r} cannot be built with weights {backbone.weights!r}{there}: {reason}. "
+            f"backbone {backbone.model!r} cannot be built with weights {backbone.weights!r}{note}: {reason}. "
             f"Give {form}, on a path every node can read."
         )
     if hf and hf_names.place(backbone):

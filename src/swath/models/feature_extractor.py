@@ -35,8 +35,8 @@ class Extractor:
             InputError: The model cannot be built, or does not end in one linear layer.
         """
         body = self._load(shard)
-        found = []
+        features = []
         for start in range(0, len(images), BATCH_SIZE):
             batch = torch.from_numpy(images[start : start + BATCH_SIZE]).to(self._device)
-            found.append(body.net(body.inputs(batch)).float().cpu().numpy())
-        return np.concatenate(found)
+            features.append(body.net(body.inputs(batch)).float().cpu().numpy())
+        return np.concatenate(features)

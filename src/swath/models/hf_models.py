@@ -77,14 +77,17 @@ def normalisation(backbone: Backbone) -> tuple[tuple[float, ...], tuple[float, .
 
     source, revision = _source(backbone)
     try:
-        found: dict[str, Any] = BaseImageProcessor.get_image_processor_dict(source, revision=revision)[0]
+        processor_config: dict[str, Any] = BaseImageProcessor.get_image_processor_dict(source, revision=revision)[0]
     except OSError as error:
         if backbone.pretrained:
             raise ValueError(f"how its input is normalised is in its {hf_names.PROCESSOR}, which is missing") from error
-        found = {}
-    if not found.get("do_normalize", True):
+        processor_config = {}
+    if not processor_config.get("do_normalize", True):
         return (0.0,) * 3, (1.0,) * 3
-    mean, std = found.get("image_mean", IMAGENET_DEFAULT_MEAN), found.get("image_std", IMAGENET_DEFAULT_STD)
+    mean, std = (
+        processor_config.get("image_mean", IMAGENET_DEFAULT_MEAN),
+        processor_config.get("image_std", IMAGENET_DEFAULT_STD),
+    )
     return tuple(map(float, mean)), tuple(map(float, std))
 
 

@@ -55,8 +55,8 @@ def files(path: str) -> list[Path]:
     given, folder = Path(path).expanduser(), folder_of(path)
     weights = [given]
     if given == folder:
-        found = (sorted(folder.glob(pattern)) for pattern in _WEIGHTS)
-        weights = next((f for f in found if f), [])
+        matches = (sorted(folder.glob(pattern)) for pattern in _WEIGHTS)
+        weights = next((f for f in matches if f), [])
     return [*(folder / name for name in (CONFIG, PROCESSOR) if (folder / name).is_file()), *weights]
 
 

@@ -31,10 +31,10 @@ def problems(backbone: Backbone) -> list[str]:
         return []  # told by the backbone itself
     if hf_names.is_hf(backbone.model):
         return hf_names.problems(backbone)
-    found = timm_names.problems(backbone.model)
+    sentences = timm_names.problems(backbone.model)
     if backbone.pretrained and not backbone.weights:
-        found += timm_names.pretrained_problems(backbone.model)
-    return found
+        sentences += timm_names.pretrained_problems(backbone.model)
+    return sentences
 
 
 def file_problems(backbone: Backbone) -> list[str]:
@@ -70,11 +70,11 @@ def _resolve_hf_backbone(backbone: Backbone) -> ResolvedBackbone:
         return ResolvedBackbone(backbone, backbone.model if backbone.pretrained else "scratch")
     path = absolute(str(Path(place).expanduser()), "weights")
     files = [f for f in hf_names.files(path) if backbone.pretrained or f.suffix == ".json"]
-    found = digest([[f.name, contents.file_digest(f)] for f in files], 32)
+    files_digest = digest([[f.name, contents.file_digest(f)] for f in files], 32)
     # A folder's place and name say nothing about the model: its architecture stands in for them.
     model = backbone.model if backbone.weights else HF + hf_names.model_type(path)
     kind = "file" if backbone.pretrained else "scratch"
-    return ResolvedBackbone(replace(backbone, model=model, weights=""), f"{kind}:{found}", path)
+    return ResolvedBackbone(replace(backbone, model=model, weights=""), f"{kind}:{files_digest}", path)
 
 
 def takes_one_size(backbone: Backbone) -> bool:

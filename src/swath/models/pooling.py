@@ -66,10 +66,10 @@ def with_pool(net: nn.Module, pool: str) -> nn.Module:
         return net
     if hasattr(net, "num_prefix_tokens") and hasattr(net, "fc_norm") and hasattr(net, "head_drop"):
         return TokenPooled(net, pool)
-    found = [name for name, module in net.named_modules() if isinstance(module, SelectAdaptivePool2d)]
-    if len(found) != 1:
+    pool_names = [name for name, module in net.named_modules() if isinstance(module, SelectAdaptivePool2d)]
+    if len(pool_names) != 1:
         raise ValueError(f"its pooling is its own, and pool={pool!r} cannot take its place; leave pool out")
-    net.set_submodule(found[0], _like(cast(SelectAdaptivePool2d, net.get_submodule(found[0])), pool))
+    net.set_submodule(pool_names[0], _like(cast(SelectAdaptivePool2d, net.get_submodule(pool_names[0])), pool))
     return net
 
 

@@ -78,15 +78,15 @@ def takes_one_size(model: str) -> bool:
 
     Where timm's source does not show it plainly, timm itself is asked (and imported).
     """
-    architecture, wanted = split_tag(model)[0], resolved(model)
+    architecture, full_name = split_tag(model)[0], resolved(model)
     path = _files()[architecture]
     if FIXED not in path.read_text(encoding="utf-8") or architecture in _fitting(path):
         return False
     for key, value in _entries(path):
         # Of a name without a tag, timm takes the first entry.
-        if key.replace("*", "") == wanted or ("." not in wanted and split_tag(key)[0] == wanted):
-            return _fixed_size_in_source(value, wanted)
-    return _asked_for_one_size(wanted)
+        if key.replace("*", "") == full_name or ("." not in full_name and split_tag(key)[0] == full_name):
+            return _fixed_size_in_source(value, full_name)
+    return _asked_for_one_size(full_name)
 
 
 def _fixed_size_in_source(value: ast.expr, model: str) -> bool:
@@ -165,13 +165,13 @@ def _configurations(path: Path) -> tuple[tuple[str, bool], ...]:
 @cache
 def _defaults(path: Path) -> dict[str, dict[str, ast.expr]]:
     """What each function of the file that only fills in a configuration puts into it."""
-    found = {}
+    defaults = {}
     for node in ast.walk(_tree(path)):
         last = node.body[-1] if isinstance(node, ast.FunctionDef) else None
         if isinstance(node, ast.FunctionDef) and isinstance(last, ast.Return) and isinstance(last.value, ast.Dict):
             pairs = zip(last.value.keys, last.value.values, strict=True)
-            found[node.name] = {str(k.value): v for k, v in pairs if isinstance(k, ast.Constant)}
-    return found
+            defaults[node.name] = {str(k.value): v for k, v in pairs if isinstance(k, ast.Constant)}
+    return defaults
 
 
 @cache
@@ -203,14 +203,14 @@ def _entries(path: Path) -> tuple[tuple[str, ast.expr], ...]:
         for target in node.targets
         if isinstance(target, ast.Name)
     }
-    found: list[tuple[str, ast.expr]] = []
+    entries: list[tuple[str, ast.expr]] = []
     for node in ast.walk(tree):
         if isinstance(node, ast.Call) and getattr(node.func, "id", "") == "generate_default_cfgs":
             table = tables.get(node.args[0].id) if isinstance(node.args[0], ast.Name) else node.args[0]
             if isinstance(table, ast.Dict):
                 pairs = zip(table.keys, table.values, strict=True)
-                found += [(str(k.value), v) for k, v in pairs if isinstance(k, ast.Constant)]
-    return tuple(found)
+                entries += [(str(k.value), v) for k, v in pairs if isinstance(k, ast.Constant)]
+    return tuple(entries)
 
 
 def _has_weights(value: ast.expr) -> bool:

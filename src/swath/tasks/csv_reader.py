@@ -27,19 +27,21 @@ def data_folder(root: str) -> Path:
     return folder
 
 
-def read_tables(root: Path, wanted: dict[str, Sequence[str]], problems: Sequence[str] = ()) -> list[pd.DataFrame]:
+def read_tables(
+    root: Path, required_columns: dict[str, Sequence[str]], problems: Sequence[str] = ()
+) -> list[pd.DataFrame]:
     """Csv files of a folder, every cell as text.
 
     Args:
         root: The folder.
-        wanted: File name to the columns it must have.
+        required_columns: File name to the columns it must have.
         problems: What is wrong already; raised before what is wrong with the files.
 
     Raises:
         InputError: Lists every file and column that is missing, of all files.
     """
-    read = [_read_table(root, name, columns) for name, columns in wanted.items()]
-    raise_if_any([*problems, *(problem for _, found in read for problem in found)])
+    read = [_read_table(root, name, columns) for name, columns in required_columns.items()]
+    raise_if_any([*problems, *(problem for _, table_problems in read for problem in table_problems)])
     return [frame for frame, _ in read]
 
 
@@ -47,8 +49,8 @@ def _read_table(root: Path, name: str, columns: Sequence[str]) -> tuple[pd.DataF
     """A table and [], or an empty one and what is wrong with it."""
     path = root / name
     if not path.is_file():
-        there = ", ".join(sorted(p.name for p in root.glob("*.csv"))) or "no csv file"
-        return pd.DataFrame(), [f"file {name} is missing in {root} (found {there}). The task reads it."]
+        csv_names = ", ".join(sorted(p.name for p in root.glob("*.csv"))) or "no csv file"
+        return pd.DataFrame(), [f"file {name} is missing in {root} (found {csv_names}). The task reads it."]
     try:
         with warnings.catch_warnings():
             # Rows longer than the header would otherwise shift every column by one, or lose their end.
@@ -63,8 +65,8 @@ def _read_table(root: Path, name: str, columns: Sequence[str]) -> tuple[pd.DataF
         ]
     missing = [c for c in columns if c not in frame.columns]
     if missing:
-        found = ", ".join(map(repr, frame.columns[:12]))
-        return frame, [f"file {path} lacks the column(s) {', '.join(map(repr, missing))}; it has {found}."]
+        column_names = ", ".join(map(repr, frame.columns[:12]))
+        return frame, [f"file {path} lacks the column(s) {', '.join(map(repr, missing))}; it has {column_names}."]
     return frame, []
 
 

@@ -72,10 +72,10 @@ class Csv(Task):
         root = data_folder(self.root)
         places = [c for c in (self.id_column, self.path_column, self.group_column, self.hires_column) if c]
         answer = [self.label_column] if self.label_column else list(self.label_columns)
-        wanted: dict[str, Sequence[str]] = {self.train: places + answer}
+        required_columns: dict[str, Sequence[str]] = {self.train: places + answer}
         if self.test:
-            wanted[self.test] = [c for c in (self.id_column, self.path_column) if c]
-        train, *tests = read_tables(root, wanted)
+            required_columns[self.test] = [c for c in (self.id_column, self.path_column) if c]
+        train, *tests = read_tables(root, required_columns)
         if self.label_column:
             labels = self.labels_allowed or tuple(sorted(set(train[self.label_column]) - {""}))
             problems = labels_outside(self.train, train[self.label_column], labels)
@@ -85,7 +85,7 @@ class Csv(Task):
             targets, problems = binary_targets(self.train, train, labels)
         parts = [self._rows(root, train, "train"), *(self._rows(root, test, "test") for test in tests)]
         rows = pd.concat(parts, ignore_index=True)
-        raise_if_any([*problems, *id_problems(" and ".join(wanted), rows["id"])])
+        raise_if_any([*problems, *id_problems(" and ".join(required_columns), rows["id"])])
         padded = np.concatenate([targets, np.zeros((len(rows) - len(train), len(labels)), np.uint8)])
         return Images(rows, labels, padded, self._submission(parts[1], labels) if tests else None)
 

@@ -59,8 +59,8 @@ class Grouped(Task):
                 ]
             )
         given = images.rows["id"].map(dict(zip(table["id"], table["group"], strict=True))).fillna("").tolist()
-        own = [images.rows["group"].tolist()] if "group" in images.rows else []
-        return replace(images, rows=images.rows.assign(group=[f"g{i}" for i in joined(given, *own)]))
+        task_groups = [images.rows["group"].tolist()] if "group" in images.rows else []
+        return replace(images, rows=images.rows.assign(group=[f"g{i}" for i in joined(given, *task_groups)]))
 
 
 def _table(file: str) -> pd.DataFrame:

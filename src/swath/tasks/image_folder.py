@@ -49,7 +49,7 @@ class ImageFolder(Task):
         classes = [folder for folder in _folders(base) if folder.name not in apart]
         files = {folder.name: list(_images(folder)) for folder in classes}
         problems += _class_problems(base, files)
-        train = [file for found in files.values() for file in found]
+        train = [file for paths in files.values() for file in paths]
         test = list(_images(root / test_folder)) if test_folder else []
         if test_folder and not test:
             problems.append(f"{root / test_folder} holds no images ({', '.join(SUFFIXES)}). Remove it or fill it.")
@@ -58,7 +58,7 @@ class ImageFolder(Task):
         raise_if_any(problems)
         split = ["train"] * len(train) + ["test"] * len(test)
         rows = pd.DataFrame({"id": ids, "path": list(map(str, [*train, *test])), "split": split})
-        text = pd.Series([label for label, found in files.items() for _ in found] + [""] * len(test))
+        text = pd.Series([label for label, paths in files.items() for _ in paths] + [""] * len(test))
         labels = tuple(files)
         targets = one_hot(text, labels) if labels else np.zeros((len(rows), 0), np.uint8)
         form = SubmissionForm("id", tuple(ids[len(train) :]), ("label",)) if test else None
@@ -66,19 +66,19 @@ class ImageFolder(Task):
 
     def _test_folder(self, root: Path) -> tuple[str, list[str]]:
         """Name of the folder of images to predict, "" for none; and what is wrong with the choice."""
-        there = [name for name in TEST_FOLDERS if (root / name).is_dir()]
+        test_folders = [name for name in TEST_FOLDERS if (root / name).is_dir()]
         if self.test and not (root / self.test).is_dir():
-            found = ", ".join(folder.name for folder in _folders(root)) or "no folder"
+            folder_names = ", ".join(folder.name for folder in _folders(root)) or "no folder"
             return "", [
-                f"folder {self.test} is missing in {root} (found {found}). ImageFolder(test=...) names the "
+                f"folder {self.test} is missing in {root} (found {folder_names}). ImageFolder(test=...) names the "
                 'folder of images to predict; "" takes test or val.'
             ]
-        if len(there) > 1 and not self.test:
-            return there[0], [
+        if len(test_folders) > 1 and not self.test:
+            return test_folders[0], [
                 f"{root} has both test and val: say which images are to be predicted, "
                 "ImageFolder(test='test') or ImageFolder(test='val'). The other folder is not used."
             ]
-        return self.test or next(iter(there), ""), []
+        return self.test or next(iter(test_folders), ""), []
 
 
 def _folders(folder: Path) -> list[Path]:
@@ -98,21 +98,23 @@ def _id(file: Path, below: Path) -> str:
 
 
 def _class_problems(base: Path, files: dict[str, list[Path]]) -> list[str]:
-    found = []
+    problems = []
     loose = [p.name for p in sorted(base.iterdir()) if p.is_file() and p.suffix.lower() in SUFFIXES]
     if loose:
-        found.append(
+        problems.append(
             f"{base} holds {len(loose)} images beside its class folders, e.g. {loose[0]!r}: move each into the folder "
             "of its class, or images without a class into test/."
         )
     if len(files) < 2:
         shown = ", ".join(map(repr, files)) or "none"
-        found.append(f"{base} has {len(files)} class folders ({shown}): a task needs two or more, one for each class.")
+        problems.append(
+            f"{base} has {len(files)} class folders ({shown}): a task needs two or more, one for each class."
+        )
     empty = [name for name, images in files.items() if not images]
     if empty:
         shown = ", ".join(map(repr, empty[:5]))
-        found.append(
+        problems.append(
             f"{len(empty)} class folders of {base} hold no images, e.g. {shown}: fill or remove them. "
             f"Understood are files ending in {', '.join(SUFFIXES)}."
         )
-    return found
+    return problems

@@ -30,11 +30,11 @@ class MLRSNet(Task):
     def read(self) -> Images:
         root = data_folder(self.root)
         images, labels = (_spelling(root, kind) for kind in _FOLDERS)
-        found = {"images": images, "labels": labels}
-        raise_if_any(_missing(root, _FOLDERS[kind]) for kind, name in found.items() if not name)
+        folders = {"images": images, "labels": labels}
+        raise_if_any(_missing(root, _FOLDERS[kind]) for kind, name in folders.items() if not name)
         files = sorted((root / labels).glob("*.csv"))
-        there = {p.name for p in (root / images).iterdir() if p.is_dir() and not p.name.startswith(".")}
-        unmatched = _unmatched(root, images, labels, there, {f.stem for f in files})
+        image_folders = {p.name for p in (root / images).iterdir() if p.is_dir() and not p.name.startswith(".")}
+        unmatched = _unmatched(root, images, labels, image_folders, {f.stem for f in files})
         tables = read_tables(root, {f"{labels}/{f.name}": ["image"] for f in files}, unmatched)
         names = tuple(c for c in tables[0].columns if c != "image")
         problems = []
@@ -70,20 +70,20 @@ def _missing(root: Path, spellings: tuple[str, ...]) -> str:
 
 def _unmatched(root: Path, images: str, labels: str, folders: set[str], tables: set[str]) -> list[str]:
     """Sentences about categories with images and no labels, or the reverse; about a release without any."""
-    found = []
+    problems = []
     if not tables:
-        found.append(f"{root / labels} holds no csv file. MLRSNet has one for each category.")
+        problems.append(f"{root / labels} holds no csv file. MLRSNet has one for each category.")
     elif folders - tables:
-        found.append(
+        problems.append(
             f"{_some(folders - tables)} in {root / images} have no csv file in {root / labels}: restore the files, or "
             "remove the folders."
         )
     if tables - folders:
-        found.append(
+        problems.append(
             f"{_some(tables - folders)} in {root / labels} have no folder of images in {root / images}: unpack them, "
             "or remove the csv files."
         )
-    return found
+    return problems
 
 
 def _some(names: set[str]) -> str:

@@ -82,8 +82,8 @@ def plan_task(task: Task, sweep: Sweep, memory: Path, storage: Storage | None = 
     if not all(map(str.strip, images.rows["path"])):
         raise InputError(f"task {task.label}: {(images.rows['path'] == '').sum()} rows have no image path.")
     infos = contents.inspect(images.rows["path"].tolist(), memory)
-    own = [images.rows["group"].tolist()] if "group" in images.rows else []
-    groups = joined([i.digest for i in infos], *own)
+    task_groups = [images.rows["group"].tolist()] if "group" in images.rows else []
+    groups = joined([i.digest for i in infos], *task_groups)
     split = images.rows["split"].to_numpy()
     train = np.flatnonzero(split == "train")
     keep = np.ones(len(split), bool)
@@ -159,13 +159,13 @@ def _divided(task: Task, split: Split, rows: pd.DataFrame, spread: NDArray[np.ui
 
 
 def _check_divisible(task: Task, groups: NDArray[np.int64], parts: int) -> None:
-    found = len(np.unique(groups))
-    if found < parts:
-        wanted = "training and validation" if parts == 2 else f"{parts} folds"
+    group_count = len(np.unique(groups))
+    if group_count < parts:
+        part_names = "training and validation" if parts == 2 else f"{parts} folds"
         cure = "Add images, or give them finer groups." if parts == 2 else "Add images, or take fewer folds."
         raise InputError(
-            f"task {task.label}: {len(groups)} training images in {'one group' if found == 1 else f'{found} groups'} "
-            f"cannot be split into {wanted}. {cure}"
+            f"task {task.label}: {len(groups)} training images in "
+            f"{'one group' if group_count == 1 else f'{group_count} groups'} cannot be split into {part_names}. {cure}"
         )
 
 

@@ -30,12 +30,14 @@ class Detection:
     contour: tuple[Polygon, ...] = ()
 
 
-def to_json(found: Detection | None) -> bytes:
+def to_json(detection: Detection | None) -> bytes:
     """As kept in the cache; None for nothing found."""
-    if found is None:
+    if detection is None:
         return b"null"
-    contour = [polygon.tolist() for polygon in found.contour]
-    return json.dumps({"box": found.box, "score": found.score, "label": found.label, "contour": contour}).encode()
+    contour = [polygon.tolist() for polygon in detection.contour]
+    return json.dumps(
+        {"box": detection.box, "score": detection.score, "label": detection.label, "contour": contour}
+    ).encode()
 
 
 def from_json(data: bytes) -> Detection | None:

@@ -107,15 +107,15 @@ def crop_problems(uses: Iterable[tuple[DetectCrop, str, str]]) -> list[str]:
     Args:
         uses: Op, data fingerprint and canonical form of the split.
     """
-    wanted = dict.fromkeys(uses)
-    found = []
-    if wanted and importlib.util.find_spec("ultralytics") is None:
-        found.append(f"DetectCrop needs the package ultralytics (AGPL-3.0), which is not installed: {INSTALL}")
-    for detector, data, split in dict.fromkeys((op.detector, data, split) for op, data, split in wanted):
-        found += detector_problems(detector, data, split)
-    for op in dict.fromkeys(op for op, _, _ in wanted):
-        found += _class_problems(op)
-    return found
+    unique_uses = dict.fromkeys(uses)
+    problems = []
+    if unique_uses and importlib.util.find_spec("ultralytics") is None:
+        problems.append(f"DetectCrop needs the package ultralytics (AGPL-3.0), which is not installed: {INSTALL}")
+    for detector, data, split in dict.fromkeys((op.detector, data, split) for op, data, split in unique_uses):
+        problems += detector_problems(detector, data, split)
+    for op in dict.fromkeys(op for op, _, _ in unique_uses):
+        problems += _class_problems(op)
+    return problems
 
 
 def _class_problems(op: DetectCrop) -> list[str]:
@@ -149,19 +149,19 @@ def detector_problems(detector: str, data: str, split: str) -> list[str]:
         return list(error.problems)
     except StoreError as error:
         return [f"DetectCrop(detector={detector!r}): {error}"]
-    found = []
+    problems = []
     if record.split != split:
-        found.append(
+        problems.append(
             f"DetectCrop(detector={detector!r}): its detectors were fitted on the split {record.split}, and the sweep "
             f"validates by {split}: they have seen validation images. Fine-tune another folder for this split."
         )
     if record.data != data:
-        found.append(
+        problems.append(
             f"DetectCrop(detector={detector!r}): its detectors were fitted on other data ({record.task}, "
             f"{record.data}) than the sweep's ({data}), or on another share of it (--smoke, max_train_images). "
             "Fine-tune a folder for these."
         )
-    return found + [
+    return problems + [
         f"DetectCrop(detector={detector!r}): {fold.file} is not the file that was fitted. Restore it, or "
         "fine-tune again."
         for fold in record.folds

@@ -70,7 +70,7 @@ class Annotations:
 def write(path: Path, images: Sequence[Labelled], categories: Sequence[str]) -> None:
     """Write the standard form: images, categories, annotations. Ids count from 1."""
     numbers = {name: i for i, name in enumerate(categories, 1)}
-    pairs = [(i, found) for i, image in enumerate(images, 1) for found in image.found]
+    pairs = [(i, detection) for i, image in enumerate(images, 1) for detection in image.found]
     content = {
         "info": {"description": "boxes and contours in pixels of the high-resolution images, made by swath"},
         "images": [
@@ -79,24 +79,25 @@ def write(path: Path, images: Sequence[Labelled], categories: Sequence[str]) -> 
         ],
         "categories": [{"id": number, "name": name} for name, number in numbers.items()],
         "annotations": [
-            _annotation(number, image, numbers[found.label], found) for number, (image, found) in enumerate(pairs, 1)
+            _annotation(number, image, numbers[detection.label], detection)
+            for number, (image, detection) in enumerate(pairs, 1)
         ],
     }
     write_atomic(path, json.dumps(content, ensure_ascii=False).encode())
 
 
-def _annotation(number: int, image: int, category: int, found: Detection) -> dict[str, Any]:
-    left, top, right, bottom = found.box
-    area = sum(polygon_area(p) for p in found.contour) if found.contour else (right - left) * (bottom - top)
+def _annotation(number: int, image: int, category: int, detection: Detection) -> dict[str, Any]:
+    left, top, right, bottom = detection.box
+    area = sum(polygon_area(p) for p in detection.contour) if detection.contour else (right - left) * (bottom - top)
     return {
         "id": number,
         "image_id": image,
         "category_id": category,
         "bbox": [round(v, 2) for v in (left, top, right - left, bottom - top)],
-        "segmentation": [[round(v, 2) for v in polygon.ravel().tolist()] for polygon in found.contour],
+        "segmentation": [[round(v, 2) for v in polygon.ravel().tolist()] for polygon in detection.contour],
         "area": round(area, 2),
         "iscrowd": 0,
-        "score": round(found.score, 4),
+        "score": round(detection.score, 4),
     }
 
 

@@ -27,8 +27,8 @@ def mask_of(contour: Sequence[Polygon], height: int, width: int) -> NDArray[np.b
 
 def contour_of(mask: NDArray[np.bool_]) -> tuple[Polygon, ...]:
     """Outlines through the centres of a mask's border pixels, the largest part first; holes and specks are dropped."""
-    found, _ = cv2.findContours(mask.astype(np.uint8), cv2.RETR_EXTERNAL, cv2.CHAIN_APPROX_SIMPLE)
-    parts = sorted((p[:, 0] for p in found if len(p) >= 3), key=lambda p: -cv2.contourArea(p))
+    contours, _ = cv2.findContours(mask.astype(np.uint8), cv2.RETR_EXTERNAL, cv2.CHAIN_APPROX_SIMPLE)
+    parts = sorted((p[:, 0] for p in contours if len(p) >= 3), key=lambda p: -cv2.contourArea(p))
     return tuple(p.astype(np.float64) + 0.5 for p in parts)
 
 

@@ -29,19 +29,19 @@ class Cropper:
         self._op = op
         self.notes: list[str] = []
 
-    def __call__(self, images: Sequence[Image], found: Sequence[bytes]) -> list[Image]:
-        """Images uint8 [H, W, C] of any sizes, and the object in each as `found.to_json` writes it."""
-        objects = [from_json(data) for data in found]
+    def __call__(self, images: Sequence[Image], detections: Sequence[bytes]) -> list[Image]:
+        """Images uint8 [H, W, C] of any sizes, and the object in each as `boxes.to_json` writes it."""
+        objects = [from_json(data) for data in detections]
         self.notes = ["" if one else MISS for one in objects]
         return [crop(image, one, self._op) if one else image for image, one in zip(images, objects, strict=True)]
 
 
-def crop(image: Image, found: Detection, op: ops.DetectCrop) -> Image:
+def crop(image: Image, detection: Detection, op: ops.DetectCrop) -> Image:
     """Cut or mask out the object.
 
     Args:
         image: uint8 [H, W, C].
-        found: The object; `contour` mode draws a contour by GrabCut where it has none.
+        detection: The object; `contour` mode draws a contour by GrabCut where it has none.
         op: The mode and its settings.
 
     Returns:
@@ -50,9 +50,9 @@ def crop(image: Image, found: Detection, op: ops.DetectCrop) -> Image:
     height, width, channels = image.shape
     fill = _fill(op.fill, channels)
     if op.mode == "contour":
-        inside = mask_of(found.contour or grabcut(image, found.box), height, width)
+        inside = mask_of(detection.contour or grabcut(image, detection.box), height, width)
         return np.where(inside[:, :, None], image, fill)
-    left, top, right, bottom = pixel_box(found.box, width, height, op.margin)
+    left, top, right, bottom = pixel_box(detection.box, width, height, op.margin)
     piece = np.ascontiguousarray(image[top:bottom, left:right])
     if op.mode == "pad":
         return _centred(piece, height, width, fill)

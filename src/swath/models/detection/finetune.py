@@ -107,16 +107,16 @@ def fit_fold(job: FoldJob, device: str = "") -> FoldResult:
         folder = Path(temporary)
         data = write_set(folder / "set", job.train, job.val or job.train[:1], job.categories, job.contours)
         weights = train(data, folder / "work", job.training, job.contours, device)
-        found, fit = measure(Detector(str(weights), device), job.val)
-        return FoldResult(job.fold, weights.read_bytes(), found, fit)
+        found_share, fit = measure(Detector(str(weights), device), job.val)
+        return FoldResult(job.fold, weights.read_bytes(), found_share, fit)
 
 
 def measure(detector: Detector, examples: Sequence[Example]) -> tuple[float, float]:
     """Share of images in which something is found, and mean IoU of the most confident box (0 where nothing is)."""
     fits = []
     for example in examples:
-        found = detector(read_image(example.path), CONFIDENCE)
-        fits.append(max(iou(found[0].box, target.box) for target in example.targets) if found else None)
+        detections = detector(read_image(example.path), CONFIDENCE)
+        fits.append(max(iou(detections[0].box, target.box) for target in example.targets) if detections else None)
     if not fits:
         return 0.0, 0.0
     return sum(f is not None for f in fits) / len(fits), sum(f or 0.0 for f in fits) / len(fits)

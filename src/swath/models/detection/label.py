@@ -48,10 +48,10 @@ def label_images(
         except UnreadableImageError as error:
             unreadable[path] = str(error)
         else:
-            found = detector(image, confidence, classes)
+            detections = detector(image, confidence, classes)
             if contours:
-                found = [d if d.contour else replace(d, contour=grabcut(image, d.box)) for d in found]
-            labelled.append(Labelled(name, image.shape[1], image.shape[0], tuple(found)))
+                detections = [d if d.contour else replace(d, contour=grabcut(image, d.box)) for d in detections]
+            labelled.append(Labelled(name, image.shape[1], image.shape[0], tuple(detections)))
         done(1)
     return labelled, unreadable
 
@@ -73,12 +73,12 @@ def sheet(pictures: Sequence[tuple[Image, Sequence[Detection]]], side_px: int = 
     """
     rows = -(-len(pictures) // columns)
     canvas = np.full((max(rows, 1) * side_px, columns * side_px, 3), 255, np.uint8)
-    numbers = {label: i for i, label in enumerate(sorted({d.label for _, found in pictures for d in found}))}
-    for position, (image, found) in enumerate(pictures):
+    numbers = {label: i for i, label in enumerate(sorted({d.label for _, detections in pictures for d in detections}))}
+    for position, (image, detections) in enumerate(pictures):
         scale = side_px / max(image.shape[:2])
         height, width = (max(1, round(length * scale)) for length in image.shape[:2])
         small = cv2.resize(image, (width, height), interpolation=cv2.INTER_AREA if scale < 1 else cv2.INTER_CUBIC)
-        for d in found:
+        for d in detections:
             colour = _COLOURS[numbers[d.label] % len(_COLOURS)]
             corners = [round(v * scale) for v in d.box]
             cv2.rectangle(small, (corners[0], corners[1]), (corners[2] - 1, corners[3] - 1), colour, 1)

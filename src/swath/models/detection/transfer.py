@@ -87,13 +87,13 @@ def transfer(
     by_row: dict[str, list[Annotation]] = defaultdict(list)
     for annotation in annotations:
         by_row[annotation.row].append(annotation)
-    wanted = list(dict.fromkeys(path for row in by_row for path in (low[row], high[row])))
+    paths = list(dict.fromkeys(path for row in by_row for path in (low[row], high[row])))
     with ThreadPoolExecutor(_THREADS) as pool:
-        sizes = dict(zip(wanted, pool.map(_size, wanted), strict=True))
+        sizes = dict(zip(paths, pool.map(_size, paths), strict=True))
     raise_if_any(size for size in sizes.values() if isinstance(size, str))
     raise_if_any(_size_problems(by_row, high, sizes))
     examples = {}
-    for row, found in by_row.items():
+    for row, row_annotations in by_row.items():
         source, target = sizes[high[row]], sizes[low[row]]
         assert not isinstance(source, str)
         assert not isinstance(target, str)
@@ -103,7 +103,7 @@ def transfer(
                 scaled_box(a.box, source, target),
                 tuple(scaled_polygon(p, source, target) for p in a.contour),
             )
-            for a in found
+            for a in row_annotations
         ]
         width, height = target
         examples[row] = Example(low[row], width, height, tuple(t for t in targets if _is_left(t.box)))
@@ -126,7 +126,12 @@ def _size(path: str) -> tuple[int, int] | str:
 def _size_problems(
     by_row: Mapping[str, Sequence[Annotation]], high: Mapping[str, str], sizes: Mapping[str, tuple[int, int] | str]
 ) -> list[str]:
-    wrong = [(row, a.size) for row, found in by_row.items() for a in found[:1] if a.size and a.size != sizes[high[row]]]
+    wrong = [
+        (row, a.size)
+        for row, annotations in by_row.items()
+        for a in annotations[:1]
+        if a.size and a.size != sizes[high[row]]
+    ]
     if not wrong:
         return []
     row, said = wrong[0]

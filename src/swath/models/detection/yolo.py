@@ -140,14 +140,14 @@ class Detector:
         )[0]
         boxes = result.boxes
         outlines = result.masks.xy if result.masks is not None else [None] * len(boxes)
-        found = [
+        detections = [
             Detection((box[0], box[1], box[2], box[3]), score, self.classes[int(number)], _contour(outline))
             for box, score, number, outline in zip(
                 boxes.xyxy.tolist(), boxes.conf.tolist(), boxes.cls.tolist(), outlines, strict=True
             )
             if box[2] > box[0] and box[3] > box[1]
         ]
-        return sorted(found, key=lambda d: (-d.score, d.box))
+        return sorted(detections, key=lambda d: (-d.score, d.box))
 
 
 def _contour(outline: NDArray[np.float32] | None) -> tuple[NDArray[np.float64], ...]:

@@ -42,17 +42,17 @@ class Training:
 
     def problems(self) -> list[str]:
         """Sentences about values out of range."""
-        found = weights_problems(self.weights, yaml=True)
+        problems = weights_problems(self.weights, yaml=True)
         for field, low, high in (("epochs", 1, 10_000), ("batch", 2, 4096), ("seed", 0, 2**32 - 1)):
             if not low <= getattr(self, field) <= high:
-                found.append(f"--{field} {getattr(self, field)}: allowed is a whole number from {low} to {high}.")
+                problems.append(f"--{field} {getattr(self, field)}: allowed is a whole number from {low} to {high}.")
         if not 32 <= self.size_px <= 2048 or self.size_px % 32:
-            found.append(f"--size-px {self.size_px}: allowed is a multiple of 32 from 32 to 2048.")
+            problems.append(f"--size-px {self.size_px}: allowed is a multiple of 32 from 32 to 2048.")
         if not 0 < self.lr <= 1:
-            found.append(f"--lr {self.lr}: allowed is above 0 and at most 1.")
+            problems.append(f"--lr {self.lr}: allowed is above 0 and at most 1.")
         if not 0 <= self.mosaic <= 1:
-            found.append(f"--mosaic {self.mosaic}: allowed is a share from 0 to 1.")
-        return found
+            problems.append(f"--mosaic {self.mosaic}: allowed is a share from 0 to 1.")
+        return problems
 
 
 def train(data: Path, work: Path, training: Training, contours: bool, device: str = "") -> Path:

@@ -23,9 +23,9 @@ class Finder:
         self._classes = detector.numbers(op.classes)
 
     def __call__(self, images: Sequence[Image]) -> list[bytes]:
-        """Images uint8 [H, W, C] of any sizes, each looked at by itself, to the object in each (`found.to_json`)."""
+        """Images uint8 [H, W, C] of any sizes, each looked at by itself, to the object in each (`boxes.to_json`)."""
         looked = (self._detector(as_rgb(image), self._op.confidence, self._classes) for image in images)
-        return [to_json(found[0] if found else None) for found in looked]
+        return [to_json(detections[0] if detections else None) for detections in looked]
 
 
 def load(op: ops.Detect, weight_file: str, device: str) -> Finder:

@@ -133,10 +133,10 @@ def _spandrel(op: ops.SuperRes, path: Path, device: torch.device) -> Upscale:
         network = ModelLoader().load_from_file(path)
     except Exception as error:  # unpicklers, safetensors and spandrel each raise their own
         raise InputError(_file_problem(op, path, f"it cannot be loaded ({type(error).__name__}: {error})")) from error
-    found = f"it holds {network.architecture.name} x{network.scale}, {network.input_channels} channels"
+    reason = f"it holds {network.architecture.name} x{network.scale}, {network.input_channels} channels"
     as_told = (network.architecture.id, network.scale, network.input_channels, network.output_channels)
     if not isinstance(network, ImageModelDescriptor) or as_told != (ARCHITECTURES[op.model], SCALE, 3, 3):
-        raise InputError(_file_problem(op, path, found))
+        raise InputError(_file_problem(op, path, reason))
     network = network.to(device).eval()
     network = network.half() if device.type == "cuda" and network.supports_half else network.float()
 

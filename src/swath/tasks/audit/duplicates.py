@@ -49,13 +49,13 @@ def find_duplicates(task: AuditedTask) -> Duplicates:
     one_of_each = np.array(usable, np.int64)[np.sort(first)]
     hashes = np.array([task.scans[i].hash for i in one_of_each], np.uint64)
     features = feature_matrix(task.scans)
-    found: list[Pairs] = [np.empty((0, 2), np.int64)]
+    near_batches: list[Pairs] = [np.empty((0, 2), np.int64)]
     for batch in pairs_within(hashes):
         pairs = one_of_each[batch]
         pairs = pairs[same_colours(features[pairs[:, 0]], features[pairs[:, 1]])]
         pairs = pairs[np.lexsort((pairs[:, 1], pairs[:, 0]))]
-        found.append(pairs[confirmed(task.paths, pairs)])
-    near_pairs = np.concatenate(found)
+        near_batches.append(pairs[confirmed(task.paths, pairs)])
+    near_pairs = np.concatenate(near_batches)
     anchors = np.unique(same_file, return_index=True)[1]
     same_pairs = np.stack([np.arange(len(same_file)), anchors[same_file]], axis=1)
     near = linked(len(same_file), np.concatenate([same_pairs, near_pairs]))
@@ -83,14 +83,14 @@ def _groups(index: NDArray[np.int64]) -> list[NDArray[np.int64]]:
 
 def duplicate_findings(task: AuditedTask, duplicates: Duplicates) -> list[Finding]:
     """All that duplicates have to say."""
-    found = [
+    findings = [
         _across_folds(task, duplicates.near),
         _across_test(task, duplicates.all),
         _contradictions(task, duplicates),
         _plain(task, duplicates.exact, "exact_duplicates", "are identical files", _EXACT_ADVICE),
         _plain(task, duplicates.near, "near_duplicates", "show the same picture in different files", _NEAR_ADVICE),
     ]
-    return [finding for finding in found if finding]
+    return [finding for finding in findings if finding]
 
 
 _EXACT_ADVICE = (
@@ -125,10 +125,10 @@ def _across_folds(task: AuditedTask, groups: tuple[NDArray[np.int64], ...]) -> F
     """Near duplicates on both sides of the split: the validation score is too good."""
     leaks, flagged = [], []
     for group in groups:
-        own = group[task.fold[group] != TEST]
-        if len(np.unique(task.fold[own])) > 1:
-            leaks.append(own)
-            flagged += [int(row) for row in own if task.fold[row] >= 0]
+        train_rows = group[task.fold[group] != TEST]
+        if len(np.unique(task.fold[train_rows])) > 1:
+            leaks.append(train_rows)
+            flagged += [int(row) for row in train_rows if task.fold[row] >= 0]
     if not leaks:
         return None
     validating = int((task.fold >= 0).sum())
@@ -170,9 +170,9 @@ def _contradictions(task: AuditedTask, duplicates: Duplicates) -> Finding | None
     """Images that show the same picture and carry different labels."""
     at_odds = []
     for group in duplicates.all:
-        own = group[task.fold[group] != TEST]
-        if len(np.unique(task.targets[own], axis=0)) > 1:
-            at_odds.append(own)
+        train_rows = group[task.fold[group] != TEST]
+        if len(np.unique(task.targets[train_rows], axis=0)) > 1:
+            at_odds.append(train_rows)
     if not at_odds:
         return None
     flagged = [int(row) for group in at_odds for row in group]

@@ -14,8 +14,8 @@ _SERIOUS_SHARE = 0.01
 
 def image_findings(task: AuditedTask) -> list[Finding]:
     """All that the files have to say."""
-    found = [_damaged(task), _constant(task), _suffixes(task), _modes(task), _sizes(task)]
-    return [finding for finding in found if finding]
+    findings = [_damaged(task), _constant(task), _suffixes(task), _modes(task), _sizes(task)]
+    return [finding for finding in findings if finding]
 
 
 def _damaged(task: AuditedTask) -> Finding | None:

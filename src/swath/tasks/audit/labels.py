@@ -20,10 +20,10 @@ _EMPTY_USUAL = 0.05
 
 def label_findings(task: AuditedTask) -> list[Finding]:
     """All that the labels of the training images have to say."""
-    found = [_without_positives(task), _few_positives(task), _absent_from_part(task), _drift(task)]
+    findings = [_without_positives(task), _few_positives(task), _absent_from_part(task), _drift(task)]
     if not task.multiclass:
-        found += [_filled(task), _counts(task), _empty(task), _pairs(task)]
-    return [finding for finding in found if finding]
+        findings += [_filled(task), _counts(task), _empty(task), _pairs(task)]
+    return [finding for finding in findings if finding]
 
 
 def _positives(task: AuditedTask) -> NDArray[np.int64]:
@@ -199,18 +199,18 @@ def _pairs(task: AuditedTask) -> Finding | None:
     positives = np.diag(both)
     either = positives[:, None] + positives[None] - both
     close = np.triu((both >= _ALWAYS * either) & (positives[:, None] >= FEW) & (positives < len(targets)), 1)
-    found = [f"{task.labels[i]} and {task.labels[j]} ({int(both[i, j])} images)" for i, j in np.argwhere(close)]
-    if not found:
+    pairs = [f"{task.labels[i]} and {task.labels[j]} ({int(both[i, j])} images)" for i, j in np.argwhere(close)]
+    if not pairs:
         return None
     return Finding(
         kind="labels_always_together",
         severity="warning",
-        text=f"{len(found)} pair{'s' if len(found) > 1 else ''} of labels stand on the same images (nearly) always.",
-        count=len(found),
+        text=f"{len(pairs)} pair{'s' if len(pairs) > 1 else ''} of labels stand on the same images (nearly) always.",
+        count=len(pairs),
         unit="pairs",
         advice="Two names of one thing, or a column that was copied: keep one, for it counts twice in a mean "
         "over labels.",
-        examples=some(found),
+        examples=some(pairs),
     )
 
 

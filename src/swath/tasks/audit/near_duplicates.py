@@ -50,10 +50,10 @@ def pairs_within(hashes: NDArray[np.uint64], radius: int = RADIUS) -> Iterator[P
     for band, change in itertools.product(range(_BANDS), changes):
         for left, right in _joined(words[band], words[band] ^ change):
             close = (left < right) & (np.bitwise_count(hashes[left] ^ hashes[right]) <= radius)
-            found = np.stack([left[close], right[close]], axis=1)
-            found = found[_first_time(words, found, band, radius // _BANDS)]
-            if len(found):
-                yield found
+            pairs = np.stack([left[close], right[close]], axis=1)
+            pairs = pairs[_first_time(words, pairs, band, radius // _BANDS)]
+            if len(pairs):
+                yield pairs
 
 
 def _words(hashes: NDArray[np.uint64]) -> NDArray[np.uint16]:

@@ -59,10 +59,10 @@ def markdown(audit: Audit) -> str:
     """audit.md."""
     parts = [f"# Data audit of {escape(audit.task)}", headline(audit), _adversarial_line(audit)]
     for severity in SEVERITIES:
-        own = [f for f in audit.findings if f.severity == severity]
-        if own:
+        findings = [f for f in audit.findings if f.severity == severity]
+        if findings:
             parts.append(f"## {_TITLES[severity]}")
-            parts += [_section(finding) for finding in own]
+            parts += [_section(finding) for finding in findings]
     parts.append(f"Groups of duplicates: {len(audit.groups)}, in groups.csv. All numbers and ids: audit.json.")
     return "\n\n".join(part for part in parts if part) + "\n"
 

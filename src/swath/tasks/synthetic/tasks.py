@@ -82,9 +82,9 @@ class SyntheticBirds(Task):
         return DaconBirds(str(folder)).read()
 
     def problems(self) -> list[str]:
-        found = super().problems() or _count_problems(self, ("train", 10), ("test", 0), ("species", 2))
+        problems = super().problems() or _count_problems(self, ("train", 10), ("test", 0), ("species", 2))
         many = isinstance(self.species, int) and self.species > 25
-        return [*found, f"{self.name}(species={self.species}): at most 25."] if many else found
+        return [*problems, f"{self.name}(species={self.species}): at most 25."] if many else problems
 
 
 def _count_problems(task: Task, *bounds: tuple[str, int]) -> list[str]:
