@@ -108,7 +108,7 @@ COMMANDS = {
     "blend": Command("FILE FILE ...", "mix submission files", store_commands.blend),
     "submissions": Command(
         "add FILE",
-        "keep the competition's score of a submission, beside what validation said",
+        "keep the competition's score of a submission, beside its validation score",
         store_commands.submissions,
     ),
     "compare": Command(

@@ -102,7 +102,7 @@ def blend(argv: list[str]) -> None:
 
 def submissions(argv: list[str]) -> None:
     """Carry out `swath submissions`."""
-    parser = _store_parser("submissions", "Scores that the competition gave, beside what validation had said.")
+    parser = _store_parser("submissions", "Scores that the competition gave, beside their validation scores.")
     parser.add_argument("action", choices=["add", "list"], help="add a score, or list what is on record")
     parser.add_argument(
         "words",
