@@ -3,6 +3,7 @@
 from collections import Counter
 
 from swath.core.text import size_text
+from swath.plan.cache_needs import built_keys
 from swath.plan.disk_space import bytes_to_build
 from swath.plan.plan import Plan
 from swath.plan.progress import Progress
@@ -60,9 +61,11 @@ def _cells(plan: Plan) -> list[str]:
 def _caches(progress: Progress) -> list[str]:
     plan, needs = progress.plan, progress.cache_needs()
     to_build = {e.key for e in (*needs.entries_to_build(), *needs.features_to_build())}
+    entries = [*plan.entries(), *plan.features()]
+    built = built_keys(needs.cache, (e.key for e in entries))
     lines = []
-    for entry in (*plan.entries(), *plan.features()):
-        state = "ready" if entry.key in needs.built else "to build" if entry.key in to_build else "not needed"
+    for entry in entries:
+        state = "ready" if entry.key in built else "to build" if entry.key in to_build else "not needed"
         lines.append(f"  {state:<10}  {size_text(entry.bytes):>9}  {entry.describe()}")
     free = needs.cache.free_bytes()
     room = "an object store" if free is None else f"{size_text(free)} free"

@@ -9,12 +9,13 @@ from swath.core.errors import DamagedError, InputError, SwathError, raise_if_any
 from swath.engine.base import Engine, Probe
 from swath.engine.cache_builder import build_entry, build_features
 from swath.engine.scheduler import TrialScheduler
-from swath.plan.cache_needs import CacheNeeds
+from swath.plan.cache_needs import CacheNeeds, built_keys
 from swath.plan.plan import Plan
 from swath.plan.progress import Progress
 from swath.plan.records import write_records
 from swath.plan.trials import PlannedTrial
 from swath.preprocess.cache import entry as caches
+from swath.preprocess.cache.manifest import is_built
 from swath.preprocess.cache.reader import drop_damaged
 from swath.preprocess.contact_sheet import contact_sheet
 from swath.store.layout import contact_key
@@ -75,15 +76,16 @@ def _probes(lacking: list[PlannedTrial], needs: CacheNeeds) -> list[Probe]:
 
 def _build_caches(progress: Progress, engine: Engine, say: Callable[[str], None], retry_failed: bool) -> None:
     """Build what is missing, then leave out the images that turned out not to decode."""
-    plan, built = progress.plan, frozenset[str]()
+    plan = progress.plan
     for left in reversed(range(TRIES_ALLOWED)):
         try:
-            built = _build_entries(progress, engine, say, retry_failed)
+            _build_entries(progress, engine, say, retry_failed)
             break
         except DamagedError as error:  # images of features, which are checked as they are read
             if not left:
                 raise
             say(str(error))
+    built = built_keys(plan.locations.cache, (e.key for e in plan.entries()))
     problems = []
     for task in plan.tasks:
         try:
@@ -96,14 +98,7 @@ def _build_caches(progress: Progress, engine: Engine, say: Callable[[str], None]
     raise_if_any(problems)
 
 
-def _build_entries(
-    progress: Progress, engine: Engine, say: Callable[[str], None], retry_failed: bool
-) -> frozenset[str]:
-    """Build what lacking trials need.
-
-    Returns:
-        Keys of the plan's entries that are finished.
-    """
+def _build_entries(progress: Progress, engine: Engine, say: Callable[[str], None], retry_failed: bool) -> None:
     plan, cache, storage = progress.plan, progress.plan.locations.cache, progress.plan.locations.storage
     for features in plan.features():
         drop_damaged(cache, features.key)
@@ -112,18 +107,16 @@ def _build_entries(
         damaged = drop_damaged(cache, entry.key)
         if damaged:
             say(f"cache {entry.describe()}: {', '.join(damaged)} damaged; built again")
-        if damaged or entry.key not in needs.built:
+        if not is_built(cache, entry.key):  # as it is now: the entry before may have taken hours
             build_entry(cache, entry, engine, say)
         if not storage.exists(contact_key(entry.key)):
             storage.write(contact_key(entry.key), contact_sheet(cache, entry))
     build_features(plan.locations, needs.features_to_build(), engine, say)
-    return needs.built | {e.key for e in needs.entries}
 
 
 def _leave_out_bad(plan: Plan, task: TaskPlan, built: frozenset[str]) -> str:
-    for key in {e.key for t in plan.trials if t.spec.data == task.data for e in t.entries.values()}:
-        if key in built:
-            task.record.leave_out(caches.bad_images(plan.locations.cache, key))
+    for key in {e.key for t in plan.trials if t.spec.data == task.data for e in t.entries.values()} & built:
+        task.record.leave_out(caches.bad_images(plan.locations.cache, key))
     return bad_image_note(task.record)
 
 

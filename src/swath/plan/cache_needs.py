@@ -1,10 +1,10 @@
 """What trials need of the preprocessing cache, and what of it is there."""
 
-from collections.abc import Sequence
+import itertools
+from collections.abc import Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 
-from swath.plan.plan import Plan
 from swath.plan.trials import PlannedTrial
 from swath.preprocess.cache.entry import EntryPlan
 from swath.preprocess.cache.features import FeaturePlan
@@ -20,7 +20,7 @@ class CacheNeeds:
         cache: The cache.
         entries: Entries of images; trials on features that are there need none.
         features: Entries of features.
-        built: Keys of the finished entries of all trials of the plan.
+        built: Keys of those that are finished.
     """
 
     cache: Storage
@@ -37,13 +37,16 @@ class CacheNeeds:
         return [f for f in self.features if f.key not in self.built]
 
 
-def cache_needs(plan: Plan, trials: Sequence[PlannedTrial]) -> CacheNeeds:
-    """What some of a plan's trials need; asks the cache once for each entry of the plan, many at a time."""
-    cache = plan.locations.cache
-    keys = [e.key for e in (*plan.entries(), *plan.features())]
+def built_keys(cache: Storage, keys: Iterable[str]) -> frozenset[str]:
+    """Which of some entries are finished; asks for each once, many at a time, for object stores are slow to answer."""
+    asked = list(dict.fromkeys(keys))
     with ThreadPoolExecutor(16) as pool:
-        are_built = list(pool.map(lambda key: is_built(cache, key), keys))
-    built = frozenset(key for key, done in zip(keys, are_built, strict=True) if done)
+        return frozenset(itertools.compress(asked, pool.map(lambda key: is_built(cache, key), asked)))
+
+
+def cache_needs(cache: Storage, trials: Sequence[PlannedTrial]) -> CacheNeeds:
+    """What some trials need of the cache, as it is now."""
+    built = built_keys(cache, (e.key for t in trials for e in (*t.entries.values(), *t.features.values())))
     entries = {
         entry.key: entry
         for t in trials

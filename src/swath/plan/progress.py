@@ -94,7 +94,7 @@ class Progress:
 
     def cache_needs(self, retry_failed: bool = False) -> CacheNeeds:
         """What lacking trials need of the cache, as it is now."""
-        return cache_needs(self.plan, self.lacking(retry_failed))
+        return cache_needs(self.plan.locations.cache, self.lacking(retry_failed))
 
     def grow(self) -> bool:
         """Ask the search for its next points, in every cell of the grid whose points have all been evaluated.

@@ -53,7 +53,7 @@ def headline(analysis: Analysis) -> list[Sentence]:
         text = (
             f"Scored on validation images that did not choose them, the best single run has {score_text(single.score)}"
         )
-        if best_ensemble.final.key == single.final.key:
+        if best_ensemble.final == single.final:
             text += "; no average of the best runs scores higher on the images that choose."
         else:
             text += (

@@ -35,20 +35,21 @@ def write_record(storage: Storage, key: str, record: "DataclassInstance | Sequen
     storage.write(key, to_bytes(content))
 
 
-def read_record(storage: Storage, key: str, kind: type[T]) -> T | None:
+def read_record(storage: Storage, key: str, kind: type[T], cure: str = "") -> T | None:
     """A record, or None where there is none.
 
     Args:
         storage: The store.
         key: Of the object.
         kind: The dataclass, or `tuple[...]` of one.
+        cure: As of `from_bytes`.
 
     Raises:
         DamagedRecordError: The object is damaged.
         StoreError: It is of a newer swath.
     """
     data = storage.read_or_none(key)
-    return None if data is None else from_bytes(data, kind, f"{key} in the store")
+    return None if data is None else from_bytes(data, kind, f"{key} in the store", cure)
 
 
 def to_bytes(content: object) -> bytes:
@@ -56,27 +57,29 @@ def to_bytes(content: object) -> bytes:
     return json.dumps(content, indent=1, ensure_ascii=False).encode()
 
 
-def from_bytes(data: bytes, kind: type[T], file: str) -> T:
+def from_bytes(data: bytes, kind: type[T], file: str, cure: str = "") -> T:
     """The record that a file holds.
 
     Args:
         data: The file's content.
         kind: The dataclass, or `tuple[...]` of one.
         file: What messages call it.
+        cure: What to do about a file that cannot be used; "" where it is made again once it is deleted.
 
     Raises:
         DamagedRecordError: The content is no JSON, lacks fields, or has values of another type.
         StoreError: It is of a newer schema.
     """
+    cured = cure or "delete it to have it made again"
     try:
         content = json.loads(data)
     except ValueError as error:
-        raise DamagedRecordError(f"{file} is no JSON ({error}); delete it to have it made again.") from error
+        raise DamagedRecordError(f"{file} is no JSON ({error}); {cured}.") from error
     schema = content.get("schema", 1) if isinstance(content, dict) else 1
     if isinstance(schema, int) and schema > SCHEMA:
         raise StoreError(
             f"{file} was written by a newer swath (schema {schema}; this one reads up to {SCHEMA}). "
-            "Install that version, or use another --storage."
+            f"Install that version, or {cure or 'use another --storage'}."
         )
     try:
         return _adapter(kind).validate_json(data, strict=True)
@@ -84,7 +87,7 @@ def from_bytes(data: bytes, kind: type[T], file: str) -> T:
         first = error.errors(include_url=False, include_input=False)[0]
         field = ".".join(map(str, first["loc"])) or "its content"
         problem = f"{field}: {first['msg'].lower()}"
-        raise DamagedRecordError(f"{file} is damaged ({problem}); delete it to have it made again.") from error
+        raise DamagedRecordError(f"{file} is damaged ({problem}); {cured}.") from error
 
 
 @cache

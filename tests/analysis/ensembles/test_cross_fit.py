@@ -78,9 +78,9 @@ def test_predictions_of_a_part_do_not_depend_on_its_targets(scenes_task: TaskRes
     parts = cross_fit_parts(pool)
     changed = Pool.of(scenes_task)
     changed.__dict__["targets"] = np.where((parts == 2)[:, None], 1 - pool.targets, pool.targets)
-    for e in ensembles(pool):
-        after = _part_predictions(changed, e.name, parts)
-        assert np.array_equal(after, pool.mixed(e.chosen[2], parts == 2)), e.name
+    for name in ensemble_names(pool):
+        before, after = (_part_predictions(one, name, parts) for one in (pool, changed))
+        assert np.array_equal(after, before), name
 
 
 def _part_predictions(pool: Pool, name: str, parts):
@@ -115,10 +115,22 @@ def test_equal_ensembles_have_one_estimate_by_whatever_name(scenes_task: TaskRes
         by_ensemble.setdefault(frozenset(zip(e.trials, e.weights, strict=True)) | {e.average}, []).append(e)
     assert max(map(len, by_ensemble.values())) > 1, "`best` is some top k"
     for same in by_ensemble.values():
-        assert len({(e.score, e.low, e.high, e.gain) for e in same}) == 1
+        assert len({(e.score, e.low, e.high, e.gain, e.part_sizes) for e in same}) == 1
         for e in same:
             named = named_ensemble(pool, e.name)
             assert (named.score, named.low, named.high, named.gain) == (e.score, e.low, e.high, e.gain)
+    by_name = {e.name: e for e in ensembles(pool)}
+    assert [m.members for m in by_name["ranks"].chosen] == [m.members for m in by_name["best"].chosen]
+
+
+def test_ranks_of_one_run_are_worth_what_the_run_is(tmp_path):
+    """One good run beside two that know nothing: the best ensemble is that run, averaged by rank or not."""
+    trials = [FakeTrial(seed=s, quality=3.0 if s == 0 else 0.0) for s in range(3)]
+    study = write_study(Storage(str(tmp_path)), [FakeTask()], {"scenes": trials}, rule="")
+    by_name = {e.name: e for e in ensembles(Pool.of(study.read().tasks[0]))}
+    assert (by_name["best"].size, by_name["ranks"].size, by_name["ranks"].average) == (1, 1, "ranks")
+    assert by_name["best"].score == by_name["ranks"].score == by_name["single"].score
+    assert by_name["ranks"].gain == (0.0, 0.0, 0.0)
 
 
 @pytest.mark.parametrize("folds", [1, 2])

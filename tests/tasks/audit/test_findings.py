@@ -109,7 +109,9 @@ def test_fields_that_an_audit_lacks_or_has_too_many(storage: Storage) -> None:
 def test_a_damaged_audit_is_named_with_its_field(storage: Storage, change: dict[str, Any], problem: str) -> None:
     keep(storage, {**OLD, **change})
     file = f"tasks/{DATA}/audit/audit.json"
-    with pytest.raises(DamagedRecordError, match=rf"^{file} in the store is damaged \({problem}.*\); delete it"):
+    with pytest.raises(
+        DamagedRecordError, match=rf"^{file} in the store is damaged \({problem}.*\); write it again with `swath audit`"
+    ):
         read_audit(storage, DATA)
 
 

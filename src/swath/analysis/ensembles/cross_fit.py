@@ -7,8 +7,9 @@ another loss gives the same ranking with larger numbers. Where the metric ranks 
 rank that an image has among all images by its fifth's choice, which is the same for every scale.
 """
 
+import itertools
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -16,8 +17,9 @@ from numpy.typing import NDArray
 
 from swath.analysis import score_intervals as image_intervals
 from swath.analysis.cells import Run, blocks_of
+from swath.analysis.ensembles.candidates import CandidateSubset
 from swath.analysis.ensembles.pool import Floats, Pool
-from swath.analysis.ensembles.rules import SINGLE, Average, EnsembleWeights, choice, ranks_among, rules
+from swath.analysis.ensembles.rules import SINGLE, Average, EnsembleWeights, Rule, choice, ranks_among, rules
 from swath.config.splits import stratified_folds
 
 PARTS = 5
@@ -39,7 +41,7 @@ class Ensemble:
         low: Lower end of the 95 % interval of the score over validation images.
         high: Its upper end.
         gain: Score minus that of `single`, with the interval of the paired difference.
-        chosen: What was chosen for each part of the images, without it.
+        chosen: What stands for it on each part of the images, chosen without that part.
         naive: Score of the members on the images that chose them: too good, and shown to say so.
     """
 
@@ -111,20 +113,35 @@ def ensembles(pool: Pool, only: str = "") -> list[Ensemble]:
         return []
     parts = cross_fit_parts(pool)
     *fitting, everything = [pool.view()] if parts is None else pool.views(parts)
+    if only:  # what it comes to may have been estimated by a rule before it
+        named = dict(itertools.islice(named.items(), list(named).index(only) + 1))
     final = {name: rule(everything) for name, rule in named.items()}
-    if only:  # beside those with which it shares its estimate
-        asked = {final[SINGLE].key, final[only].key}
-        final = {name: mix for name, mix in final.items() if mix.key in asked}
-    chosen = {name: tuple(named[name](view) for view in fitting) for name in final}
+    chosen = _chosen(named, final, fitting)
     scored: dict[str, Estimate] = {}
     if parts is not None:
-        blocks, first = blocks_of(pool.task), dict[frozenset[tuple[int | str, float]], Estimate]()
-        for name, mix in final.items():
-            if mix.key not in first:
-                first[mix.key] = _scored(pool, pooled(pool, chosen[name], parts), blocks)
-            scored[name] = first[mix.key]
-    named_ones = [_ensemble(pool, name, mix, scored, chosen[name]) for name, mix in final.items()]
-    return [e for e in named_ones if not only or e.name in (SINGLE, only)]
+        blocks, estimates = blocks_of(pool.task), dict[EnsembleWeights, Estimate]()
+        for name, mixes in chosen.items():
+            # The ranks of one run rank images as it does.
+            key = final[name].sorted() if final[name].size > 1 else replace(final[name], average="probabilities")
+            if key not in estimates:
+                estimates[key] = _scored(pool, pooled(pool, mixes, parts), blocks)
+            scored[name] = estimates[key]
+    asked = (SINGLE, only) if only else tuple(final)
+    return [_ensemble(pool, name, mix, scored, chosen[name]) for name, mix in final.items() if name in asked]
+
+
+def _chosen(
+    named: Mapping[str, Rule], final: Mapping[str, EnsembleWeights], views: Sequence[CandidateSubset]
+) -> dict[str, tuple[EnsembleWeights, ...]]:
+    """What stands for each rule on each part: the choice of the first rule that comes to the same on all images."""
+    by_members: dict[EnsembleWeights, tuple[EnsembleWeights, ...]] = {}
+    chosen = {}
+    for name, mix in final.items():
+        key = replace(mix.sorted(), average="probabilities")
+        if key not in by_members:
+            by_members[key] = tuple(named[name](view) for view in views)
+        chosen[name] = tuple(replace(part, average=mix.average) for part in by_members[key])
+    return chosen
 
 
 def pooled(pool: Pool, chosen: Sequence[EnsembleWeights], parts: NDArray[np.int64]) -> Floats:
@@ -134,7 +151,7 @@ def pooled(pool: Pool, chosen: Sequence[EnsembleWeights], parts: NDArray[np.int6
     images of the fold.
     """
     predictions = np.empty(pool.targets.shape)
-    ranked = pool.task.record.metric == "map" and len({mix.key for mix in chosen}) > 1
+    ranked = pool.task.record.metric == "map" and len({mix.sorted() for mix in chosen}) > 1
     for part, mix in enumerate(chosen):
         here = parts == part
         if not ranked:

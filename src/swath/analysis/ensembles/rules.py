@@ -42,9 +42,14 @@ class EnsembleWeights:
     average: Average = "probabilities"
 
     @property
-    def key(self) -> frozenset[tuple[int | str, float]]:
-        """Equal for ensembles that give equal predictions: the same members with the same weights, in any order."""
-        return frozenset([*zip(self.members, self.weights, strict=True), (self.average, 0.0)])
+    def size(self) -> int:
+        """Number of members."""
+        return len(self.members)
+
+    def sorted(self) -> "EnsembleWeights":
+        """The same with the members in the pool's order: equal for ensembles that give equal predictions."""
+        pairs = sorted(zip(self.members, self.weights, strict=True))
+        return replace(self, members=tuple(m for m, _ in pairs), weights=tuple(w for _, w in pairs))
 
     def apply(
         self,

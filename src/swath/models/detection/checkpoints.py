@@ -93,7 +93,7 @@ def read(folder: Path) -> DetectorRecord:
     """
     path = folder / RECORD
     try:
-        return from_bytes(path.read_bytes(), DetectorRecord, str(path))
+        return from_bytes(path.read_bytes(), DetectorRecord, str(path), "make it again with `swath detect finetune`")
     except FileNotFoundError:
         reason = f"there is no {RECORD} in it, so it is unfinished or no such folder"
     except OSError as error:

@@ -52,15 +52,14 @@ def _row(e: Ensemble) -> list[str]:
 def _note(best: Ensemble) -> str:
     if not best.part_sizes:
         return "All validation images are of one group, so there is no score that the choice has not seen."
-    sizes = ", ".join(map(str, best.part_sizes))
     return (
         f"The validation images are in {len(best.part_sizes)} parts. Each part is predicted by the ensemble, or the "
         "single run, that was chosen on the other parts; these predictions together are scored once, as ranks where "
-        "choices differ, for losses differ in scale. Ensembles of the same members have one score. Intervals cover "
+        "choices differ, for losses differ in scale. Ensembles that come to the same have one score. Intervals cover "
         "the choice of images, not the luck in which runs the rule takes in the end; the points are paired. The "
         "members column, and what `swath predict` uses, is the same "
         f"rule on all validation images, where `{BEST}` scores {score_text(best.naive)}: too good. For `{BEST}` the "
-        f"number of members is chosen, too: {sizes}. `best-per-...` takes the best run of each level of a factor; "
+        f"number of members is chosen, too: {best.size}. `best-per-...` takes the best run of each level of a factor; "
         f"`greedy` is {choice('greedy')}; `weighted` has {choice('weighted')}; `{RANKS}` averages ranks of the "
         f"members of `{BEST}`."
     )

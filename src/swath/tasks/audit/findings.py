@@ -110,7 +110,7 @@ def kept_place(storage: Storage, data: str) -> Storage:
 
 def read_audit(storage: Storage, data: str) -> Audit | None:
     """The kept audit of a task's data, or None; StoreError for one that is damaged."""
-    return read_record(storage, task_key(data, f"audit/{RECORD}"), Audit)
+    return read_record(storage, task_key(data, f"audit/{RECORD}"), Audit, "write it again with `swath audit`")
 
 
 def by_severity(findings: list[Finding]) -> tuple[Finding, ...]:
