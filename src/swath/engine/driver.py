@@ -9,7 +9,7 @@ from swath.core.errors import DamagedError, InputError, SwathError, raise_if_any
 from swath.engine.base import Engine, Probe
 from swath.engine.cache_builder import build_entry, build_features
 from swath.engine.scheduler import TrialScheduler
-from swath.plan.cache_needs import CacheNeeds, built_keys
+from swath.plan.cache_needs import built_keys
 from swath.plan.plan import Plan
 from swath.plan.progress import Progress
 from swath.plan.records import write_records
@@ -19,6 +19,7 @@ from swath.preprocess.cache.manifest import is_built
 from swath.preprocess.cache.reader import drop_damaged
 from swath.preprocess.contact_sheet import contact_sheet
 from swath.store.layout import contact_key
+from swath.store.storage import Storage
 from swath.store.trials import Trial
 from swath.tasks.prepare import TaskPlan, bad_image_note
 
@@ -57,19 +58,20 @@ def _prepare(progress: Progress, engine: Engine, say: Callable[[str], None], ret
     """What trials need before they start: weights that can be had, caches, records."""
     lacking = progress.lacking(retry_failed)
     engine.get_ready(len(lacking))
-    probes = _probes(lacking, progress.cache_needs(retry_failed))
+    probes = _probes(lacking, progress.plan.locations.cache)
     raise_if_any(engine.probe(probes) if probes else ())
     _build_caches(progress, engine, say, retry_failed)
     engine.get_ready(len(lacking))  # again: what was ready may not have outlasted a long build
     write_records(progress)
 
 
-def _probes(lacking: list[PlannedTrial], needs: CacheNeeds) -> list[Probe]:
+def _probes(lacking: list[PlannedTrial], cache: Storage) -> list[Probe]:
     """The pretrained backbones that will be built: not those whose features are all there."""
+    built = built_keys(cache, (f.key for t in lacking for f in t.features.values()))
     probes = {
         Probe(replace(t.spec.backbone, weights=t.weights_file), t.spec.recipe.side_px)
         for t in lacking
-        if t.spec.backbone.pretrained and (not t.features or any(f.key not in needs.built for f in t.features.values()))
+        if t.spec.backbone.pretrained and (not t.features or any(f.key not in built for f in t.features.values()))
     }
     return sorted(probes, key=lambda p: (p.backbone.canonical(), p.image_size))
 

@@ -6,6 +6,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 
 from swath.plan.trials import PlannedTrial
+from swath.preprocess.cache.checksums import READERS
 from swath.preprocess.cache.entry import EntryPlan
 from swath.preprocess.cache.features import FeaturePlan
 from swath.preprocess.cache.manifest import is_built
@@ -40,7 +41,7 @@ class CacheNeeds:
 def built_keys(cache: Storage, keys: Iterable[str]) -> frozenset[str]:
     """Which of some entries are finished; asks for each once, many at a time, for object stores are slow to answer."""
     asked = list(dict.fromkeys(keys))
-    with ThreadPoolExecutor(16) as pool:
+    with ThreadPoolExecutor(READERS) as pool:
         return frozenset(itertools.compress(asked, pool.map(lambda key: is_built(cache, key), asked)))
 
 

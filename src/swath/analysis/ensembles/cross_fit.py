@@ -19,7 +19,7 @@ from swath.analysis import score_intervals as image_intervals
 from swath.analysis.cells import Run, blocks_of
 from swath.analysis.ensembles.candidates import CandidateSubset
 from swath.analysis.ensembles.pool import Floats, Pool
-from swath.analysis.ensembles.rules import SINGLE, Average, EnsembleWeights, Rule, choice, ranks_among, rules
+from swath.analysis.ensembles.rules import SINGLE, Average, EnsembleWeights, Rule, choice, ranks, rules
 from swath.config.splits import stratified_folds
 
 PARTS = 5
@@ -68,7 +68,7 @@ class Ensemble:
     @property
     def part_sizes(self) -> tuple[int, ...]:
         """Members chosen for each part."""
-        return tuple(len(mix.members) for mix in self.chosen)
+        return tuple(mix.size for mix in self.chosen)
 
     @property
     def size(self) -> int:
@@ -160,7 +160,7 @@ def pooled(pool: Pool, chosen: Sequence[EnsembleWeights], parts: NDArray[np.int6
         p = pool.mixed(mix)
         for fold in np.unique(pool.folds):
             in_fold = pool.folds == fold
-            predictions[here & in_fold] = ranks_among(p[here & in_fold], p[in_fold])
+            predictions[here & in_fold] = ranks(p[in_fold])[here[in_fold]]
     return predictions
 
 

@@ -85,19 +85,6 @@ def ranks(p: Floats) -> Floats:
     return np.ascontiguousarray(by_label.T) / len(p)
 
 
-def ranks_among(p: Floats, everyone: Floats) -> Floats:
-    """Rank of each of some images [n, C] among all [N, C] within its label, as `ranks` has it.
-
-    Args:
-        p: [n, C] of some of the images.
-        everyone: [N, C] of all of them.
-    """
-    among = np.empty(p.T.shape)
-    for rank, some, every in zip(among, np.ascontiguousarray(p.T), np.sort(everyone.T, axis=1), strict=True):
-        rank[:] = (np.searchsorted(every, some, "left") + np.searchsorted(every, some, "right") + 1) / 2
-    return np.ascontiguousarray(among.T) / len(everyone)
-
-
 def uniform(members: NDArray[np.int64] | list[int]) -> EnsembleWeights:
     """All of some members alike."""
     return EnsembleWeights(tuple(int(m) for m in members), (1 / len(members),) * len(members))
