@@ -15,10 +15,12 @@ from numpy.typing import NDArray
 from swath.analysis.effects import significance as verdicts
 from swath.analysis.effects.comparable import final_members
 from swath.analysis.effects.confounds import differences
-from swath.analysis.effects.intervals import Estimate, PairedDifferences, estimate, image_variances
+from swath.analysis.effects.differences import PairedDifferences
+from swath.analysis.effects.intervals import Estimate, estimate, image_variances
 from swath.analysis.effects.matching import Corners, Member, matched
 from swath.analysis.effects.paired_effects import evidence, scores
-from swath.analysis.effects.significance import Power, Verdict
+from swath.analysis.effects.power import Power, power
+from swath.analysis.effects.significance import Verdict
 from swath.analysis.results import Results, TaskResults, TrialResult
 
 Floats = NDArray[np.float64]
@@ -36,6 +38,7 @@ class CellChange:
         after: In B.
         estimate: Of B less A.
         adjusted_p: Holm's p-value over the cells of the task that are not the same trials.
+        equivalence_p: The same of a difference of what matters to A's study, or more.
         verdict: What may be said of B.
         same: True when both sides hold exactly the same predictions.
     """
@@ -45,6 +48,7 @@ class CellChange:
     after: float
     estimate: Estimate
     adjusted_p: float
+    equivalence_p: float
     verdict: Verdict
     same: bool
 
@@ -61,6 +65,7 @@ class TaskComparison:
         cells: Cells with matched trials, the largest move first.
         overall: Mean move over these cells, without those that are the same on both sides if others are not; None
             without any.
+        verdict: What may be said of `overall`.
         power: What `overall` could have shown, or None without an interval.
         unmatched: Cells without a finished match, and why, by label; "A" or "B" is part of the reason.
         changed: What the matched trials differ in beside the side: name to values in A and B.
@@ -73,6 +78,7 @@ class TaskComparison:
     images: int = 0
     cells: tuple[CellChange, ...] = ()
     overall: Estimate | None = None
+    verdict: Verdict = "refused"
     power: Power | None = None
     unmatched: tuple[tuple[str, str], ...] = ()
     changed: tuple[tuple[str, str, str], ...] = ()
@@ -165,7 +171,10 @@ def _compared(label: str, a: TaskResults, b: TaskResults) -> TaskComparison:
         images=images,
         cells=tuple(sorted(_corrected(moved), key=lambda m: -abs(m.estimate.difference))),
         overall=overall,
-        power=verdicts.power(overall, len(np.unique(together.blocks)), images),
+        verdict=verdicts.verdict(
+            overall, overall.p, verdicts.equivalence_p(overall.noise, overall.difference, a.matters)
+        ),
+        power=power(overall, len(np.unique(together.blocks)), images, a.matters),
         unmatched=tuple(_unmatched(a, b, names, compared)),
         changed=tuple(_changes(together, merged.trials)),
         notes=(*notes, *_counts(merged, a, b)),
@@ -200,7 +209,8 @@ def _candidates(task: TaskResults, side: str, names: Mapping[str, str], a: TaskR
         if member is not None and trial.cell in names and np.isfinite(trial.probabilities).all():
             cell = names[trial.cell]
             levels = factors[cell] if distinct else {"cell": cell}
-            candidates.append(_Candidate(trial, Member({**levels, SIDE: side}, trial.seed, trial.fold, 0), cell))
+            member = Member({**levels, SIDE: side}, trial.seed, trial.fold, 0, trial.own_stream)
+            candidates.append(_Candidate(trial, member, cell))
     return candidates
 
 
@@ -256,16 +266,18 @@ def _cell_change(
         after=before + change.difference,
         estimate=change,
         adjusted_p=float("nan"),
+        equivalence_p=verdicts.equivalence_p(change.noise, change.difference, merged.matters),
         verdict="no interval",
         same=same,
     )
 
 
 def _corrected(moved: Sequence[CellChange]) -> list[CellChange]:
-    adjusted = verdicts.holm([float("nan") if m.same else m.estimate.p for m in moved])
+    different = verdicts.holm([float("nan") if m.same else m.estimate.p for m in moved])
+    equivalent = verdicts.holm([float("nan") if m.same else m.equivalence_p for m in moved])
     return [
-        replace(m, adjusted_p=float(p), verdict=verdicts.verdict(m.estimate, float(p)))
-        for m, p in zip(moved, adjusted, strict=True)
+        replace(m, adjusted_p=p, equivalence_p=q, verdict=verdicts.verdict(m.estimate, p, q))
+        for m, p, q in zip(moved, map(float, different), map(float, equivalent), strict=True)
     ]
 
 

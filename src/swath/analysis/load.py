@@ -58,7 +58,8 @@ def read_results(storage: Storage, name: str, predictions_too: bool = True) -> R
         of_task = [(trial, ids) for trial, ids in read if trial.data == task.data]
         if of_task:
             task_results = _task_results(storage, label, task.data, sweep.split, of_task)
-            tasks.append(replace(task_results, baseline_levels=baseline_levels, named=sweep.named))
+            of_sweep = {"baseline_levels": baseline_levels, "named": sweep.named, "matters": sweep.matters}
+            tasks.append(replace(task_results, **of_sweep))
     return Results(storage, sweep, tuple(tasks))
 
 

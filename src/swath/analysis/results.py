@@ -9,6 +9,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from swath.config.sweep import MATTERS
 from swath.core import metrics
 from swath.store.states import State
 from swath.store.storage import Storage
@@ -100,6 +101,11 @@ class TrialResult:
         return float(rows[column].iloc[-1]) if column in rows and len(rows) else float("nan")
 
     @property
+    def own_stream(self) -> bool:
+        """True where its random numbers are its own, False where all cells of a seed share them."""
+        return self.spec.get("streams") == "own"
+
+    @property
     def probabilities(self) -> Floats:
         """[N, C] on the validation images of its fold, at its last epoch."""
         if self.val_logits is None:
@@ -131,6 +137,7 @@ class TaskResults:
         validation: Fold to the record's row numbers of the images its trials are scored on.
         notes: What a reader should know of the predictions.
         named: True where cells have names of their own, which say more than their levels.
+        matters: Difference of scores that matters to the study, by its metric.
     """
 
     label: str
@@ -142,6 +149,7 @@ class TaskResults:
     validation: dict[int, NDArray[np.int64]]
     notes: tuple[str, ...]
     named: bool = False
+    matters: float = MATTERS
 
     @cached_property
     def factors(self) -> dict[str, tuple[str, ...]]:

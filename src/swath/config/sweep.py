@@ -15,8 +15,12 @@ from swath.config.task import Task
 DESIGNS = ("grid", "star")
 SEARCH = "search"
 """Factor whose levels are the points of a search: cells at one point match, the points themselves are no choice."""
-SHARED = ("split", "seeds", "stop", "max_train_images", "max_test_images")
+SHARED = ("split", "seeds", "streams", "stop", "max_train_images", "max_test_images", "matters")
 """Fields that decide which trials compare: a union has one value of each, and no grid stands on them."""
+
+MATTERS = 0.005
+"""The difference that matters where a study names none: half a point."""
+STREAMS = ("own", "common")
 
 
 def holdout(fraction: float = 0.2, seed: int = 0) -> Holdout:
@@ -96,6 +100,10 @@ class Sweep:
         loss: One of `swath.config.losses`.
         recipe: Training settings.
         seeds: Training seeds, each a replicate of every cell.
+        streams: Where a trial's random numbers come from. `own`: from its seed and all that it is, so that trials of
+            one seed err independently, and a mean over cells is as sure as its number of trials says. `common`: from
+            the seed alone; cells then err together, and only more seeds help. A sweep that the store has with `common`
+            goes on with it.
         stop: The stopping rule, or None to train every cell to the end.
         max_train_images: Use at most this many training images (a fixed draw); 0 uses all.
         max_test_images: Predict at most this many test images (the first ones); 0 predicts all.
@@ -106,6 +114,8 @@ class Sweep:
         search: How values are found where ranges (`loguniform(...)` and the like) stand; its points are tried in each
             cell of the grid.
         published: Scores on record, by cell label: one, or (public, private); shown beside the sweep's own.
+        matters: The smallest difference that matters, by the task's metric, 0 to 1. The report calls choices equivalent
+            whose difference is shown to be smaller, and its power and its advice speak of this difference.
         members: Sweeps whose cells these are instead; see `union`.
     """
 
@@ -117,6 +127,7 @@ class Sweep:
     loss: Loss = BCE()
     recipe: Recipe = Recipe()
     seeds: tuple[int, ...] = (0,)
+    streams: Literal["own", "common"] = "own"
     stop: Asha | None = None
     max_train_images: int = 0
     max_test_images: int = 0
@@ -124,6 +135,7 @@ class Sweep:
     label: str = ""
     search: Search | None = None
     published: Mapping[str, float | tuple[float, ...]] = field(default_factory=dict)
+    matters: float = MATTERS
     members: tuple["Sweep", ...] = ()
 
 

@@ -3,7 +3,7 @@
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from functools import cached_property
-from typing import Any
+from typing import Any, Literal
 
 from swath.config import chains
 from swath.config.chains import Preprocess
@@ -37,6 +37,7 @@ class TrialSpec:
         seed: Training seed.
         op_weights: SHA-256 of the model file of each op of the chain; () when none has any.
         hires: Hash over the high-resolution images, where the chain reads them, else "".
+        streams: `own`: its random numbers are its own; `common`: they follow from the seed alone.
     """
 
     task: str
@@ -54,6 +55,13 @@ class TrialSpec:
     seed: int
     op_weights: tuple[str, ...] = ()
     hires: str = ""
+    streams: Literal["own", "common"] = "common"
+
+    @property
+    def random_seed(self) -> int:
+        """What its random numbers follow from: the seed and all else that it is, or the seed alone."""
+        # 15 hex digits are 60 bits: what every generator takes.
+        return int(self.fingerprint[:15], 16) if self.streams == "own" else self.seed
 
     @property
     def link(self) -> str:
@@ -81,7 +89,11 @@ class TrialSpec:
         return form
 
     def _form(self, described: Callable[[Any], Any]) -> dict[str, Any]:
-        later = {"op_weights": list(self.op_weights), "hires": self.hires}
+        later = {
+            "op_weights": list(self.op_weights),
+            "hires": self.hires,
+            "streams": "" if self.streams == "common" else self.streams,
+        }
         return {
             "schema": SCHEMA,
             "stages": STAGES,

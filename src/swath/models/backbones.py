@@ -96,8 +96,10 @@ def build(backbone: Backbone, classes: int, in_chans: int, image_size: int, seed
     return model
 
 
-def build_frozen(backbone: Backbone, classes: int, in_chans: int, image_size: int, seed: int) -> Model:
-    """`build` with a backbone that does not learn and a new linear head: the one that `new_head` draws from `seed`.
+def build_frozen(backbone: Backbone, classes: int, in_chans: int, image_size: int, seed: int, head_seed: int) -> Model:
+    """`build` with a backbone that does not learn and a new linear head: the one that `new_head` draws.
+
+    Features are kept for all trials of a seed, so what is drawn of the backbone follows from `seed` alone.
 
     Raises:
         InputError: Likewise, or the model does not end in one linear layer.
@@ -105,7 +107,7 @@ def build_frozen(backbone: Backbone, classes: int, in_chans: int, image_size: in
     below = body(backbone, in_chans, image_size, seed)
     with torch.no_grad():
         features = below.net(torch.zeros(1, in_chans, image_size, image_size)).shape[1]
-    head = new_head(features, classes, backbone.drop_rate, seed)
+    head = new_head(features, classes, backbone.drop_rate, head_seed)
     return Model(Frozen(below.net, head), below.mean, below.std, "head")
 
 

@@ -6,6 +6,7 @@ Problems are found here, before anything is started, and raised together.
 import itertools
 import subprocess
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 
 from swath.config.chains import chain_problems, for_test, for_train
@@ -45,6 +46,7 @@ def make_plan(sweep: Sweep, locations: Locations, threads: int = 1, command: str
     problems = locations.storage.problems()
     reachable = None if problems else locations.storage
     earlier = sweeps_.read_sweep(reachable, sweep.name) if reachable else None
+    sweep = _with_streams_of(sweep, earlier)
     grid = grid_cells(sweep)
     points = _points(sweep.search, grid, earlier) if sweep.search else {}
     cells = [cell.sized() for cell in (search_cells(grid, points) if sweep.search else grid)]
@@ -81,6 +83,12 @@ def make_plan(sweep: Sweep, locations: Locations, threads: int = 1, command: str
         commit=code_commit(),
         command=command,
     )
+
+
+def _with_streams_of(sweep: Sweep, earlier: SweepRecord | None) -> Sweep:
+    """The sweep; one that began with random numbers common to its cells goes on with them, and keeps its trials."""
+    began_common = earlier is not None and earlier.trials and earlier.streams == "common"
+    return replace(sweep, streams="common") if began_common else sweep
 
 
 def _crops(cells: Iterable[Cell], tasks: Mapping[Task, TaskPlan]) -> list[tuple[DetectCrop, str, str]]:

@@ -19,6 +19,12 @@ from swath.tasks.prepare import TaskPlan
 
 T = TypeVar("T")
 
+COMMON_STREAMS = (
+    "Trials of one seed share their random numbers (streams='common', which a sweep keeps that began with it), so "
+    "cells of a seed err together and only further seeds make effects surer. A sweep under a new name has "
+    "streams='own'."
+)
+
 
 @dataclass(frozen=True, eq=False)
 class Plan:
@@ -51,7 +57,8 @@ class Plan:
     @property
     def notes(self) -> tuple[str, ...]:
         """What the user should know of its tasks, and that stops nothing."""
-        return tuple(note for task in self.tasks for note in task.notes)
+        notes = tuple(note for task in self.tasks for note in task.notes)
+        return (*notes, COMMON_STREAMS) if self.sweep.streams == "common" and len(self.trials) > 1 else notes
 
     def entries(self) -> list[EntryPlan]:
         """The distinct cache entries of all trials."""

@@ -13,7 +13,7 @@ from swath.config.recipe import Backbone, Recipe
 from swath.config.search import Search, ranges
 from swath.config.splits import Split
 from swath.config.stopping import Asha, TwoPhase
-from swath.config.sweep import DESIGNS, SHARED, Sweep
+from swath.config.sweep import DESIGNS, SHARED, STREAMS, Sweep
 from swath.config.task import Task
 from swath.core.description import Description
 from swath.core.registry import unknown
@@ -52,6 +52,12 @@ def grid_problems(sweep: Sweep) -> list[str]:
         limit = getattr(sweep, name)
         if not isinstance(limit, Grid) and (not isinstance(limit, int) or limit < 0):
             problems.append(f"{name}={limit!r}: give a whole number of images, or 0 for all.")
+    if not isinstance(sweep.matters, float) or not 0 < sweep.matters < 1:
+        problems.append(
+            f"matters={sweep.matters!r}: give a difference of the metric between 0 and 1, e.g. 0.005 for half a point."
+        )
+    if sweep.streams not in STREAMS:
+        problems.append(unknown("streams", sweep.streams, STREAMS))
     if sweep.design not in DESIGNS:
         problems.append(unknown("design", sweep.design, DESIGNS))
     problems += _published_problems(sweep) + _search_problems(sweep)

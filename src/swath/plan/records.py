@@ -39,6 +39,8 @@ def sweep_record(progress: Progress) -> SweepRecord:
         named=any(t.cell.name for t in plan.trials),
         search=_listed_searches(plan),
         published={cell: _scores(scores) for cell, scores in sweep.published.items()},
+        matters=sweep.matters,
+        streams=sweep.streams,
         entries=(*map(_listed_images, plan.entries()), *map(_listed_features, plan.features())),
         trials=tuple(map(_listed_trial, progress.listed())),
     )

@@ -119,6 +119,7 @@ def trial_spec(
         seed=seed,
         op_weights=prepared.op_weights,
         hires=prepared.hires,
+        streams=cell.sweep.streams,
     )
 
 

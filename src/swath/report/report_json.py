@@ -157,7 +157,7 @@ def _effects(task: TaskResults, effects: TaskEffects) -> dict[str, Any]:
 
 
 def _factor(effects: list[Effect]) -> dict[str, Any]:
-    family = f"p is Holm's over {effects[0].family} of {count(len(effects), 'comparison')}"
+    family = f"p is Holm's over {count(effects[0].family, 'comparison')} of the task"
     return {
         "factor": effects[0].factor,
         "baseline": effects[0].baseline,
@@ -178,6 +178,7 @@ def _level(e: Effect) -> dict[str, Any]:
         "high": 100 * estimate.high if estimate else None,
         "clear": e.verdict in ("better", "worse"),
         "p": e.adjusted_p,
+        "equivalence_p": e.equivalence_p,
         "pairs": len(e.pairs),
         "won": estimate.won if estimate else None,
         "detectable": 100 * e.power.smallest if e.power else None,

@@ -8,7 +8,9 @@ from pathlib import Path
 
 from swath.analysis.analyse import Analysis
 from swath.analysis.effects import significance as verdicts
+from swath.analysis.effects.lost_pairs import LostPairs
 from swath.analysis.effects.paired_effects import Effect
+from swath.analysis.effects.significance import Verdict
 from swath.analysis.ensembles.rules import BEST, SINGLE
 from swath.analysis.results import Results, TaskResults, TrialResult
 from swath.core.metrics import METRIC_TITLES
@@ -20,6 +22,12 @@ from swath.store.storage import Storage
 from swath.store.trials import Outcome
 
 _COMPARISONS_SHOWN = 3
+_SHOWN = "What made a difference"
+_HEADED: dict[str, tuple[Verdict, ...]] = {
+    _SHOWN: ("better", "worse"),
+    "Practically equal, by less than {:g} points": ("equivalent",),
+    "Undecided": ("undecided",),
+}
 _TITLES: dict[State, str] = {
     State.COMPLETE: "done",
     State.STOPPED: "stopped early",
@@ -81,27 +89,42 @@ def _against_baseline(analysis: Analysis) -> Sentence:
 
 
 def verdict_sentences(analysis: Analysis) -> list[Sentence]:
-    """What made a difference, what showed none, and the smallest difference that this sweep could show."""
+    """What made a difference, what is as good as equal, what is undecided, and what this sweep could have shown."""
     effects = analysis.effects.effects
-    shown = sorted(
-        (e for e in effects if e.verdict in ("better", "worse") and e.estimate), key=lambda e: -abs(_difference(e))
-    )
-    unclear = [e for e in effects if e.verdict == "not shown"]
-    lines = []
-    if shown:
-        lines.append(_listing("What made a difference", [_shown_difference(e) for e in shown]))
-    if unclear:
-        start = "No difference shown" if shown else "No choice made a difference that could be shown"
-        lines.append(_listing(start, [_unclear_difference(e) for e in unclear]))
-    smallest = [e.power.smallest for e in effects if e.power]
-    if smallest:
-        low, high = 100 * min(smallest), 100 * max(smallest)
-        span = f"{low:.1f}" if f"{low:.1f}" == f"{high:.1f}" else f"{low:.1f} to {high:.1f}"
-        lines.append(sentence(f"This sweep was able to show differences of {span} points or more."))
+    by_verdict = {name: [e for e in effects if e.verdict in names] for name, names in _HEADED.items()}
+    lines = [
+        _listing(head.format(100 * analysis.task.matters), [_difference(e) for e in _largest_first(of_kind)])
+        for head, of_kind in by_verdict.items()
+        if of_kind
+    ]
+    if effects and not by_verdict[_SHOWN]:
+        lines.insert(0, sentence("No choice made a difference that could be shown."))
+    lines += _could_show(effects)
     without_verdict = [e for e in effects if e.verdict in ("no interval", "refused")]
     if without_verdict:
         lines.append(sentence(_without_verdict(without_verdict)))
     return lines
+
+
+def _largest_first(effects: Sequence[Effect]) -> list[Effect]:
+    return sorted(effects, key=lambda e: -abs(e.estimate.difference) if e.estimate else 0.0)
+
+
+def _could_show(effects: Sequence[Effect]) -> list[Sentence]:
+    """For each factor the difference that each of its comparisons would have shown four times in five."""
+    by_factor: dict[str, float] = {}
+    for e in effects:
+        if e.power:
+            by_factor[e.factor] = max(by_factor.get(e.factor, 0.0), e.power.smallest)
+    if not by_factor:
+        return []
+    texts = [f"{factor} {_points_or_none(smallest)}" for factor, smallest in by_factor.items()]
+    start = "Differences that this sweep would have shown four times in five, in points: "
+    return [sentence(start, ", ".join(texts), ".")]
+
+
+def _points_or_none(smallest: float) -> str:
+    return f"{100 * smallest:.1f}" if math.isfinite(smallest) else "none"
 
 
 def _listing(start: str, comparisons: Sequence[Sentence]) -> Sentence:
@@ -111,20 +134,26 @@ def _listing(start: str, comparisons: Sequence[Sentence]) -> Sentence:
     return sentence(f"{start}: ", joined(comparisons[:_COMPARISONS_SHOWN], "; "), rest)
 
 
-def _shown_difference(e: Effect) -> Sentence:
+def _difference(e: Effect) -> Sentence:
+    """`sharpen is 1.2 points better than raw (0.4 to 2.0)`, `focal against bce (-0.4 to +0.2 points)`."""
     assert e.estimate
+    if e.verdict not in ("better", "worse"):
+        reason = _not_after_correction(e)
+        interval = verdicts.interval_words(e.estimate)
+        return sentence(Label(e.level), " against ", Label(e.baseline), f" ({interval}{reason})")
     low, high = sorted((100 * abs(e.estimate.low), 100 * abs(e.estimate.high)))
-    than = f" is {100 * abs(_difference(e)):.1f} points {e.verdict} than "
-    return sentence(Label(e.level), than, Label(e.baseline), f" ({low:.1f} to {high:.1f})")
+    than = f" is {100 * abs(e.estimate.difference):.1f} points {e.verdict} than "
+    confounded = ", with a confound that may be the cause" if e.confounds else ""
+    return sentence(Label(e.level), than, Label(e.baseline), f" ({low:.1f} to {high:.1f}{confounded})")
 
 
-def _unclear_difference(e: Effect) -> Sentence:
-    assert e.estimate
-    return sentence(Label(e.level), " against ", Label(e.baseline), f" ({verdicts.interval_words(e.estimate)})")
-
-
-def _difference(e: Effect) -> float:
-    return e.estimate.difference if e.estimate else math.nan
+def _not_after_correction(e: Effect) -> str:
+    """Why an interval without zero is no verdict, or ""."""
+    if e.verdict != "undecided" or not e.estimate or e.estimate.low <= 0 <= e.estimate.high:
+        return ""
+    if e.lost and (e.lost.too_high if e.estimate.difference > 0 else e.lost.too_low) > 0:
+        return "; failed trials could have made it"
+    return f"; not after correction for {count(e.family, 'comparison')}"
 
 
 def _without_verdict(without_verdict: Sequence[Effect]) -> str:
@@ -133,7 +162,7 @@ def _without_verdict(without_verdict: Sequence[Effect]) -> str:
         return f"Nothing can be said of {count(refused, 'comparison')}; the reasons are below."
     return (
         f"For {count(len(without_verdict), 'comparison')} no interval can be stated, so nothing can be said of chance: "
-        "two seeds of every cell would do, three are better."
+        "two seeds of every cell would give one, three a useful one."
     )
 
 
@@ -149,34 +178,54 @@ def remarks(e: Effect) -> list[str]:
     if e.estimate and e.estimate.source == "residual":
         texts.append(
             ": one seed a cell; what main effects of the other factors leave unexplained stands in for "
-            f"the seed noise ({count(e.estimate.df, 'degree')} of freedom)."
+            f"the seed noise ({e.estimate.df:.0f} degrees of freedom)."
         )
     if e.verdict == "no interval":
         texts.append(
-            ": one seed a cell, so chance in training cannot be told from the effect: no interval. Two "
-            "seeds would give one, three a useful one."
+            ": too few seeds to tell chance in training from the effect, so no interval. Two seeds of every cell would "
+            "give one, three a useful one."
         )
-    if e.power:
-        texts.append(f": {_power(e)}")
-    if e.splits:
-        texts.append(f", over training splits: {points_interval_text(e.splits.low, e.splits.high)} (Nadeau-Bengio).")
+    if e.lost:
+        texts.append(f": {_lost(e, e.lost)}")
+    if e.estimate and e.estimate.source == "folds":
+        folds = round(e.estimate.df) + 1
+        texts.append(f": told from how {folds} folds differ, so it covers the training split as well (Nadeau-Bengio).")
+    if e.verdict == "undecided" and e.power and e.power.smallest > e.matters:
+        texts += [f": {text}" for text in _power(e)]
     if e.wider and e.estimate and e.estimate.source != "none":
         over, interval = " and ".join(e.wider.over), points_interval_text(e.wider.low, e.wider.high)
         texts.append(f", for other levels of {over} than these (taken as drawn at random): {interval}.")
     return [f"{e.level}{text}" for text in texts]
 
 
-def _power(e: Effect) -> str:
+def _lost(e: Effect, lost: LostPairs) -> str:
+    """What failed, and how far it could have moved the difference."""
+    failed = f"{lost.level} failed with {e.level}, {lost.baseline} with {e.baseline}"
+    if e.estimate is None:
+        return f"of its trials {failed}."
+    if not math.isfinite(lost.too_high + lost.too_low):
+        return f"of its trials {failed}; with one pair left nothing says how far that moved the difference."
+    low, high = e.estimate.difference - lost.too_high, e.estimate.difference + lost.too_low
+    return (
+        f"of its trials {failed}. Were they the worst of their level, the difference would be between "
+        f"{100 * low:+.1f} and {100 * high:+.1f} points, and the verdict allows for that."
+    )
+
+
+def _power(e: Effect) -> list[str]:
+    """What it would take to show the difference that matters."""
     assert e.power
     given = f"a difference of {100 * e.power.given:.1f} points"
+    if math.isnan(e.power.floor):
+        return []
     if e.power.images is not None:
-        return (
+        return [
             f"no number of seeds settles {given}; about {e.power.images:,} validation images would "
             f"(these settle {100 * e.power.floor:.1f} points at best)."
-        )
+        ]
     if e.power.seeds is None:
-        return f"more than 200 seeds would be needed to show {given}."
-    return f"{e.power.seeds} seeds of every cell would show {given}."
+        return [f"more than 200 seeds would be needed to show {given}."]
+    return [f"{e.power.seeds} seeds of every cell would show {given} four times in five."]
 
 
 def states_sentence(results: Results) -> str:

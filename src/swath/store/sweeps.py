@@ -126,6 +126,8 @@ class SweepRecord:
         named: True where cells have names of their own.
         search: Points of its search by the label of the grid's cell.
         published: Scores on record by the label of the cell: one, or public and private.
+        matters: Difference of scores that matters to the study.
+        streams: Whose random numbers its trials have; see `TrialSpec`.
         entries: The cache entries it uses.
         trials: Its trials, the baseline's first.
         schema: Of the record; see `swath.store.json_files`.
@@ -142,6 +144,8 @@ class SweepRecord:
     named: bool = False
     search: dict[str, ListedSearch] = field(default_factory=dict)
     published: dict[str, tuple[float, ...]] = field(default_factory=dict)
+    matters: float = 0.005
+    streams: str = "common"
     entries: tuple[ListedEntry, ...] = ()
     trials: tuple[ListedTrial, ...]
     schema: int = SCHEMA

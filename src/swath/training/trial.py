@@ -208,7 +208,7 @@ def _new_trainer(job: Job, parts: dict[str, Part], group: WorkerGroup) -> Traine
         model=_model(job, train),
         objective=objective,
         recipe=spec.recipe,
-        seed=spec.seed,
+        seed=spec.random_seed,
         device=device,
         group=group,
         half_a=half_a,
@@ -220,12 +220,12 @@ def _model(job: Job, train: Part) -> Model:
     spec, classes = job.spec, train.targets.shape[1]
     if job.features:
         features = train.images.take([]).shape[1]
-        return Model(backbones.new_head(features, classes, spec.backbone.drop_rate, spec.seed), (), ())
+        return Model(backbones.new_head(features, classes, spec.backbone.drop_rate, spec.random_seed), (), ())
     backbone = replace(spec.backbone, weights=job.weights_file)
     size = spec.recipe.side_px
     if spec.recipe.freeze == "backbone":
-        return backbones.build_frozen(backbone, classes, spec.in_chans, size, spec.seed)
-    return backbones.build(backbone, classes, spec.in_chans, size, spec.seed, check=False)
+        return backbones.build_frozen(backbone, classes, spec.in_chans, size, spec.seed, spec.random_seed)
+    return backbones.build(backbone, classes, spec.in_chans, size, spec.random_seed, check=False)
 
 
 def _objective(spec: TrialSpec, train: Part, device: torch.device) -> Objective:

@@ -72,4 +72,4 @@ def _has_chosen(task: TaskResults) -> bool:
 
 
 def _member(trial: TrialResult) -> Member:
-    return Member(trial.factors, trial.seed, trial.fold, trial.epochs_planned)
+    return Member(trial.factors, trial.seed, trial.fold, trial.epochs_planned, trial.own_stream)

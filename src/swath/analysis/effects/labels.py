@@ -6,7 +6,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from swath.analysis.effects.intervals import Estimate, PairedDifferences, contrast, estimate
+from swath.analysis.effects.differences import PairedDifferences, contrast
+from swath.analysis.effects.intervals import Estimate, estimate
 from swath.analysis.effects.significance import benjamini_hochberg
 from swath.analysis.image_variance import FoldEvidence
 

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from swath.analysis.effects.intervals import PairedDifferences
+from swath.analysis.effects.differences import PairedDifferences
 
 Corners = Mapping[tuple[str, ...], float]
 """What trials at each combination of the factors' levels count: `{("sharpen",): 1, ("raw",): -1}`."""
@@ -22,12 +22,15 @@ class Member:
         seed: Training seed.
         fold: Which fold validates.
         budget: Epochs behind the score that is compared.
+        own_stream: True where its random numbers are its own; False where they follow from the seed alone, so that
+            all cells of a seed may err together.
     """
 
     factors: Mapping[str, str]
     seed: int
     fold: int
     budget: int
+    own_stream: bool = False
 
 
 _Others = tuple[tuple[str, str], ...]
@@ -66,7 +69,15 @@ def matched(members: Sequence[Member | None], factors: Sequence[str], corners: C
         .T,
         np.array([key[2] for key in matches], np.int64),
         _numbers([some.get(BACKBONE, "") for some in others]),
+        _numbers([_stream(at, members) for at in matches.values()]),
     )
+
+
+def _stream(at: Mapping[tuple[str, ...], int], members: Sequence[Member | None]) -> tuple[str, int]:
+    """Names the random numbers behind a match: the seed where any of its trials shares them, else its own."""
+    trials = [members[i] for i in at.values()]
+    shared = next((m.seed for m in trials if m is not None and not m.own_stream), None)
+    return ("own", next(iter(at.values()))) if shared is None else ("seed", shared)
 
 
 def _key(member: Member, factors: Sequence[str]) -> _Key:

@@ -5,7 +5,7 @@ fixed to each of their combinations, same folds) of the expected difference in t
 training seeds and over images of the validation population. Decision 0012 says what was tried.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 
@@ -17,10 +17,13 @@ from swath.analysis.effects import random_effects as wider
 from swath.analysis.effects import significance as verdicts
 from swath.analysis.effects.comparable import Members, final_members
 from swath.analysis.effects.confounds import confounds
-from swath.analysis.effects.intervals import Estimate, PairedDifferences, contrast, estimate, image_variances
+from swath.analysis.effects.differences import PairedDifferences, contrast
+from swath.analysis.effects.intervals import Estimate, estimate, image_variances
+from swath.analysis.effects.lost_pairs import LostPairs, lost_pairs
 from swath.analysis.effects.matching import Member, matched
+from swath.analysis.effects.power import Power, power
 from swath.analysis.effects.random_effects import Interval
-from swath.analysis.effects.significance import Power, Verdict
+from swath.analysis.effects.significance import Verdict
 from swath.analysis.image_variance import FoldEvidence, gather
 from swath.analysis.results import TaskResults, TrialResult
 from swath.core import metrics
@@ -52,14 +55,16 @@ class Effect:
         level: The level.
         baseline: What it is compared with.
         estimate: The mean paired difference and its errors, or None where nothing may be compared.
-        adjusted_p: Holm's p-value within the factor's comparisons.
+        adjusted_p: Holm's p-value of no difference, over all comparisons of the task.
+        equivalence_p: Holm's p-value of a difference of `matters` or more.
         family: Number of comparisons in that family.
+        matters: Difference that matters to the study.
         verdict: What may be said.
         refused: Why nothing may be compared, or "".
         possible: Pairs there would be had every trial finished.
         pairs: The matched trials.
         blocks: Cells times folds among them.
-        splits: Interval over training splits, with k-fold only.
+        lost: What failed trials took from it, or None.
         wider: Interval that takes the other factors' levels as random, where they form a full grid.
         power: What the comparison could have shown, or None without an interval.
         confounds: What else differs between its trials.
@@ -70,13 +75,15 @@ class Effect:
     baseline: str
     estimate: Estimate | None
     adjusted_p: float
+    equivalence_p: float
     family: int
+    matters: float
     verdict: Verdict
     refused: str
     possible: int
     pairs: tuple[Pair, ...]
     blocks: int
-    splits: Interval | None
+    lost: LostPairs | None
     wider: Interval | None
     power: Power | None
     confounds: tuple[str, ...]
@@ -150,49 +157,70 @@ def effects(
     values = scores(members.members, fold_evidence)
     variances = partial(image_variances, evidence=fold_evidence)
     everyone = final_members(task, finished_only=False).members
-    by_factor: dict[str, list[tuple[Comparison, Estimate | None]]] = {}
-    for c in asked:
-        one = None if c.units is None else estimate(c.units, values, variances)
-        by_factor.setdefault(c.factor, []).append((c, one))
-    result = []
-    for family in by_factor.values():
-        p = [e.p if e else float("nan") for _, e in family]
-        for (c, e), adjusted in zip(family, verdicts.holm(p), strict=True):
-            possible = matched(everyone, [c.factor], {(c.level,): 1.0, (c.baseline,): -1.0})
-            size = int(np.isfinite(p).sum())
-            planned = len(possible) if possible else 0
-            result.append(_effect(task, members, c, e, values, float(adjusted), size, planned))
-    return result
+    uncorrected = [_uncorrected(task, c, values, variances, everyone) for c in asked]
+    # One family for all factors: the report's first sentence collects what was shown of any of them.
+    different = verdicts.holm([one.p for one in uncorrected])
+    equivalent = verdicts.holm([one.equivalence_p for one in uncorrected])
+    family = int(np.isfinite(different).sum())
+    return [
+        _effect(task, members, c, replace(one, p=float(p), equivalence_p=float(q)), values, family)
+        for c, one, p, q in zip(asked, uncorrected, different, equivalent, strict=True)
+    ]
+
+
+@dataclass(frozen=True)
+class _Evidence:
+    """A comparison with its two p-values, which take failed trials at their worst."""
+
+    estimate: Estimate | None
+    lost: LostPairs | None
+    possible: int
+    p: float
+    equivalence_p: float
+
+
+def _uncorrected(
+    task: TaskResults,
+    c: Comparison,
+    values: Floats,
+    variances: Callable[[Floats], Floats],
+    everyone: Sequence[Member | None],
+) -> _Evidence:
+    planned = matched(everyone, [c.factor], {(c.level,): 1.0, (c.baseline,): -1.0})
+    possible = len(planned) if planned else 0
+    if c.units is None or planned is None:
+        return _Evidence(None, None, possible, np.nan, np.nan)
+    one = estimate(c.units, values, variances)
+    lost = lost_pairs(task, planned, c.units.weights @ values)
+    nearest = lost.toward_zero(one.difference) if lost else one.difference
+    farthest = lost.away_from_zero(one.difference) if lost else one.difference
+    p, equivalence_p = one.noise.p_value(nearest), verdicts.equivalence_p(one.noise, farthest, task.matters)
+    return _Evidence(one, lost, possible, p, equivalence_p)
 
 
 def _effect(
-    task: TaskResults,
-    members: Members,
-    c: Comparison,
-    mean_difference: Estimate | None,
-    values: Floats,
-    adjusted_p: float,
-    family: int,
-    possible: int,
+    task: TaskResults, members: Members, c: Comparison, found: _Evidence, values: Floats, family: int
 ) -> Effect:
     without_pairs = Effect(
         factor=c.factor,
         level=c.level,
         baseline=c.baseline,
         estimate=None,
-        adjusted_p=adjusted_p,
+        adjusted_p=found.p,
+        equivalence_p=found.equivalence_p,
         family=family,
-        verdict=verdicts.verdict(mean_difference, adjusted_p),
+        matters=task.matters,
+        verdict=verdicts.verdict(found.estimate, found.p, found.equivalence_p),
         refused="",
-        possible=possible,
+        possible=found.possible,
         pairs=(),
         blocks=0,
-        splits=None,
+        lost=found.lost,
         wider=None,
         power=None,
         confounds=(),
     )
-    if mean_difference is None or c.units is None:
+    if found.estimate is None or c.units is None:
         return replace(without_pairs, refused=members.refusal(task, c.factor, c.level, c.baseline))
     observed = c.units.weights @ values
     pairs = [_pair(task, row) for row in c.units.weights]
@@ -200,21 +228,14 @@ def _effect(
     images = sum(len(task.validation[f]) for f in np.unique(c.units.folds))
     return replace(
         without_pairs,
-        estimate=mean_difference,
+        estimate=found.estimate,
         pairs=tuple(Pair(a.fingerprint, b.fingerprint, float(d)) for (a, b), d in zip(pairs, observed, strict=True)),
         blocks=blocks,
-        splits=wider.over_splits(c.units, observed, _test_share(task)),
-        wider=wider.over_factors(c.units, observed, list(c.others), mean_difference.image_variance),
-        power=verdicts.power(mean_difference, blocks, images),
+        wider=wider.over_factors(c.units, observed, list(c.others), found.estimate.image_variance),
+        power=power(found.estimate, blocks, images, task.matters, family),
         confounds=confounds(c.factor, pairs),
     )
 
 
 def _pair(task: TaskResults, weights: Floats) -> tuple[TrialResult, TrialResult]:
     return task.trials[int(weights.argmax())], task.trials[int(weights.argmin())]
-
-
-def _test_share(task: TaskResults) -> float:
-    """Images that validate as a share of those that train, in one fold of a k-fold."""
-    folds = len(task.validation)
-    return 1 / (folds - 1) if folds > 1 else 0.0

@@ -1,4 +1,4 @@
-"""Second intervals of an effect, for wider questions: over other training splits, over other backbones and losses."""
+"""A second interval of an effect, for a wider question: over other backbones and losses than those of the grid."""
 
 from dataclasses import dataclass
 
@@ -6,9 +6,10 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import stats
 
-from swath.analysis.effects.intervals import PairedDifferences
+from swath.analysis.effects.differences import PairedDifferences
 
 Floats = NDArray[np.float64]
+_LEAST_FREEDOM = 2  # with fewer degrees of freedom the quantile is above 4.3 and the interval says nothing
 
 
 @dataclass(frozen=True)
@@ -18,32 +19,12 @@ class Interval:
     Attributes:
         low: Lower end.
         high: Upper end.
-        over: What it is over: `splits`, or the factors that it takes as drawn at random.
+        over: The factors that it takes as drawn at random.
     """
 
     low: float
     high: float
     over: tuple[str, ...]
-
-
-def over_splits(units: PairedDifferences, observed: Floats, test_share: float) -> Interval | None:
-    """The effect in the long run over training splits, from the folds of a k-fold; None with fewer than 2 folds.
-
-    The folds' training sets overlap, so their differences vary less than those of fresh splits: Nadeau and Bengio
-    (2003) widen the variance of the mean over K folds from s^2 / K to s^2 (1 / K + n_test / n_train).
-
-    Args:
-        units: The differences.
-        observed: [U] their values.
-        test_share: Images that validate, as a share of those that train, in one fold.
-    """
-    names, at = np.unique(units.folds, return_inverse=True)
-    if len(names) < 2:
-        return None
-    means = np.bincount(at, units.shares * observed) / np.bincount(at, units.shares)
-    spread = float(np.sqrt(means.var(ddof=1) * (1 / len(names) + test_share)))
-    half = float(stats.t.ppf(0.975, len(names) - 1)) * spread
-    return Interval(float(means.mean()) - half, float(means.mean()) + half, ("splits",))
 
 
 def over_factors(
@@ -62,7 +43,8 @@ def over_factors(
         image_variance: Of the mean, by images alone.
 
     Returns:
-        None unless another factor varies and every combination of the others' levels is there.
+        None unless another factor varies and every combination of the others' levels is there, or where they are too
+        few to say more than nothing.
     """
     blocks = units.cells
     sizes = np.bincount(blocks)
@@ -89,5 +71,7 @@ def over_factors(
     if total:
         freedom = total**2 / sum(part**2 / k for part, k in zip(parts, [*df, max(left, 1)], strict=True) if part)
         freedom = float(np.clip(freedom, min(df), max(n - 1, 1)))
+    if freedom < _LEAST_FREEDOM:
+        return None
     half = float(np.sqrt(3.8415 * image_variance + stats.t.ppf(0.975, freedom) ** 2 * total / n))
     return Interval(mean - half, mean + half, tuple(names[f] for f in varying))

@@ -82,7 +82,7 @@ def rung_effects(task: TaskResults) -> list[RungEffect]:
 
 
 def _member(trial: TrialResult, rung: int) -> Member:
-    return Member(trial.factors, trial.seed, trial.fold, rung)
+    return Member(trial.factors, trial.seed, trial.fold, rung, trial.own_stream)
 
 
 def _predictions(task: TaskResults, rung: int) -> dict[int, Floats]:

@@ -1,25 +1,19 @@
-"""Corrections for many comparisons (Holm, Benjamini-Hochberg), verdicts and power."""
+"""Corrections for many comparisons (Holm, Benjamini-Hochberg) and the four verdicts."""
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
 from scipy import stats
 
-from swath.analysis.effects.intervals import LEVEL, Estimate, half_width
+from swath.analysis.effects.intervals import Estimate
+from swath.analysis.effects.noise import LEVEL, Noise
 
 Floats = NDArray[np.float64]
-Verdict = Literal["better", "worse", "not shown", "no interval", "refused"]
-POWER = 0.8
-GIVEN = 0.005
-"""The difference for which the seeds and images needed are reported: half a point."""
-_MOST_SEEDS = 200
-_Z = float(stats.norm.ppf(0.5 + LEVEL / 2))
-SETTLED = _Z + float(stats.norm.ppf(POWER))
-"""2.80: a difference of so many standard deviations is shown four times in five."""
+Verdict = Literal["better", "worse", "equivalent", "undecided", "no interval", "refused"]
+ALPHA = 1 - LEVEL
 
 
 def holm(p: Sequence[float]) -> Floats:
@@ -47,88 +41,43 @@ def benjamini_hochberg(p: Sequence[float]) -> Floats:
     return adjusted
 
 
-def verdict(estimate: Estimate | None, adjusted_p: float) -> Verdict:
-    """What may be said of a comparison, given its p-value corrected within its family."""
+def equivalence_p(noise: Noise, difference: float, matters: float) -> float:
+    """P-value of a difference of `matters` or more, in either direction: the larger of two one-sided tests.
+
+    Schuirmann (1987). Below .05 the 90 % interval lies within -matters and +matters. NaN without an interval.
+    """
+    room = matters - abs(difference)
+    two_sided = noise.p_value(room)
+    return two_sided / 2 if room > 0 else 1 - two_sided / 2
+
+
+def verdict(estimate: Estimate | None, p: float, equivalence: float) -> Verdict:
+    """What may be said of a comparison, given its two p-values, each corrected within its family.
+
+    A difference that is shown, and shown to be smaller than what matters, is `equivalent`.
+    """
     if estimate is None:
         return "refused"
-    if not math.isfinite(adjusted_p):
+    if not math.isfinite(p):
         return "no interval"
-    if adjusted_p >= 1 - LEVEL:
-        return "not shown"
-    return "better" if estimate.difference > 0 else "worse"
+    if equivalence < ALPHA:
+        return "equivalent"
+    if p < ALPHA:
+        return "better" if estimate.difference > 0 else "worse"
+    return "undecided"
 
 
 def wording(said: Verdict, estimate: Estimate | None) -> str:
-    """`no difference shown (-0.4 to +0.2 points)`, `better (+0.3 to +1.1 points)`."""
-    words = verdict_words(said, estimate)
+    """`undecided (-0.4 to +0.2 points)`, `better (+0.3 to +1.1 points)`."""
+    words = verdict_words(said)
     return words if estimate is None or said == "no interval" else f"{words} ({interval_words(estimate)})"
 
 
-def verdict_words(said: Verdict, estimate: Estimate | None) -> str:
-    """A verdict without its interval: `no difference shown`, `better`."""
-    if estimate is None:
-        return "not compared"
-    if said == "no interval":
-        return "no interval can be stated"
-    if said == "not shown":
-        return f"no difference shown{' after correction' if estimate.low > 0 or estimate.high < 0 else ''}"
-    return said
+def verdict_words(said: Verdict) -> str:
+    """A verdict without its interval: `undecided`, `better`."""
+    return {"refused": "not compared", "no interval": "no interval can be stated"}.get(said, said)
 
 
 def interval_words(estimate: Estimate) -> str:
     """An interval in points: `-0.4 to +0.2 points`."""
     return f"{100 * estimate.low:+.1f} to {100 * estimate.high:+.1f} points"
-
-
-@dataclass(frozen=True)
-class Power:
-    """What a comparison could have shown, and what it would take to show half a point. Differences are of scores.
-
-    Attributes:
-        smallest: Difference that this sweep would have shown four times in five.
-        floor: Difference below which no number of seeds helps: 2.8 standard deviations by images alone.
-        given: The difference that the next two are about.
-        seeds: Seeds of every cell that would show it four times in five; None where no number settles it.
-        images: Validation images that would be needed where no number of seeds settles it, else None.
-    """
-
-    smallest: float
-    floor: float
-    given: float
-    seeds: int | None
-    images: int | None
-
-
-def power(estimate: Estimate, blocks: int, images: int, given: float = GIVEN) -> Power | None:
-    """Power of a comparison; None where it has no interval.
-
-    Args:
-        estimate: The comparison.
-        blocks: Cells times folds in it.
-        images: Validation images, all folds together.
-        given: Difference of scores that should be shown.
-    """
-    if estimate.source == "none" or not math.isfinite(estimate.image_variance):
-        return None
-    floor = SETTLED * math.sqrt(estimate.image_variance)
-    seeds = seeds_needed(estimate, blocks, given)
-    # The image variance falls with 1 / images, so the floor falls with its root.
-    images_needed = None if given > floor else math.ceil(images * (floor / given) ** 2)
-    return Power(
-        _shown(estimate.image_variance, estimate.seed_variance, estimate.df), floor, given, seeds, images_needed
-    )
-
-
-def seeds_needed(estimate: Estimate, blocks: int, given: float) -> int | None:
-    """Seeds of every cell with which a difference is shown four times in five; None beyond 200."""
-    of_one = estimate.seed_variance * estimate.units / blocks
-    for seeds in range(2, _MOST_SEEDS + 1):
-        if _shown(estimate.image_variance, of_one / seeds, blocks * (seeds - 1)) <= given:
-            return seeds
-    return None
-
-
-def _shown(image_variance: float, seed_variance: float, df: int) -> float:
-    """Difference shown with the power asked for: half the interval and .84 standard deviations."""
-    beyond = (SETTLED - _Z) * math.sqrt(image_variance + seed_variance)
-    return half_width(image_variance, seed_variance, df) + beyond

@@ -11,9 +11,10 @@ from scipy import stats
 
 from swath.analysis.effects.comparable import Members, final_members
 from swath.analysis.effects.interactions import Interaction, interactions
-from swath.analysis.effects.intervals import LEVEL, image_variances
+from swath.analysis.effects.intervals import image_variances
 from swath.analysis.effects.labels import LabelEffect, label_effects
 from swath.analysis.effects.matching import Member
+from swath.analysis.effects.noise import LEVEL
 from swath.analysis.effects.paired_effects import Comparison, Effect, comparisons, effects, evidence, scores
 from swath.analysis.effects.rungs import RungEffect, rung_effects
 from swath.analysis.effects.variance_shares import Shares, shares

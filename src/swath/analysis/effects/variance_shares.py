@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from swath.analysis.effects.matching import Member
 
 Floats = NDArray[np.float64]
+_REST = "more factors together"
 _LEAST = 4  # trials below which a forest of regression trees says nothing
 
 
@@ -19,7 +20,7 @@ class Share:
     """Part of the variance of the trials' scores.
 
     Attributes:
-        source: A factor; two with `x` between them for their interaction; `more factors together`; `seeds` (and folds).
+        source: A factor; two with `x` between them for their interaction; `more factors together`; `folds`; `seeds`.
         share: 0 to 1.
     """
 
@@ -32,8 +33,9 @@ class Shares:
     """The parts, largest first.
 
     Attributes:
-        method: `anova`, exact, where every cell has the same seeds and folds; `fanova` (Hutter et al. 2014, by optuna),
-            an estimate of the main effects by regression trees, where not.
+        method: `anova`, with what chance adds to each part taken off, where every cell has the same seeds and
+            folds; `fanova` (Hutter et al. 2014, by optuna), an estimate of the main effects by
+            regression trees, where not.
         parts: They add up to 1.
     """
 
@@ -66,12 +68,13 @@ def _largest_first(parts: dict[str, float]) -> tuple[Share, ...]:
 
 
 def _full_grid(names: list[str], scored_members: list[tuple[Member, float]]) -> Floats | None:
-    """[levels of each factor ..., R] scores, R over seeds and folds; None unless every cell has every one once."""
+    """[levels of each factor ..., folds, seeds] scores; None unless every cell has every fold with every seed once."""
     levels = [list(dict.fromkeys(m.factors[n] for m, _ in scored_members)) for n in names]
-    again = sorted({(m.seed, m.fold) for m, _ in scored_members})
-    grid = np.full([*map(len, levels), len(again)], np.nan)
+    folds, seeds = sorted({m.fold for m, _ in scored_members}), sorted({m.seed for m, _ in scored_members})
+    grid = np.full([*map(len, levels), len(folds), len(seeds)], np.nan)
     for m, value in scored_members:
-        at = (*(x.index(m.factors[n]) for n, x in zip(names, levels, strict=True)), again.index((m.seed, m.fold)))
+        of_cell = (x.index(m.factors[n]) for n, x in zip(names, levels, strict=True))
+        at = (*of_cell, folds.index(m.fold), seeds.index(m.seed))
         if not np.isnan(grid[at]):
             return None
         grid[at] = value
@@ -79,25 +82,41 @@ def _full_grid(names: list[str], scored_members: list[tuple[Member, float]]) -> 
 
 
 def _anova(names: list[str], grid: Floats) -> dict[str, float]:
-    """Sums of squares of a balanced design, exact: main effects, two-way interactions, the rest, and within cells."""
+    """Shares of a balanced design: main effects, two-way interactions, the rest, folds in cells, seeds in folds.
+
+    Chance gives every part a sum of squares, so much a degree of freedom: it is taken off each and given to what it
+    comes from (epsilon squared, Kelley 1935), seeds where there are several, else folds.
+    """
     total = float(((grid - grid.mean()) ** 2).sum())
-    cells = grid.mean(axis=-1)
-    weight = grid.size / cells.size
-    # Every cell has R scores, so SS_total = R SS(cell means) + SS_within, and the first falls into orthogonal parts:
-    # main effects a_i = mean_i - mean, interactions a_ij = mean_ij - mean - a_i - a_j, and what is left to three or
-    # more factors. `weight` is R: squares are summed over cells and counted once for each score.
-    parts = {"seeds": 1 - weight * float(((cells - cells.mean()) ** 2).sum()) / total}
+    folds, seeds = grid.shape[-2:]
+    of_fold, cells = grid.mean(axis=-1), grid.mean(axis=(-2, -1))
+    # Every cell has R = folds x seeds scores, so SS_total = R SS(cell means) + SS_within, and the first falls into
+    # orthogonal parts: main effects a_i = mean_i - mean, interactions a_ij = mean_ij - mean - a_i - a_j, and what is
+    # left to three or more factors.
+    squares = {"folds": float(((of_fold - cells[..., None]) ** 2).sum()) * seeds}
+    squares["seeds"] = float(((grid - of_fold[..., None]) ** 2).sum())
+    free = {"folds": cells.size * (folds - 1), "seeds": cells.size * folds * (seeds - 1)}
     main = {i: _marginal(cells, (i,)) - cells.mean() for i in range(len(names))}
     for i, effect in main.items():
-        parts[names[i]] = float((np.broadcast_to(effect, cells.shape) ** 2).sum()) * weight / total
+        squares[names[i]] = _sum_of_squares(effect, cells) * folds * seeds
+        free[names[i]] = cells.shape[i] - 1
     for i, j in itertools.combinations(range(len(names)), 2):
         both = _marginal(cells, (i, j)) - cells.mean() - main[i] - main[j]
-        parts[f"{names[i]} x {names[j]}"] = float((np.broadcast_to(both, cells.shape) ** 2).sum()) * weight / total
+        squares[f"{names[i]} x {names[j]}"] = _sum_of_squares(both, cells) * folds * seeds
+        free[f"{names[i]} x {names[j]}"] = (cells.shape[i] - 1) * (cells.shape[j] - 1)
     if len(names) > 2:
-        parts["more factors together"] = max(0.0, 1 - sum(parts.values()))
-    if grid.shape[-1] == 1:
-        del parts["seeds"]
-    return parts
+        squares[_REST] = max(0.0, total - sum(squares.values()))
+        free[_REST] = grid.size - 1 - sum(free.values())
+    noise = next((n for n in ("seeds", "folds") if free[n]), None)
+    if noise is None:
+        return {n: s / total for n, s in squares.items() if free[n]}
+    chance = squares[noise] / free[noise]
+    parts = {n: max(0.0, s - free[n] * chance) / total for n, s in squares.items() if free[n] and n != noise}
+    return {**parts, noise: 1 - sum(parts.values())}
+
+
+def _sum_of_squares(effect: Floats, cells: Floats) -> float:
+    return float((np.broadcast_to(effect, cells.shape) ** 2).sum())
 
 
 def _marginal(cells: Floats, kept: tuple[int, ...]) -> Floats:

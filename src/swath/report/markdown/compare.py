@@ -1,11 +1,12 @@
 """The comparison of two sweeps as Markdown."""
 
+import math
 from collections.abc import Sequence
 from pathlib import Path
 
 from swath.analysis.compare import CellChange, TaskComparison, compare
 from swath.analysis.effects import significance as verdicts
-from swath.analysis.effects.intervals import LEVEL
+from swath.analysis.effects.noise import LEVEL
 from swath.analysis.load import read_results
 from swath.core.errors import InputError
 from swath.core.metrics import METRIC_TITLES
@@ -64,7 +65,7 @@ def _headline(task: TaskComparison) -> str:
     if same == len(task.cells):
         return f"**Nothing moved**: in {count(same, 'cell')}, all there are, both sides hold the same predictions."
     cells = count(len(task.cells) - same, "cell") + (f" ({same} more hold the same predictions)" if same else "")
-    said = verdicts.wording(verdicts.verdict(overall, overall.p), overall)
+    said = verdicts.wording(task.verdict, overall)
     sentence = f"**Over {cells} B scores {points_text(100 * overall.difference)} points: {said}.**"
     alone = (
         f"{task.moved} of them moved by more than noise on its own." if task.moved else "None moved by more than noise."
@@ -96,7 +97,7 @@ def _how(task: TaskComparison) -> str:
         f"Intervals ({100 * LEVEL:.0f} %) cover the choice of images and chance in training; verdicts on cells "
         f"are corrected for {count(task.family, 'comparison')} (Holm), the intervals are not."
     ]
-    if power:
+    if power and math.isfinite(power.smallest):
         parts.append(f"Over all cells a move of {100 * power.smallest:.1f} points would have shown four times in five.")
     return " ".join(parts)
 

@@ -35,8 +35,10 @@ def _note(analysis: Analysis) -> str:
     lines = [
         f"Mean difference in {metric}, in points (score x 100), between trials equal in everything but one factor: "
         "same other levels, seed, fold, epochs and validation images. Intervals cover the choice of validation "
-        "images and the chance in training, for this training split and the cells of this grid; p is Holm's within "
-        "one factor; `could show` is the difference found four times in five."
+        f"images and the chance in training, {_over(analysis)}; p is Holm's over all comparisons of this task. "
+        "`Equivalent` is a difference shown (by two one-sided tests, Holm's p below .05) to be smaller than "
+        f"{100 * analysis.task.matters:g} points, which is what matters here; `undecided` is neither that nor a "
+        "difference. `Could show` is the difference that this verdict finds four times in five."
     ]
     if effects.seed_noise:
         noise = effects.seed_noise
@@ -58,6 +60,12 @@ def _note(analysis: Analysis) -> str:
     return "\n".join(lines)
 
 
+def _over(analysis: Analysis) -> str:
+    if any(e.estimate and e.estimate.source == "folds" for e in analysis.effects.effects):
+        return "and the training split (told from the folds), for the cells of this grid"
+    return "for this training split and the cells of this grid"
+
+
 def _table(effects: Sequence[Effect]) -> str:
     headers = ["level", "points", "95 % interval", "p (Holm)", "pairs", "won", "could show", "verdict"]
     return table(headers, [_row(e) for e in effects], "lrrrrrrl")
@@ -74,8 +82,8 @@ def _row(e: Effect) -> list[str]:
         _p(e.adjusted_p),
         str(pairs) if pairs == e.possible else f"{pairs} of {e.possible}",
         f"{e.estimate.won:.0%}",
-        f"{100 * e.power.smallest:.1f}" if e.power else "-",
-        verdicts.verdict_words(e.verdict, e.estimate),
+        f"{100 * e.power.smallest:.1f}" if e.power and math.isfinite(e.power.smallest) else "-",
+        verdicts.verdict_words(e.verdict),
     ]
 
 
@@ -119,7 +127,7 @@ def interactions_section(effects: TaskEffects, mark: str) -> list[str]:
             parts.append(f"{len(order) - len(shown)} more are in report.json.")
     if effects.shares:
         how = (
-            "exact, the grid is full"
+            "analysis of variance of the full grid, without what chance adds to each part"
             if effects.shares.method == "anova"
             else "main effects estimated by regression trees (fANOVA), for the grid is not full"
         )
