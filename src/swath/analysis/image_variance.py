@@ -56,6 +56,13 @@ class FoldEvidence:
             return influence.variance((contrasts.astype(np.float32) @ self.derivative).astype(np.float32))
         return _variance(self.drawn @ contrasts.T)
 
+    def covariance(self, contrasts: Floats) -> Floats:
+        """[K, K] of contrasts [K, t] of the macro score by the choice of images."""
+        if self.drawn is None:
+            return influence.covariance(contrasts @ self.derivative)
+        drawn = self.drawn @ contrasts.T
+        return np.atleast_2d(np.cov(drawn[np.isfinite(drawn).all(axis=1)].T))
+
     def rare_variance(self, contrasts: Floats) -> Floats:
         """[K] image variance of contrasts [K, t] of the mean over rare labels; NaN without any."""
         if self.drawn_rare is None:

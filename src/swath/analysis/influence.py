@@ -75,3 +75,11 @@ def variance(derivative: Float32s) -> Floats:
     if units < 2:
         return np.full(derivative.shape[:-1], np.nan)
     return np.einsum("...g,...g->...", derivative, derivative, dtype=np.float64) * units / (units - 1)
+
+
+def covariance(derivatives: Floats) -> Floats:
+    """[K, K] over resampled groups of scores with derivatives [K, G]; see `variance`."""
+    units = derivatives.shape[-1]
+    if units < 2:
+        return np.full((len(derivatives), len(derivatives)), np.nan)
+    return derivatives @ derivatives.T * units / (units - 1)
