@@ -87,8 +87,8 @@ def full_ranking(task: TaskResults, trials: Iterable[StoredTrial]) -> Ranking:
     """The cells by everything that the store has of the task at the full budget."""
     of_task = [t for t in trials if t.data == task.data]
     finished = [_Finished(t, t.final) for t in of_task if t.ended == State.COMPLETE]
-    chosen = any(t.stored == State.STOPPED for t in of_task) or not all(t.final for t in of_task)
-    return Ranking(task.label, _cell_scores(finished, _folds(of_task)), _pairs(task, finished, chosen))
+    compared = [f.trial for f in finished if f.final or not _has_chosen(of_task)]
+    return Ranking(task.label, _cell_scores(finished, _folds(of_task)), _pairs(task, compared))
 
 
 def choice(task: TaskResults, replayed: Iterable[ReplayedTrial], full: Ranking) -> Choice:
@@ -97,7 +97,10 @@ def choice(task: TaskResults, replayed: Iterable[ReplayedTrial], full: Ranking) 
     finished = [_Finished(r.trial, r.final) for r in of_task if r.state == State.COMPLETE]
     scores = _cell_scores(finished, _folds([r.trial for r in of_task]))
     chosen = any(r.state == State.STOPPED or r.phase > 1 for r in of_task)
-    pairs = _pairs(task, finished, chosen)
+    compared = [f.trial for f in finished if f.final or not chosen]
+    if _has_chosen([r.trial for r in of_task]):  # what the store knows to the end is there by its luck
+        compared = [t for t in compared if t.final]
+    pairs = _pairs(task, compared)
     winner = next(iter(scores), "")
     unknown = {r.trial.cell for r in of_task if r.state == State.UNFINISHED}
     return Choice(
@@ -140,20 +143,19 @@ def _cell_scores(finished: Iterable[_Finished], folds: int) -> dict[str, float]:
     }
 
 
-def _pairs(task: TaskResults, finished: Iterable[_Finished], chosen: bool) -> dict[tuple[str, str], int]:
-    """Pairs of trials that differ in one factor, a level against the baseline level, by factor and level.
+def _has_chosen(trials: Iterable[StoredTrial]) -> bool:
+    """True where the sweep itself stopped trials by their scores, or picked cells by them."""
+    return any(t.stored == State.STOPPED or t.phase > 1 for t in trials)
 
-    Args:
-        task: The task.
-        finished: Its trials that ran to their end.
-        chosen: True where scores have stopped trials or picked cells: then only final ones may be compared.
-    """
-    compared = [f.trial for f in finished if (f.final or not chosen) and not math.isnan(f.trial.score)]
+
+def _pairs(task: TaskResults, compared: Iterable[StoredTrial]) -> dict[tuple[str, str], int]:
+    """Pairs of trials that differ in one factor, a level against the baseline level, by factor and level."""
+    sound = [t for t in compared if not math.isnan(t.score)]
     pairs: dict[tuple[str, str], int] = defaultdict(int)
     for factor in task.factors:
         base = task.baseline_level(factor)
         levels_by_key: dict[tuple[object, ...], set[str]] = defaultdict(set)
-        for trial in compared:
+        for trial in sound:
             if factor in trial.factors:
                 others = tuple(sorted((name, level) for name, level in trial.factors.items() if name != factor))
                 budget = 0 if factor == EPOCHS else trial.epochs

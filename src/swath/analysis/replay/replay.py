@@ -33,7 +33,7 @@ class ReplayedRule:
         device_share: Of those of the full run: all seeds, nothing stopped.
         wall_s: Seconds from the first start to the last end.
         utilisation: Share of the workers' time that they train, 0 to 1.
-        choices: What it chooses, one for each task; empty where too much is unknown.
+        choices: What it chooses, one for each task.
         trials: What becomes of each trial.
     """
 
@@ -109,8 +109,8 @@ def replay(
         raise InputError(f"no cell of {results.name!r} has finished on every fold: there is nothing to compare with.")
     asked = list(rules) or [stopping_rule(own_rule)]
     every_seed = tuple(results.sweep.seeds)
-    whole = _Asked(None, len(every_seed), every_seed)
-    wanted = [_Asked(rule, n, every_seed) for rule in asked for n in (seeds or (0,))]
+    whole = _Asked(None, None, every_seed)
+    wanted = [_Asked(rule, n, every_seed) for rule in asked for n in (seeds or (None,))]
     problems = [
         *(p for one in wanted for p in one.problems()),
         *(f"--workers {n}: give 1 or more." for n in workers if n < 1),
@@ -121,7 +121,7 @@ def replay(
     replayed = [
         _replayed(results, trials, one, n, full, full_s)
         for n in dict.fromkeys(workers)
-        for one in dict.fromkeys([whole, *wanted])
+        for one in {(one.text, one.seeds): one for one in [whole, *wanted]}.values()
     ]
     searched = any(s.search and s.search[0] == Optuna.name for s in results.sweep.search.values())
     return Replay(results.name, own_rule, searched, full, tuple(replayed))
@@ -129,10 +129,10 @@ def replay(
 
 @dataclass(frozen=True)
 class _Asked:
-    """A rule and a number of seeds, 0 for all."""
+    """A rule and a number of seeds, None for all."""
 
     rule: Asha | None
-    count: int
+    count: int | None
     sweep_seeds: tuple[int, ...]
 
     @property
@@ -148,7 +148,7 @@ class _Asked:
     @property
     def seeds(self) -> tuple[int, ...]:
         """The sweep's seeds that are replayed."""
-        return self.own[: self.count or None]
+        return self.own[: self.count]
 
     @property
     def text(self) -> str:
@@ -159,7 +159,7 @@ class _Asked:
         """Sentences about seeds that the sweep does not have."""
         if not self.own:
             return [f"{self.text} leaves none of the sweep's seeds {list(self.sweep_seeds)} for its first phase."]
-        if 0 <= self.count <= len(self.own):
+        if self.count is None or 1 <= self.count <= len(self.own):
             return []
         return [f"--seeds {self.count}: give 1 to {len(self.own)}; under {self.text} the sweep has {list(self.own)}."]
 

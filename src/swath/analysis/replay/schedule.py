@@ -1,4 +1,4 @@
-"""Trials on some workers under a stopping rule, replayed: who starts when, who stops where. A discrete-event simulation.
+"""Trials on some workers under a stopping rule: who starts when, who stops where. A discrete-event simulation.
 
 Decisions are those of `swath.config.stopping`, as in a real run; time is what each epoch took where it was trained.
 """
@@ -94,7 +94,7 @@ def _reached(replayed: ReplayedTrial) -> Reached:
 
 
 def _run_wave(wave: Sequence[ReplayedTrial], rule: Asha | None, workers: int, start_s: float) -> list[ReplayedTrial]:
-    """Run the trials of a phase; of those that reach a rung at the same time the one that is first in order decides first.
+    """Run the trials of a phase; of two that reach a rung at the same time the one that comes first is judged first.
 
     Returns:
         What became of them, in their order.

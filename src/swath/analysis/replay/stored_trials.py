@@ -34,6 +34,7 @@ class StoredTrial:
         ended: COMPLETE or FAILED at its last epoch, whatever the rule; UNFINISHED where a rule stopped it, or nothing
             ended it: what comes after its last epoch is unknown.
         stored: Its state in the store.
+        phase: Of the sweep as it ran: 2 for a trial that ran, or not, by what phase 1 found.
         final: True when final estimates of the sweep as it ran may rest on it.
         score: Its final score; NaN unless COMPLETE.
         epoch_s: Seconds that an epoch behind its curve is taken for.
@@ -50,6 +51,7 @@ class StoredTrial:
     seconds: Floats
     ended: State
     stored: State
+    phase: int
     final: bool
     score: float
     epoch_s: float = float("nan")
@@ -76,7 +78,8 @@ class StoredTrial:
 
     def seconds_until(self, epoch: int) -> float:
         """Seconds from its start to the end of an epoch; those behind its curve take `epoch_s` each."""
-        return float(self.seconds[:epoch].sum()) + max(0, epoch - self.known) * self.epoch_s
+        trained = float(self.seconds[:epoch].sum())
+        return trained + (epoch - self.known) * self.epoch_s if epoch > self.known else trained
 
     def with_seed(self, seed: int) -> "StoredTrial":
         """The same with a seed that the store has nothing of; its epochs take what this one's do."""
@@ -120,6 +123,7 @@ def _stored(trial: TrialResult, backbone: str) -> StoredTrial:
         seconds=np.asarray(seconds, np.float64),
         ended=State.COMPLETE if complete else State.FAILED if trial.state == State.FAILED else State.UNFINISHED,
         stored=trial.state,
+        phase=trial.phase,
         final=trial.final,
         score=outcome.score if complete and outcome and outcome.score is not None else float("nan"),
     )
