@@ -116,7 +116,7 @@ COMMANDS = {
     ),
     "replay": Command(
         "NAME --stop RULE",
-        "what another stopping rule, fewer seeds or more workers would have cost and chosen, from stored curves",
+        "what another stopping rule, fewer seeds or more workers would have cost and chosen",
         store_commands.replay,
     ),
     "dashboard": Command("NAME", "the report as a live page of a running or finished sweep", store_commands.dashboard),

@@ -188,13 +188,13 @@ def replay(argv: list[str]) -> None:
     found = replayed(results, rules, values.workers, values.seeds)
     text = replay_text(found)
     print(text)
-    files = {values.out or f"reports/{values.name}--replay.md": text}
+    out = Path(absolute(values.out or f"reports/{values.name}--replay.md", "--out"))
+    write_atomic(out, text.encode())
+    print(f"replay: {out}")
     if values.json:
-        files[values.json] = replay_json(found)
-    for file, content in files.items():
-        path = Path(absolute(file, "--out"))
-        write_atomic(path, content.encode())
-        print(f"replay: {path}")
+        numbers = Path(absolute(values.json, "--json"))
+        write_atomic(numbers, replay_json(found).encode())
+        print(f"numbers: {numbers}")
 
 
 def dashboard(argv: list[str]) -> None:
