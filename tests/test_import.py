@@ -13,7 +13,7 @@ def test_import_swath_loads_neither_ray_nor_torch() -> None:
 
 
 def test_planning_and_reporting_load_neither_ray_nor_torch() -> None:
-    assert not loaded("import swath.plan.make, swath.cli.check, swath.report.write") & {
+    assert not loaded("import swath.plan.make, swath.cli.check, swath.report.write, swath.report.markdown.replay") & {
         "ray",
         "torch",
         "torchvision",

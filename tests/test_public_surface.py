@@ -23,7 +23,7 @@ from swath.cli.main import command
 ROOT = Path(__file__).parents[1]
 ADDED_NAMES: set[str] = set()
 """Public names since then, such as `ops.Invert`, and parameters of earlier ones, such as `ops.Sharpen(amount)`."""
-ADDED_OPTIONS: set[str] = {
+ADDED_OPTIONS: set[str] = {"swath replay"} | {
     # A task named instead of a script takes the options of every script.
     f"detect label {task} --{option}"
     for task in ("Csv", "DaconBirds")

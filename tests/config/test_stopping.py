@@ -3,7 +3,10 @@ import math
 import numpy as np
 import pytest
 
+from swath import asha, two_phase
 from swath.config.stopping import Asha, Rungs
+from swath.config.stopping_text import stopping_rule
+from swath.core.errors import InputError
 
 ONE, OTHER = ("data", "resnet50", 0), ("data", "vit", 0)
 
@@ -128,3 +131,58 @@ def test_values_out_of_range_are_named_with_the_allowed_ones(rule: Asha, expecte
 
 def test_the_defaults_are_fine() -> None:
     assert Asha().problems() == Asha(1, 2, "baseline").problems() == []
+
+
+@pytest.mark.parametrize(
+    ("text", "rule"),
+    [
+        ("none", None),
+        ("asha", asha()),
+        (" asha() ", asha()),
+        ("asha(1, 2)", asha(1, 2)),
+        ("asha(grace_epochs=1, reduction=2, exempt='first_seed')", asha(1, 2, "first_seed")),
+        ("two_phase(2, (7, 8), grace_epochs=1)", two_phase(2, (7, 8), grace_epochs=1)),
+        ("two_phase(top=2, seeds=[7])", two_phase(2, (7,))),
+    ],
+)
+def test_rules_are_read_as_scripts_write_them(text: str, rule: Asha | None) -> None:
+    assert stopping_rule(text) == rule
+
+
+@pytest.mark.parametrize(
+    "rule",
+    [
+        asha(),
+        asha(1, 2, "baseline"),
+        asha(exempt="first_seed"),
+        two_phase(),
+        two_phase(2, (7,)),
+        two_phase(2, (7, 8, 9), 1, 2, "baseline"),
+    ],
+)
+def test_rules_are_read_from_their_canonical_form(rule: Asha) -> None:
+    assert stopping_rule(rule.canonical()) == rule
+
+
+@pytest.mark.parametrize(
+    ("text", "problem"),
+    [
+        ("", "'' is no stopping rule; write for instance asha(grace_epochs=3, reduction=3)"),
+        ("asha(", "is no stopping rule"),
+        ("3", "is no stopping rule"),
+        ("asha(**{'reduction': 2})", "is no stopping rule"),
+        ("ops.asha(1)", "is no stopping rule"),
+        ("ash(1, 2)", "unknown stopping rule 'ash'. Did you mean 'asha'? Allowed: asha, none, two_phase."),
+        ("asha(grace=3)", "unexpected keyword argument 'grace'; asha takes grace_epochs, reduction, exempt."),
+        ("asha(1, 2, 'none', 4)", "too many positional arguments; asha takes"),
+        ("asha(1, reduction=1)", "asha(reduction=1): allowed is a whole number of 2 or more."),
+        ("asha(grace_epochs=open('x'))", "asha takes grace_epochs, reduction, exempt."),
+        ("asha(exempt=all)", "unknown exempt of asha 'all'"),
+        ("two_phase(seeds=(1, 1))", "give its seeds as a tuple of different whole numbers"),
+        ("two_phase(seeds=())", "give its seeds as a tuple of different whole numbers"),
+    ],
+)
+def test_what_is_no_rule_is_refused(text: str, problem: str) -> None:
+    with pytest.raises(InputError) as caught:
+        stopping_rule(text)
+    assert problem in caught.value.problems[0]

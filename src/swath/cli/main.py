@@ -114,6 +114,11 @@ COMMANDS = {
     "compare": Command(
         "A [B]", "what moved between two sweeps, or two dates of one, beyond noise", store_commands.compare
     ),
+    "replay": Command(
+        "NAME --stop RULE",
+        "what another stopping rule, fewer seeds or more workers would have cost and chosen",
+        store_commands.replay,
+    ),
     "dashboard": Command("NAME", "the report as a live page of a running or finished sweep", store_commands.dashboard),
     "list": Command("", "the sweeps in a store", store_commands.list_sweeps),
     "detect": Command("label|finetune", "boxes, and detectors fitted on them, for crops", detect.command),

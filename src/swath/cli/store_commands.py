@@ -149,6 +149,54 @@ def compare(argv: list[str]) -> None:
     print(f"comparison: {write_comparison(text, Path(absolute(out, '--out')))}")
 
 
+def replay(argv: list[str]) -> None:
+    """Carry out `swath replay`."""
+    parser = _store_parser(
+        "replay",
+        "What another stopping rule, number of seeds or number of workers would have cost, and what it would have "
+        "chosen: from the stored curves, nothing is trained.",
+    )
+    parser.add_argument("name", help="name of the sweep")
+    parser.add_argument(
+        "--stop",
+        action="append",
+        default=[],
+        help='a rule as scripts write it, such as "asha(grace_epochs=3, reduction=3)", or none; may be given several '
+        "times; left out, the sweep's own",
+    )
+    parser.add_argument(
+        "--workers", type=int, nargs="+", default=[1], help="trials that train at once; several numbers are compared"
+    )
+    parser.add_argument(
+        "--seeds",
+        type=int,
+        nargs="+",
+        default=[],
+        help="only so many of the sweep's seeds, the first ones; several numbers are compared; left out, all",
+    )
+    parser.add_argument("--out", default="", help="the file to write; default ./reports/NAME--replay.md")
+    parser.add_argument("--json", default="", help="a file for the numbers, with what becomes of every trial")
+    values = parser.parse_args(argv)
+    from swath.analysis.load import read_results
+    from swath.analysis.replay.replay import replay as replayed
+    from swath.config.stopping_text import stopping_rule
+    from swath.report.markdown.replay import replay_json, replay_text
+    from swath.store.storage import write_atomic
+
+    rules = [stopping_rule(text) for text in values.stop]
+    results = read_results(_storage(values), values.name, predictions_too=False)
+    found = replayed(results, rules, values.workers, values.seeds)
+    text = replay_text(found)
+    print(text)
+    out = Path(absolute(values.out or f"reports/{values.name}--replay.md", "--out"))
+    write_atomic(out, text.encode())
+    print(f"replay: {out}")
+    if values.json:
+        numbers = Path(absolute(values.json, "--json"))
+        write_atomic(numbers, replay_json(found).encode())
+        print(f"numbers: {numbers}")
+
+
 def dashboard(argv: list[str]) -> None:
     """Carry out `swath dashboard`."""
     parser = _store_parser("dashboard", "The report as a page that follows a running sweep.")

@@ -7,7 +7,9 @@ therefore always goes on. Trials are compared within a stratum only: one task, o
 
 import math
 from collections import defaultdict
+from collections.abc import Iterable
 from dataclasses import dataclass, field
+from statistics import fmean
 from typing import ClassVar, Literal
 
 from swath.core.description import Description
@@ -149,3 +151,38 @@ class Rungs:
     def at(self, stratum: Stratum, rung: int) -> dict[str, float]:
         """Scores at one rung by trial."""
         return dict(self._scores.get((stratum, rung), {}))
+
+
+@dataclass(frozen=True)
+class Reached:
+    """How far a trial of a first phase got.
+
+    Attributes:
+        stratum: Of the trial.
+        cell: Label of its cell.
+        share: Of its epochs, 0 to 1; below 0 for one that failed.
+        score: At its last epoch; higher is better.
+    """
+
+    stratum: Stratum
+    cell: str
+    share: float
+    score: float
+
+
+def best_cells(trials: Iterable[Reached], top: int) -> set[str]:
+    """Labels of the best cells of each task and backbone, over all folds and seeds of a first phase.
+
+    Cells that got further come first, then those that scored higher where they got; failed ones are out.
+    """
+    cells: dict[tuple[str, str], dict[str, list[tuple[float, float]]]] = {}
+    for trial in trials:
+        failed = trial.share < 0 or math.isnan(trial.score)
+        reached = (-1.0, 0.0) if failed else (trial.share, trial.score)
+        cells.setdefault(trial.stratum[:2], {}).setdefault(trial.cell, []).append(reached)
+    chosen: set[str] = set()
+    for of_stratum in cells.values():
+        means = {label: tuple(map(fmean, zip(*reached, strict=True))) for label, reached in of_stratum.items()}
+        sound = [label for label, reached in of_stratum.items() if min(reached)[0] >= 0]
+        chosen |= set(sorted(sound, key=lambda label: means[label], reverse=True)[:top])
+    return chosen

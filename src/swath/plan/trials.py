@@ -1,14 +1,12 @@
 """A trial before it runs: what decides its result, where its images lie, and which trials a second phase has."""
 
 import functools
-import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from statistics import fmean
 
 from swath.config.chains import Preprocess, finished, for_train
 from swath.config.ops import Both
-from swath.config.stopping import Asha, Stratum, TwoPhase
+from swath.config.stopping import Asha, Reached, Stratum, TwoPhase, best_cells
 from swath.config.sweep import Sweep
 from swath.config.task import Task
 from swath.config.trial_spec import TrialSpec
@@ -155,19 +153,11 @@ def rule_of(stop: Asha | None) -> str:
 
 
 def second_phase(first: Sequence[PlannedTrial], outcomes: Mapping[str, Outcome], top: int) -> set[str]:
-    """Labels of the best cells of each stratum, over all folds and seeds of the first phase, and of the baseline.
-
-    Cells that got further come first, then those that scored higher where they got; failed ones are out.
-    """
-    cells: dict[tuple[str, str], dict[str, list[tuple[float, float]]]] = {}
+    """Labels of the best cells of each stratum, over all folds and seeds of the first phase, and of the baseline."""
+    reached = []
     for trial in first:
         outcome = outcomes[trial.spec.fingerprint]
-        failed = outcome.state == State.FAILED or outcome.score is None or math.isnan(outcome.score)
-        reached = (-1.0, 0.0) if failed else (outcome.epochs / trial.spec.recipe.epochs, outcome.score or 0.0)
-        cells.setdefault(trial.stratum[:2], {}).setdefault(trial.cell.label, []).append(reached)
-    chosen = {t.cell.label for t in first if t.cell.baseline}
-    for stratum in cells.values():
-        means = {label: tuple(map(fmean, zip(*reached, strict=True))) for label, reached in stratum.items()}
-        sound = [label for label, reached in stratum.items() if min(reached)[0] >= 0]
-        chosen |= set(sorted(sound, key=lambda label: means[label], reverse=True)[:top])
-    return chosen
+        failed = outcome.state == State.FAILED or outcome.score is None
+        share = -1.0 if failed else outcome.epochs / trial.spec.recipe.epochs
+        reached.append(Reached(trial.stratum, trial.cell.label, share, outcome.score or 0.0))
+    return best_cells(reached, top) | {t.cell.label for t in first if t.cell.baseline}
