@@ -2,7 +2,7 @@
 
 import itertools
 from dataclasses import dataclass, field, replace
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 import pandas as pd
@@ -89,7 +89,10 @@ class FakeTask:
 
 @dataclass
 class FakeTrial:
-    """One trial to write. `state` None is a trial that never began, "RUNNING" one that has no final state."""
+    """One trial to write. `state` None is a trial that never began, "RUNNING" one that has no final state.
+
+    Every trial draws its own noise (`logits`), which is what `streams` says unless a test has it say otherwise.
+    """
 
     preprocess: str = "raw"
     backbone: str = "resnet18"
@@ -102,6 +105,7 @@ class FakeTrial:
     error: str = ""
     extra: dict[str, str] = field(default_factory=dict)
     entry: dict[str, Any] = field(default_factory=dict)
+    streams: Literal["own", "common"] = "own"
 
     @property
     def cell(self) -> str:
@@ -123,6 +127,7 @@ class FakeTrial:
             recipe=Recipe(epochs=self.epochs, image_size=64),
             threads=1,
             seed=self.seed,
+            streams=self.streams,
         )
 
     def logits(self, task: FakeTask, rows: NDArray[np.int64], epoch: int) -> NDArray[np.float16]:

@@ -6,8 +6,10 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from swath.analysis.effects.intervals import PairedDifferences, contrast, estimate, half_width, p_value
+from swath.analysis.effects.differences import PairedDifferences, contrast
+from swath.analysis.effects.intervals import estimate
 from swath.analysis.effects.matching import Member, matched
+from swath.analysis.effects.noise import Noise
 
 rng = np.random.default_rng(0)
 
@@ -18,7 +20,8 @@ def none(contrasts: np.ndarray) -> np.ndarray:
 
 
 def grid(cells: list[dict[str, str]], seeds: int, levels=("a", "b")) -> tuple[list[Member], PairedDifferences]:
-    members = [Member({"f": f, **cell}, s, 0, 5) for s in range(seeds) for cell in cells for f in levels]
+    """Trials with random numbers of their own."""
+    members = [Member({"f": f, **cell}, s, 0, 5, True) for s in range(seeds) for cell in cells for f in levels]
     units = matched(members, ["f"], {("b",): 1.0, ("a",): -1.0})
     assert units is not None
     return members, units
@@ -42,8 +45,9 @@ def test_without_training_noise_it_is_the_normal_interval():
     found = estimate(units, np.array([0.5, 0.6, 0.5, 0.6]), lambda contrasts: np.full(len(contrasts), 0.04**2))
     # The seeds' own image noise is counted with the seeds, so all of it is taken off here but what is left at 0.
     assert found.difference == pytest.approx(0.1)
-    assert p_value(0.1, 0.04**2, 0.0, 1) == pytest.approx(2 * stats.norm.sf(2.5), rel=1e-6)
-    assert half_width(0.04**2, 0.0, 1) == pytest.approx(stats.norm.ppf(0.975) * 0.04)
+    images_only = Noise(0.04**2, 0.0, 1, "seeds")
+    assert images_only.p_value(0.1) == pytest.approx(2 * stats.norm.sf(2.5), rel=1e-6)
+    assert images_only.half_width() == pytest.approx(stats.norm.ppf(0.975) * 0.04)
 
 
 def test_seed_variance_is_the_mean_over_cells_over_the_number_of_pairs():
@@ -51,8 +55,8 @@ def test_seed_variance_is_the_mean_over_cells_over_the_number_of_pairs():
     members, units = grid(cells, 3)
     values = rng.normal(0.8, 0.1, len(members))
     difference = {
-        (tuple(cell.values()), s): values[members.index(Member({"f": "b", **cell}, s, 0, 5))]
-        - values[members.index(Member({"f": "a", **cell}, s, 0, 5))]
+        (tuple(cell.values()), s): values[members.index(Member({"f": "b", **cell}, s, 0, 5, True))]
+        - values[members.index(Member({"f": "a", **cell}, s, 0, 5, True))]
         for cell in cells
         for s in range(3)
     }
@@ -60,8 +64,11 @@ def test_seed_variance_is_the_mean_over_cells_over_the_number_of_pairs():
     found = estimate(units, values, none)
     assert found.difference == pytest.approx(by_cell.mean())
     assert found.seed_variance == pytest.approx(by_cell.var(axis=1, ddof=1).mean() / 18)
-    assert found.df == 6 * 2
-    half = stats.t.ppf(0.975, 12) * np.sqrt(found.seed_variance)
+    # Welch and Satterthwaite: cells may be unequally noisy, so their degrees of freedom do not just add up.
+    of_cell = by_cell.var(axis=1, ddof=1) / 3
+    assert found.df == pytest.approx(of_cell.sum() ** 2 / (of_cell**2 / 2).sum())
+    assert 2 < found.df < 12
+    half = stats.t.ppf(0.975, found.df) * np.sqrt(found.seed_variance)
     assert found.high - found.difference == pytest.approx(half)
 
 
@@ -119,11 +126,32 @@ def test_noise_that_seeds_have_on_these_images_counts_once():
     assert variances(contrast(units)[None])[0] == pytest.approx((2 + 2 / seeds) / images, rel=0.25)
 
 
+@pytest.mark.parametrize("source", ["seeds", "folds"])
 @pytest.mark.parametrize("df", [1, 2, 30])
-def test_the_p_value_inverts_the_interval(df):
+def test_the_p_value_inverts_the_interval(df, source):
+    noise = Noise(0.01**2, 0.012**2, df, source)
     for difference in (0.001, 0.01, 0.05):
-        p = p_value(difference, 0.01**2, 0.012**2, df)
-        assert half_width(0.01**2, 0.012**2, df, level=1 - p) == pytest.approx(difference, rel=1e-6)
-        assert p_value(-difference, 0.01**2, 0.012**2, df) == pytest.approx(p)
-    assert p_value(0.0, 0.01, 0.01, df) == 1
-    assert p_value(1e6, 1e-12, 0.0, df) == 0
+        p = noise.p_value(difference)
+        assert noise.half_width(level=1 - p) == pytest.approx(difference, rel=1e-6)
+        assert noise.p_value(-difference) == pytest.approx(p)
+    assert noise.p_value(0.0) == 1
+    assert Noise(1e-12, 0.0, df, source).p_value(1e6) == 0
+
+
+def test_images_and_folds_are_not_added_up():
+    """Folds have images of their own: the wider of the two intervals, each with its own quantile, holds."""
+    images, seeds = 0.01, 0.004
+    added = Noise(images**2, seeds**2, 2, "seeds")
+    z, t = stats.norm.ppf(0.975) * images, stats.t.ppf(0.975, 2) * seeds
+    assert added.half_width() == pytest.approx(np.hypot(z, t))
+    assert added.variance == pytest.approx(images**2 + seeds**2)
+    for fold_sd in (0.004, 0.04):
+        folds = Noise(images**2, fold_sd**2, 2, "folds")
+        assert folds.half_width() == pytest.approx(max(z, stats.t.ppf(0.975, 2) * fold_sd))
+        assert folds.variance == pytest.approx(max(images, fold_sd) ** 2)
+
+
+@pytest.mark.parametrize("unknown", [Noise(0.01, np.nan, 0, "none"), Noise(np.nan, 0.01, 3, "seeds")])
+def test_of_unknown_noise_nothing_is_said(unknown):
+    assert not unknown.is_known
+    assert np.isnan([unknown.half_width(), unknown.p_value(0.1)]).all()

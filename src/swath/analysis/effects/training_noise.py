@@ -115,7 +115,7 @@ def _lenders(units: PairedDifferences, squares: Floats) -> NDArray[np.int64] | N
     lender = np.arange(len(sizes))
     spread = np.where(sizes > 1, squares / np.maximum(sizes - 1, 1), -1.0)
     for single in np.flatnonzero(sizes == 1):
-        largest = int(np.where(stratum == stratum[single], spread, -1.0).argmax())
+        largest = int(np.where(stratum == stratum[single], spread, -2.0).argmax())
         if sizes[largest] == 1:
             return None
         lender[single] = largest
