@@ -6,12 +6,13 @@ import pytest
 from scipy import stats
 
 from swath.analysis.effects import significance as verdicts
-from swath.analysis.effects.intervals import Estimate, half_width, p_value
+from swath.analysis.effects.intervals import Estimate
+from swath.analysis.effects.noise import Noise
 
 
 def an_estimate(difference=0.01, image=0.002, seed=0.003, df=6, units=9) -> Estimate:
-    half = half_width(image**2, seed**2, df)
-    p = p_value(difference, image**2, seed**2, df)
+    noise = Noise(image**2, seed**2, df, "seeds")
+    half, p = noise.half_width(), noise.p_value(difference)
     return Estimate(difference, units, 0.5, image**2, seed**2, df, "seeds", difference - half, difference + half, p)
 
 
@@ -45,45 +46,37 @@ def test_benjamini_hochberg_by_its_definition():
 
 def test_words_follow_the_numbers():
     found = an_estimate(-0.001, 0.001, 0.001)
-    assert verdicts.verdict(found, 0.4) == "not shown"
+    assert verdicts.verdict(found, 0.4, 0.3) == "undecided"
     low, high = 100 * found.low, 100 * found.high
-    assert verdicts.wording("not shown", found) == f"no difference shown ({low:+.1f} to {high:+.1f} points)"
+    assert verdicts.wording("undecided", found) == f"undecided ({low:+.1f} to {high:+.1f} points)"
     better = an_estimate(0.02)
-    assert verdicts.verdict(better, 0.01) == "better"
+    assert verdicts.verdict(better, 0.01, 1.0) == "better"
     assert verdicts.wording("better", better).startswith("better (+")
-    assert verdicts.verdict(an_estimate(-0.02), 0.01) == "worse"
+    assert verdicts.verdict(an_estimate(-0.02), 0.01, 1.0) == "worse"
     # An interval without zero whose p does not survive the correction is no verdict.
-    assert verdicts.wording("not shown", better).startswith("no difference shown after correction (+")
-    assert verdicts.verdict(replace(found, source="none"), float("nan")) == "no interval"
-    assert verdicts.verdict(None, float("nan")) == "refused"
+    assert verdicts.verdict(better, 0.06, 1.0) == "undecided"
+    # What is shown to be smaller than what matters is equal for the study, shown to be there or not.
+    assert verdicts.verdict(found, 0.4, 0.04) == "equivalent"
+    assert verdicts.verdict(better, 0.01, 0.04) == "equivalent"
+    assert verdicts.verdict(replace(found, source="none"), float("nan"), float("nan")) == "no interval"
+    assert verdicts.wording("no interval", found) == "no interval can be stated"
+    assert verdicts.verdict(None, float("nan"), float("nan")) == "refused"
+    assert verdicts.wording("refused", None) == "not compared"
 
 
-def test_power_is_what_simulation_finds():
-    """A true difference as large as `smallest` is shown in about 80 % of repetitions."""
-    image, seed, df = 0.002, 0.003, 12
-    found = verdicts.power(an_estimate(image=image, seed=seed, df=df), blocks=6, images=400)
-    assert found is not None
-    rng = np.random.default_rng(0)
-    differences = found.smallest + rng.normal(0, np.hypot(image, seed), 4000)
-    spread = seed * np.sqrt(rng.chisquare(df, 4000) / df)
-    half = np.sqrt((stats.norm.ppf(0.975) * image) ** 2 + (stats.t.ppf(0.975, df) * spread) ** 2)
-    assert (differences > half).mean() == pytest.approx(0.8, abs=0.03)
+@pytest.mark.parametrize("difference", [0.0, 0.004, -0.011, 0.02])
+def test_equivalence_is_two_one_sided_t_tests(difference: float):
+    """In one cell without image noise, against scipy's one-sample tests on both sides."""
+    d = np.random.default_rng(2).normal(0, 0.006, 6)
+    d += difference - d.mean()
+    noise = Noise(0.0, float(d.var(ddof=1)) / 6, 5, "seeds")
+    above = stats.ttest_1samp(d, -0.01, alternative="greater").pvalue
+    below = stats.ttest_1samp(d, 0.01, alternative="less").pvalue
+    found = verdicts.equivalence_p(noise, difference, 0.01)
+    assert found == pytest.approx(max(above, below), rel=1e-6)
+    inside = [abs(difference + sign * noise.half_width(0.9)) < 0.01 for sign in (-1, 1)]
+    assert (found < 0.05) == all(inside)
 
 
-def test_seeds_help_only_above_the_floor_of_the_images():
-    few = an_estimate(image=0.0005, seed=0.004, df=6, units=18)
-    found = verdicts.power(few, blocks=6, images=400)
-    assert found is not None
-    assert found.floor == pytest.approx(2.8016 * 0.0005, rel=1e-3)
-    assert found.images is None
-    assert found.seeds is not None
-    # With so many seeds it is enough, with one less it is not.
-    for seeds, enough in ((found.seeds, True), (found.seeds - 1, False)):
-        variance = 0.004**2 * 3 / seeds
-        shown = half_width(0.0005**2, variance, 6 * (seeds - 1)) + 0.8416 * np.sqrt(0.0005**2 + variance)
-        assert bool(shown <= 0.005) == enough
-    noisy = verdicts.power(an_estimate(image=0.004), blocks=6, images=400)
-    assert noisy is not None
-    assert noisy.seeds is None
-    assert noisy.images == pytest.approx(400 * (2.8016 * 0.004 / 0.005) ** 2, abs=1)
-    assert verdicts.power(replace(few, source="none"), blocks=6, images=400) is None
+def test_without_an_interval_nothing_is_equivalent():
+    assert np.isnan(verdicts.equivalence_p(Noise(0.0, np.nan, 0, "none"), 0.001, 0.005))
