@@ -10,7 +10,7 @@ from scipy import stats
 from swath.analysis.effects import confounds
 from swath.analysis.effects.intervals import estimate
 from swath.analysis.effects.matching import Member, matched
-from swath.analysis.effects.random_effects import over_factors, over_splits
+from swath.analysis.effects.random_effects import over_factors
 from swath.analysis.effects.summary import task_effects
 from swath.analysis.effects.variance_shares import shares
 from swath.analysis.results import TaskResults
@@ -75,40 +75,94 @@ def test_labels_are_estimated_one_by_one_and_rare_ones_together(task: TaskResult
         assert by_label[name].estimate.image_variance == pytest.approx(expected, rel=0.2)
 
 
-def balanced(levels: dict[str, int], seeds: int) -> tuple[list[Member], np.ndarray]:
+def balanced(levels: dict[str, int], seeds: int, folds: int = 1, own: bool = False) -> tuple[list[Member], np.ndarray]:
     names = list(levels)
     members = [
-        Member({n: f"{n}{i}" for n, i in zip(names, at, strict=True)}, s, 0, 5)
+        Member({n: f"{n}{i}" for n, i in zip(names, at, strict=True)}, s, k, 5, own)
         for s in range(seeds)
+        for k in range(folds)
         for at in itertools.product(*(range(k) for k in levels.values()))
     ]
     return members, np.random.default_rng(3).normal(0.8, 0.1, len(members))
 
 
 def dummies(members: list[Member], *names: str) -> np.ndarray:
-    keys = [tuple(m.factors[n] for n in names) for m in members]
+    of_members = [{**m.factors, "fold": m.fold} for m in members]
+    keys = [tuple(m[n] for n in names) for m in of_members]
     return np.array([[k == other for other in dict.fromkeys(keys)] for k in keys], float)
 
 
-def explained(members: list[Member], values: np.ndarray, *terms: tuple[str, ...]) -> float:
-    """Share of the variance that a linear model of these terms explains."""
-    design = np.hstack([np.ones((len(members), 1)), *(dummies(members, *t) for t in terms)])
-    fitted = design @ np.linalg.lstsq(design, values, rcond=None)[0]
-    return 1 - ((values - fitted) ** 2).sum() / ((values - values.mean()) ** 2).sum()
+class Nested:
+    """Linear models of these scores: what terms explain beyond others, as a share, and its degrees of freedom."""
+
+    def __init__(self, members: list[Member], values: np.ndarray) -> None:
+        self.members, self.values = members, values
+        self.total = ((values - values.mean()) ** 2).sum()
+
+    def explained(self, *terms: tuple[str, ...]) -> tuple[float, int]:
+        design = np.hstack([np.ones((len(self.members), 1)), *(dummies(self.members, *t) for t in terms)])
+        fitted = design @ np.linalg.lstsq(design, self.values, rcond=None)[0]
+        share = 1 - ((self.values - fitted) ** 2).sum() / self.total
+        return share, int(np.linalg.matrix_rank(design)) - 1
+
+    def beyond(self, more: list[tuple[str, ...]], less: list[tuple[str, ...]]) -> tuple[float, int]:
+        (a, df_a), (b, df_b) = self.explained(*more), self.explained(*less)
+        return a - b, df_a - df_b
 
 
-def test_shares_of_a_full_grid_are_those_of_nested_linear_models():
-    members, values = balanced({"a": 3, "b": 2, "c": 2}, 2)
+def corrected(part: tuple[float, int], noise: tuple[float, int]) -> float:
+    """Epsilon squared: a part of the sum of squares less its degrees of freedom times the mean square of noise."""
+    return max(0.0, part[0] - part[1] * noise[0] / noise[1])
+
+
+@pytest.mark.parametrize(("seeds", "folds"), [(2, 1), (1, 3), (2, 3)])
+def test_shares_of_a_full_grid_are_those_of_nested_linear_models(seeds: int, folds: int):
+    """Noise is what seeds do where there are several, else what folds do; each part is less what noise adds to it."""
+    members, values = balanced({"a": 3, "b": 2, "c": 2}, seeds, folds)
+    values += 0.1 * np.array([m.factors["a"] == "a1" for m in members])
+    values += 0.08 * np.array([m.factors["a"] == "a1" and m.factors["b"] == "b1" for m in members])
+    values += 0.1 * np.array([m.fold for m in members])
     found = shares(["a", "b", "c"], members, values)
     assert found is not None
     assert found.method == "anova"
     part = {p.source: p.share for p in found.parts}
     assert sum(part.values()) == pytest.approx(1)
-    assert part["a"] == pytest.approx(explained(members, values, ("a",)))
-    both = explained(members, values, ("a", "b")) - part["a"] - part["b"]
-    assert part["a x b"] == pytest.approx(both)
-    assert part["seeds"] == pytest.approx(1 - explained(members, values, ("a", "b", "c")))
     assert [p.share for p in found.parts] == sorted(part.values(), reverse=True)
+    model = Nested(members, values)
+    cell, fold = [("a", "b", "c")], [("a", "b", "c", "fold")]
+    between_folds = model.beyond(fold, cell)
+    of_seeds = (1 - model.explained(*fold)[0], len(members) - 1 - model.explained(*fold)[1])
+    noise = of_seeds if seeds > 1 else between_folds
+    pairs = [("a", "b"), ("a", "c"), ("b", "c")]
+    expected = {n: corrected(model.explained((n,)), noise) for n in "abc"}
+    for i, j in pairs:
+        expected[f"{i} x {j}"] = corrected(model.beyond([(i, j)], [(i,), (j,)]), noise)
+    expected["more factors together"] = corrected(model.beyond(cell, pairs), noise)
+    if folds > 1 and seeds > 1:
+        expected["folds"] = corrected(between_folds, noise)
+    expected["seeds" if seeds > 1 else "folds"] = 1 - sum(expected.values())
+    assert part == pytest.approx(expected)
+    assert part["a"] > 0.01
+    assert folds == 1 or part["folds"] > 0.1
+
+
+def test_shares_without_any_chance_are_those_of_the_sums_of_squares():
+    members, values = balanced({"a": 3, "b": 2}, 1)
+    found = shares(["a", "b"], members, values)
+    assert found is not None
+    model = Nested(members, values)
+    a, b = model.explained(("a",))[0], model.explained(("b",))[0]
+    assert {p.source: p.share for p in found.parts} == pytest.approx({"a": a, "b": b, "a x b": 1 - a - b})
+
+
+def test_what_does_nothing_has_no_share_on_average():
+    """Without the correction a factor of 4 levels in 24 trials of pure noise would have 3 / 23 of the variance."""
+    members, _ = balanced({"a": 4, "b": 2}, 3)
+    rng = np.random.default_rng(4)
+    drawn = [shares(["a", "b"], members, rng.normal(size=len(members))) for _ in range(200)]
+    means = {n: np.mean([p.share for s in drawn if s for p in s.parts if p.source == n]) for n in ("a", "seeds")}
+    assert means["a"] < 0.07  # never below 0, so not 0
+    assert means["seeds"] > 0.8
 
 
 def test_shares_of_a_grid_with_holes_are_estimated():
@@ -134,7 +188,6 @@ def test_one_random_factor_is_a_t_interval_over_its_levels():
     assert found is not None
     assert (found.low, found.high) == pytest.approx((expected.low, expected.high))
     assert found.over == ("g",)
-    assert over_splits(units, observed, 0.0) is None
 
 
 def test_random_factors_hold_the_effect_of_their_population():
@@ -210,9 +263,13 @@ def test_the_models_and_images_of_a_chain_belong_to_it(task: TaskResults):
 
 
 def test_cells_of_one_block_differ_by_seed_alone():
-    members, values = balanced({"f": 2, "g": 3}, 2)
-    units = matched(members, ["f"], {("f1",): 1.0, ("f0",): -1.0})
-    assert units is not None
-    assert np.bincount(units.blocks).tolist() == [2, 2, 2]
-    assert units.shares.sum() == pytest.approx(1)
-    assert estimate(units, values, lambda c: np.zeros(len(c))).df == 3
+    for own in (True, False):
+        members, values = balanced({"f": 2, "g": 3}, 2, own=own)
+        units = matched(members, ["f"], {("f1",): 1.0, ("f0",): -1.0})
+        assert units is not None
+        assert np.bincount(units.blocks).tolist() == [2, 2, 2]
+        assert units.shares.sum() == pytest.approx(1)
+        assert units.independent == own
+        variances = (units.weights @ values).reshape(2, 3).var(axis=0, ddof=1)
+        df = variances.sum() ** 2 / (variances**2).sum() if own else 1  # Welch and Satterthwaite; seeds - 1
+        assert estimate(units, values, lambda c: np.zeros(len(c))).df == pytest.approx(df)

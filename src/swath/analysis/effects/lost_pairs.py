@@ -1,7 +1,8 @@
 """Pairs that failures took, and how far these could have moved a difference.
 
 What fails may be what would have scored worst. With a share q of one level's trials lost, all of them its lowest, the
-mean of the others of a normal distribution is too high by s phi(z_q) / (1 - q) (trimming bounds, after Lee 2009).
+mean of the others of a normal distribution is too high by s h, h = phi(z_q) / (1 - q) (trimming bounds, after Lee
+2009). What is left varies less than all did, with standard deviation s sqrt(1 + z_q h - h^2), from which s is told.
 """
 
 from dataclasses import dataclass
@@ -71,5 +72,7 @@ def _has_failed(task: TaskResults, trial: TrialResult) -> bool:
 
 
 def _excess(share: float) -> float:
-    """Mean of a standard normal variable above its `share` quantile."""
-    return float(norm.pdf(norm.ppf(share)) / (1 - share))
+    """Mean of a standard normal variable above its `share` quantile, in standard deviations that it has there."""
+    z = norm.ppf(share)
+    mean = norm.pdf(z) / (1 - share)
+    return float(mean / np.sqrt(1 + z * mean - mean**2))
