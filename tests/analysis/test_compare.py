@@ -59,7 +59,7 @@ def test_moves_are_mean_paired_differences_with_the_effects_intervals(tmp_path: 
     assert task.overall.difference == pytest.approx(np.mean(list(by_cell.values())), abs=1e-9)
     assert [(m.cell.split(" ")[0], m.verdict) for m in task.cells] == [
         ("raw", "better"),
-        ("grayscale|sharpen", "not shown"),
+        ("grayscale|sharpen", "undecided"),
     ]
     assert ("epochs", "4", "8") in task.changed
     assert task.images == 300

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 from scipy import stats
 
+from swath.analysis.effects import significance as verdicts
 from swath.analysis.effects.paired_effects import Effect
 from swath.analysis.effects.summary import TaskEffects, task_effects
 from swath.analysis.results import TaskResults
@@ -59,11 +60,40 @@ def test_the_effect_is_the_mean_paired_difference(grid: TaskResults, found: Task
     assert effect.estimate.difference == pytest.approx(by_cell.mean(), abs=1e-12)
     assert effect.estimate.won == (by_cell > 0).mean()
     assert effect.estimate.seed_variance == pytest.approx(by_cell.var(axis=1, ddof=1).mean() / 12)
-    assert (effect.estimate.df, len(effect.pairs), effect.possible, effect.blocks) == (8, 12, 12, 4)
+    assert effect.estimate.df == pytest.approx(welch_df(by_cell))
+    assert (len(effect.pairs), effect.possible, effect.blocks) == (12, 12, 4)
     assert sorted(p.difference for p in effect.pairs) == pytest.approx(sorted(by_cell.ravel()))
     # Between trials of good and bad preprocessing there is a difference that nobody could miss.
     assert effect.verdict == "better"
     assert effect.estimate.p < stats.ttest_1samp(by_cell.mean(axis=1), 0).pvalue
+
+
+def welch_df(by_cell: np.ndarray) -> float:
+    """Satterthwaite's degrees of freedom of a mean over cells [cells, seeds] that are as noisy as they are."""
+    parts = by_cell.var(axis=1, ddof=1)
+    return float(parts.sum() ** 2 / (parts**2 / (by_cell.shape[1] - 1)).sum())
+
+
+def test_with_shared_random_numbers_only_seeds_are_replicates(tmp_path):
+    """The same scores, of trials whose random numbers follow from the seed alone: 3 seeds' means, not 12 pairs."""
+    task = write(tmp_path, full_grid(streams="common"), FakeTask(train=600))
+    score = {
+        (t.factors["preprocess"], t.factors["backbone"], t.factors["loss"], t.seed): task.score(t) for t in task.trials
+    }
+    means = [
+        np.mean(
+            [
+                score["grayscale|sharpen", b, n, s] - score["raw", b, n, s]
+                for b, n in itertools.product(("resnet18", "vit"), LOSSES)
+            ]
+        )
+        for s in (0, 1, 2)
+    ]
+    effect = of(task_effects(task), "preprocess")
+    assert effect.estimate is not None
+    assert effect.estimate.difference == pytest.approx(np.mean(means), abs=1e-12)
+    assert effect.estimate.seed_variance == pytest.approx(np.var(means, ddof=1) / 3)
+    assert effect.estimate.df == pytest.approx(2)
 
 
 def test_the_interval_holds_what_image_and_seed_noise_make_of_it(grid: TaskResults, found: TaskEffects):
@@ -83,7 +113,7 @@ def test_the_interval_holds_what_image_and_seed_noise_make_of_it(grid: TaskResul
     images = drawn.var(ddof=1) - within / 4 / 12
     # No level finds an image hard whatever the seed in this store: all image noise is the seeds'.
     assert effect.image_variance == pytest.approx(max(images, 0), abs=0.12 * drawn.var(ddof=1))
-    half = np.sqrt(1.96**2 * effect.image_variance + stats.t.ppf(0.975, 8) ** 2 * effect.seed_variance)
+    half = np.sqrt(1.96**2 * effect.image_variance + stats.t.ppf(0.975, effect.df) ** 2 * effect.seed_variance)
     assert effect.high - effect.low == pytest.approx(2 * half, rel=1e-4)
 
 
@@ -108,13 +138,35 @@ def test_one_pair_with_one_seed_states_no_interval(tmp_path):
     assert effect.estimate.difference == pytest.approx(task.score(b) - task.score(a), abs=1e-12)
 
 
-def test_levels_of_a_factor_are_one_family(tmp_path):
+def test_all_comparisons_of_a_task_are_one_family(tmp_path):
+    """Three levels against the first backbone and one loss against the other: the report's first sentence picks any."""
     trials = [FakeTrial(backbone=b, loss=n, seed=s) for b in ("a", "b", "c", "d") for n in LOSSES for s in (0, 1, 2)]
-    effects = [e for e in task_effects(write(tmp_path, trials)).effects if e.factor == "backbone"]
-    assert [e.level for e in effects] == ["b", "c", "d"]
-    assert [e.family for e in effects] == [3, 3, 3]
+    effects = task_effects(write(tmp_path, trials)).effects
+    assert [(e.factor, e.level) for e in effects] == [
+        *(("backbone", b) for b in "bcd"),
+        ("loss", "focal"),
+    ]
+    assert [e.family for e in effects] == [4] * 4
     raw = sorted((e.estimate.p, e.adjusted_p) for e in effects if e.estimate)
-    assert raw[0][1] == pytest.approx(min(1, 3 * raw[0][0]))
+    stepped = [min(1, factor * p) for factor, (p, _) in zip((4, 3, 2, 1), raw, strict=True)]
+    assert [adjusted for _, adjusted in raw] == pytest.approx(np.maximum.accumulate(stepped))
+    raw = sorted(
+        (verdicts.equivalence_p(e.estimate.noise, e.estimate.difference, 0.005), e.equivalence_p) for e in effects
+    )
+    stepped = [min(1, factor * p) for factor, (p, _) in zip((4, 3, 2, 1), raw, strict=True)]
+    assert [adjusted for _, adjusted in raw] == pytest.approx(np.maximum.accumulate(stepped))
+
+
+def test_what_matters_to_the_study_decides_what_is_equivalent(tmp_path):
+    """Two losses that are the same: by more than half a point they may differ, by ten points they do not."""
+    trials = [FakeTrial(loss=n, seed=s) for n in LOSSES for s in range(4)]
+    (strict,) = task_effects(write(tmp_path, trials, FakeTask(train=600))).effects
+    assert (strict.matters, strict.verdict) == (0.005, "undecided")
+    (loose,) = task_effects(write(tmp_path, trials, FakeTask(train=600), extra={"matters": 0.1})).effects
+    assert (loose.matters, loose.verdict) == (0.1, "equivalent")
+    assert loose.estimate == strict.estimate
+    assert loose.power is not None
+    assert loose.power.given == 0.1
 
 
 def test_different_budgets_never_match_unless_epochs_are_the_factor(tmp_path):
@@ -219,17 +271,23 @@ def test_rung_effects_compare_all_trials_at_that_budget(scenes: Study, scenes_ta
     assert min(expected) < effect.estimate.difference < max(expected)
 
 
-def test_folds_give_an_interval_over_splits(tmp_path):
-    trials = [FakeTrial(loss=n, fold=f, seed=s) for n in LOSSES for f in range(3) for s in (0, 1)]
+@pytest.mark.parametrize(("streams", "seeds"), [("common", (0,)), ("own", (0, 1))])
+def test_folds_give_an_interval_over_splits(tmp_path, streams, seeds):
+    """Nadeau and Bengio's; with random numbers of their own what is known to be seeds and images needs less."""
+    trials = [FakeTrial(loss=n, fold=f, seed=s, streams=streams) for n in LOSSES for f in range(3) for s in seeds]
     task = write(tmp_path, trials, FakeTask(folds=3))
     (effect,) = task_effects(task).effects
-    assert effect.splits is not None
+    one = effect.estimate
+    assert one is not None
+    assert (one.source, one.df) == ("folds", 2)
     score = {(t.factors["loss"], t.fold, t.seed): task.score(t) for t in task.trials}
-    folds = [np.mean([score["focal", f, s] - score["bce", f, s] for s in (0, 1)]) for f in range(3)]
-    half = stats.t.ppf(0.975, 2) * np.sqrt(np.var(folds, ddof=1) * (1 / 3 + 1 / 2))
-    assert (effect.splits.low, effect.splits.high) == pytest.approx((np.mean(folds) - half, np.mean(folds) + half))
-    assert effect.estimate is not None
-    assert effect.estimate.df == 3
+    folds = [np.mean([score["focal", f, s] - score["bce", f, s] for s in seeds]) for f in range(3)]
+    between = np.var(folds, ddof=1)
+    if streams == "common":
+        assert one.seed_variance == pytest.approx(between * (1 / 3 + 1 / 2))
+    assert between / 3 - 1e-12 <= one.seed_variance <= between * (1 / 3 + 1 / 2) + 1e-12
+    half = max(1.96 * np.sqrt(one.image_variance), stats.t.ppf(0.975, 2) * np.sqrt(one.seed_variance))
+    assert (one.low, one.high) == pytest.approx((np.mean(folds) - half, np.mean(folds) + half), rel=1e-4)
 
 
 def test_a_single_label_task_has_effects_in_macro_f1(two_tasks: Study):
