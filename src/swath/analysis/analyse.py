@@ -4,6 +4,7 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from swath.analysis.best_cells import BestCells, best_cells
 from swath.analysis.cells import CellResult, cell_results
 from swath.analysis.effects.comparable import final_members
 from swath.analysis.effects.paired_effects import comparisons, evidence
@@ -25,6 +26,7 @@ class Analysis:
         cells: Finished cells, best first.
         effects: What matched trials say of each factor.
         ensembles: With their cross-fitted scores; [] before any trial has finished.
+        best: Which cells may be the best, and what the highest is worth; None where too little is known.
         diversity: What averaging runs that differ in one factor is worth.
         thresholds: Per label, for the best ensemble of a multilabel task; None where they cannot be cross-fitted.
         calibration: Of the best ensemble; None where it cannot be cross-fitted.
@@ -35,6 +37,7 @@ class Analysis:
     cells: Sequence[CellResult]
     effects: TaskEffects
     ensembles: Sequence[Ensemble]
+    best: BestCells | None = None
     diversity: Sequence[Diversity] = ()
     thresholds: Thresholds | None = None
     calibration: Calibration | None = None
@@ -61,6 +64,7 @@ def analyse(task: TaskResults, max_ms: float = math.inf) -> Analysis:
         cells=cells,
         effects=effects,
         ensembles=all_ensembles,
+        best=best_cells(task, cells, gathered),
         diversity=diversity(pool) if len(pool.runs) > 1 else (),
         thresholds=best_thresholds,
         calibration=best_calibration,

@@ -73,8 +73,9 @@ def best_cells(
     training = _training_noise(task, usable)
     if training is None:
         return None
+    variance, free = training
     rng = np.random.default_rng(seed)
-    errors = _drawn_training(*training, rng)
+    errors = rng.standard_t(free, (_DRAWS, len(free))) * np.sqrt(variance)
     if len(task.validation) == 1:  # between folds images differ, so that variance holds them
         contrasts = np.zeros((len(usable), len(task.trials)))
         for row, cell in zip(contrasts, usable, strict=True):
@@ -142,11 +143,14 @@ def _luck(scores: Floats, errors: Floats) -> float:
     The truth of the bootstrap is the scores drawn together to the spread that is left without the errors (James and
     Stein): as they are they lie too far apart, and the highest would seem to have won without luck.
     """
-    noise = float((errors - errors.mean(axis=1, keepdims=True)).var(axis=1).mean())
+    # Outermost draws of few degrees of freedom have no mean to speak of.
+    low, high = np.quantile(errors, [0.005, 0.995], axis=0)
+    usual = np.clip(errors, low, high)
+    noise = float((usual - usual.mean(axis=1, keepdims=True)).var(axis=1).mean())
     observed = float(scores.var())
     shrunk = scores.mean() + max(0.0, 1 - noise / observed) ** 0.5 * (scores - scores.mean()) if observed else scores
-    chosen = (shrunk + errors).argmax(axis=1)
-    return float(errors[np.arange(len(errors)), chosen].mean())
+    chosen = (shrunk + usual).argmax(axis=1)
+    return float(usual[np.arange(len(usual)), chosen].mean())
 
 
 def _training_noise(task: TaskResults, cells: Sequence[CellResult]) -> tuple[Floats, Floats] | None:
@@ -198,11 +202,6 @@ def _trigamma_inverse(value: float) -> float:
         return _MOST_FREEDOM
     log_x = optimize.brentq(lambda log_x: float(polygamma(1, np.exp(log_x))) - value, -15.0, 15.0)
     return float(np.exp(log_x))  # type: ignore[arg-type]
-
-
-def _drawn_training(variance: Floats, free: Floats, rng: np.random.Generator) -> Floats:
-    """[B, k] independent errors; Student's t, for their variance is an estimate."""
-    return rng.standard_t(np.minimum(free, _MOST_FREEDOM), (_DRAWS, len(variance))) * np.sqrt(variance)
 
 
 def _normal(covariance: Floats, rng: np.random.Generator) -> Floats:

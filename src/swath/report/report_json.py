@@ -82,6 +82,7 @@ def _task(analysis: Analysis) -> dict[str, Any]:
         "headline": [line.plain() for line in [*verdict_sentences(analysis), *headline(analysis)]],
         "factors": task.factors,
         "other_metrics": [{"name": n, "title": TITLES[n], "note": MEANING.get(n, "")} for n in other_metrics(analysis)],
+        "best_cells": analysis.best,
         "cells": [_cell(cell) for cell in analysis.cells],
         "trials": [_trial(analysis, trial) for trial in task.trials],
         "ensembles": [_ensemble(e) for e in analysis.ensembles],

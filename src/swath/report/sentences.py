@@ -22,6 +22,7 @@ from swath.store.storage import Storage
 from swath.store.trials import Outcome
 
 _COMPARISONS_SHOWN = 3
+_TIED_SHOWN = 5
 _SHOWN = "What made a difference"
 _HEADED: dict[str, tuple[Verdict, ...]] = {
     _SHOWN: ("better", "worse"),
@@ -44,15 +45,13 @@ def headline(analysis: Analysis) -> list[Sentence]:
     if not analysis.cells:
         return [sentence("No cell of ", Label(task.label), " has finished yet, so there is no ranking.")]
     best = analysis.cells[0]
-    seeds = count(len(best.runs), "seed")
-    cells = len(analysis.cells)
     lines = [
         sentence(
-            *("Best cell: ", Label(best.cell), f" with {METRIC_TITLES[task.record.metric]} "),
-            *(Strong(score_text(best.score)), f" (95 % interval {interval_text(best.low, best.high)}; {seeds}), "),
+            *("Highest cell: ", Label(best.cell), f" with {METRIC_TITLES[task.record.metric]} "),
+            *(Strong(score_text(best.score)), f" ({count(len(best.runs), 'seed')}), "),
             *(_against_baseline(analysis), "."),
-            f" It is the highest of {cells} cells, so part of its lead may be luck." if cells > 1 else "",
-        )
+        ),
+        *_after_choice(analysis),
     ]
     by_name = {e.name: e for e in analysis.ensembles}
     if SINGLE in by_name and not math.isnan(by_name[SINGLE].score):
@@ -72,6 +71,33 @@ def headline(analysis: Analysis) -> list[Sentence]:
     return lines
 
 
+def _after_choice(analysis: Analysis) -> list[Sentence]:
+    """What the highest cell is worth after having been chosen, and which others may be the best."""
+    best, cells = analysis.best, len(analysis.cells)
+    if best is None:
+        note = (
+            f"It is the highest of {cells} cells, so part of its lead may be luck; two seeds of every cell would tell."
+        )
+        return [sentence(note)] if cells > 1 else []
+    interval = interval_text(best.low, best.high)
+    text = f"Less the luck of having come out highest it is worth {score_text(best.score)} (95 % interval {interval})"
+    if not math.isnan(best.gain):
+        low, high = points_text(100 * best.gain_low), points_text(100 * best.gain_high)
+        text += f", {points_text(100 * best.gain)} points against the baseline cell ({low} to {high})"
+        text += f"; the chance that it is worse than the baseline is {_chance(best.worse)}"
+    others = [Label(name) for name in best.tied if name != analysis.cells[0].cell]
+    if not others:
+        return [sentence(text, ". No other cell may be the best (95 %).")]
+    more = f", and {len(others) - _TIED_SHOWN} more" if len(others) > _TIED_SHOWN else ""
+    shown = joined([sentence(name) for name in others[:_TIED_SHOWN]], ", ")
+    tied = f". {count(len(others), 'other cell')} of {best.examined} may be the best just as well (95 %): "
+    return [sentence(text, tied, shown, more, ".")]
+
+
+def _chance(share: float) -> str:
+    return "below 1 %" if share < 0.01 else f"{share:.0%}".replace("%", " %")
+
+
 def _against_baseline(analysis: Analysis) -> Sentence:
     task, best, base = analysis.task, analysis.cells[0], analysis.baseline
     if base is None and not task.baseline_cell:
@@ -83,9 +109,7 @@ def _against_baseline(analysis: Analysis) -> Sentence:
         return sentence("while the baseline cell ", Label(name), end)
     if best.baseline:
         return sentence("which is the baseline cell itself")
-    difference = 100 * (best.score - base.score)
-    lead = f"{difference:.2f} points above the baseline cell "
-    return sentence(lead, Label(base.cell), f" ({score_text(base.score)})")
+    return sentence("the baseline cell ", Label(base.cell), f" has {score_text(base.score)}")
 
 
 def verdict_sentences(analysis: Analysis) -> list[Sentence]:

@@ -61,15 +61,14 @@ def matched(members: Sequence[Member | None], factors: Sequence[str], corners: C
             row[at[corner]] = sign
     others = [dict(key[0]) for key in matches]
     names = list(dict.fromkeys(name for some in others for name in some))
+    levels = [_numbers([some.get(name, "") for some in others]) for name in names]
     return PairedDifferences(
-        weights,
-        _numbers([(key[0], key[3]) for key in matches]),
-        np.array([_numbers([some.get(name, "") for some in others]) for name in names], np.int64)
-        .reshape(len(names), len(matches))
-        .T,
-        np.array([key[2] for key in matches], np.int64),
-        _numbers([some.get(BACKBONE, "") for some in others]),
-        _numbers([_stream(at, members) for at in matches.values()]),
+        weights=weights,
+        cells=_numbers([(key[0], key[3]) for key in matches]),
+        levels=np.array(levels, np.int64).reshape(len(names), len(matches)).T,
+        folds=np.array([key[2] for key in matches], np.int64),
+        strata=_numbers([some.get(BACKBONE, "") for some in others]),
+        streams=_numbers([_stream(at, members) for at in matches.values()]),
     )
 
 

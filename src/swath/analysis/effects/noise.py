@@ -13,7 +13,7 @@ from scipy.special import ndtri, stdtrit
 
 Source = Literal["seeds", "folds", "residual", "none"]
 LEVEL = 0.95
-_LEAST = -300.0  # logarithm of the smallest p that is distinguished from 0
+_LEAST = -150.0  # logarithm of the smallest p that is distinguished from 0
 
 
 @dataclass(frozen=True)
@@ -65,7 +65,9 @@ class Noise:
 
     def _half(self, tail: float) -> float:
         by_images = -ndtri(tail) * np.sqrt(self.image_variance)
-        by_seeds = -stdtrit(self.df, tail) * np.sqrt(self.seed_variance)
+        by_seeds = -stdtrit(self.df, tail) * np.sqrt(self.seed_variance) if self.seed_variance else 0.0
+        if np.isnan(by_seeds):  # stdtrit fails for few degrees of freedom and the smallest tails
+            return float("inf")
         # Folds have images of their own, so what differs between them is images and all the rest: the wider of the two
         # holds. Elsewhere both add up; sqrt(z^2 V_img + t^2 V_seed) is never below its level (Banerjee 1960).
         return float(max(by_images, by_seeds) if self.source == "folds" else np.hypot(by_images, by_seeds))
