@@ -185,6 +185,18 @@ def test_a_limit_of_images_is_a_whole_number(limit: Any) -> None:
     )
 
 
+@pytest.mark.parametrize("matters", [0.0, 1.0, -0.005, 1, 5, "0.005", None, float("nan")])
+def test_what_matters_is_a_difference_of_scores(matters: Any) -> None:
+    expected = rf"^matters={re.escape(repr(matters))}: give a difference of the metric between 0 and 1, e.g. 0.005"
+    check(problems(matters=matters), expected)
+
+
+def test_streams_are_own_or_common() -> None:
+    check(problems(streams="shared"), r"unknown streams 'shared'. Allowed: common, own")
+    for streams in ("own", "common"):
+        assert problems(streams=streams, matters=0.02) == ""
+
+
 def test_grids_must_hold_values_and_each_once() -> None:
     check(
         problems(
@@ -208,6 +220,8 @@ def test_grids_must_hold_values_and_each_once() -> None:
         ("stop", grid(None, asha())),
         ("stop", asha(reduction=grid(2, 3))),
         ("max_train_images", grid(100, 200)),
+        ("streams", grid("own", "common")),
+        ("matters", grid(0.005, 0.01)),
     ],
 )
 def test_a_grid_cannot_stand_on_what_decides_which_cells_compare(field: str, value: Any) -> None:

@@ -36,6 +36,24 @@ def test_the_fingerprint_of_this_spec_never_changes_by_accident() -> None:
     assert GOLDEN.fingerprint == "e6709dd8cf0f2550021b"
 
 
+def test_random_numbers_that_follow_from_the_seed_alone_are_those_of_earlier_trials() -> None:
+    """Trials had no other, so these keep their fingerprint, which is pinned above, and their random numbers."""
+    assert replace(GOLDEN, streams="common") == GOLDEN
+    assert replace(GOLDEN, streams="common").fingerprint == "e6709dd8cf0f2550021b"
+    assert "streams" not in GOLDEN.json()
+    assert [replace(GOLDEN, seed=s).random_seed for s in (0, 7)] == [0, 7]
+
+
+def test_random_numbers_of_its_own_follow_from_all_that_a_trial_is() -> None:
+    own = replace(GOLDEN, streams="own")
+    assert own.json() == {**GOLDEN.json(), "streams": "own"}
+    assert own.random_seed == int(own.fingerprint, 16) >> 4 * 5  # its first 60 bits
+    assert replace(own).random_seed == own.random_seed
+    others = [replace(own, seed=1), replace(own, loss=BCE()), replace(own, fold=1), replace(own, weights="scratch")]
+    assert len({s.random_seed for s in [own, *others]}) == 5
+    assert max(s.random_seed for s in [own, *others]) < 2**60
+
+
 def test_the_canonical_form_is_what_is_written_here() -> None:
     v1 = {"version": 1}
     assert GOLDEN.json() == {
@@ -144,6 +162,7 @@ CHANGES: dict[str, list[Any]] = {
     "seed": [1],
     "op_weights": [("aa",)],
     "hires": ["ff"],
+    "streams": ["own"],
 }
 
 

@@ -64,9 +64,9 @@ def by_hand(progress: Progress, cache: Storage) -> torch.Tensor:
     train, test = part("train"), part("test")
     assert (len(train), len(test)) == (48, 12)
     loss = criterion(spec.loss)
-    model = build(spec.backbone, 3, 3, 32, spec.seed)
+    model = build(spec.backbone, 3, 3, 32, spec.random_seed)
     objective = Objective(loss, loss, True, lambda logits, targets: 0.0)
-    trainer = Trainer(model, objective, spec.recipe, spec.seed, torch.device("cpu"))
+    trainer = Trainer(model, objective, spec.recipe, spec.random_seed, torch.device("cpu"))
     # What validates does not touch training, so any images will do.
     assert [r.epoch for r in trainer.run(train, test)] == [1, 2]
     return trainer.predict(test, tta=True)

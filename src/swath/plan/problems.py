@@ -52,11 +52,11 @@ def grid_problems(sweep: Sweep) -> list[str]:
         limit = getattr(sweep, name)
         if not isinstance(limit, Grid) and (not isinstance(limit, int) or limit < 0):
             problems.append(f"{name}={limit!r}: give a whole number of images, or 0 for all.")
-    if not isinstance(sweep.matters, float) or not 0 < sweep.matters < 1:
+    if not isinstance(sweep.matters, Grid) and not (isinstance(sweep.matters, float) and 0 < sweep.matters < 1):
         problems.append(
             f"matters={sweep.matters!r}: give a difference of the metric between 0 and 1, e.g. 0.005 for half a point."
         )
-    if sweep.streams not in STREAMS:
+    if not isinstance(sweep.streams, Grid) and sweep.streams not in STREAMS:
         problems.append(unknown("streams", sweep.streams, STREAMS))
     if sweep.design not in DESIGNS:
         problems.append(unknown("design", sweep.design, DESIGNS))

@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 import torch
 from timm import create_model
-from torch import nn
+from torch import Tensor, nn
 
 from swath import Backbone, Recipe, Sweep, asha, augment, grid, losses, ops, schedules
 from swath.core.errors import InputError
@@ -195,7 +195,7 @@ def test_stopped_sweeps_find_the_rungs_of_feature_trials(make_sweep: Make, tmp_p
 
 @pytest.mark.parametrize("model", ["test_resnet", "test_vit", "test_efficientnet"])
 def test_a_frozen_backbone_is_the_pretrained_one_and_only_the_head_learns(model: str) -> None:
-    frozen = build_frozen(Backbone(model, pretrained=False, drop_path_rate=0.5), 5, 3, 64, seed=0).net
+    frozen = build_frozen(Backbone(model, pretrained=False, drop_path_rate=0.5), 5, 3, 64, seed=0, head_seed=0).net
     assert isinstance(frozen, Frozen)
     body = {k: v.clone() for k, v in frozen.body.state_dict().items()}
     frozen.train()
@@ -212,19 +212,23 @@ def test_a_frozen_backbone_is_the_pretrained_one_and_only_the_head_learns(model:
         torch.testing.assert_close(frozen.body(images), own.net.eval()(images), rtol=0, atol=0)
 
 
-def test_seeds_draw_different_heads() -> None:
-    heads = [
-        build_frozen(Backbone("test_resnet", pretrained=False), 5, 3, 64, s).net.get_parameter("head.weight")
-        for s in (0, 1, 0)
-    ]
-    assert torch.equal(heads[0], heads[2])
-    assert not torch.equal(heads[0], heads[1])
+def test_seeds_draw_different_heads_and_trials_of_a_seed_the_same_features() -> None:
+    def parameters(seed: int, head_seed: int) -> tuple[Tensor, Tensor]:
+        frozen = build_frozen(Backbone("test_resnet", pretrained=False), 5, 3, 64, seed, head_seed).net
+        assert isinstance(frozen, Frozen)
+        return frozen.get_parameter("head.weight"), torch.cat([p.flatten() for p in frozen.body.parameters()])
+
+    head, body = parameters(0, 7)
+    for seed, head_seed in ((0, 7), (0, 8), (1, 7)):
+        other_head, other_body = parameters(seed, head_seed)
+        assert torch.equal(head, other_head) == (head_seed == 7)
+        assert torch.equal(body, other_body) == (seed == 0)
 
 
 def test_a_model_with_two_heads_cannot_be_frozen() -> None:
     assert isinstance(create_model("deit_tiny_distilled_patch16_224").pretrained_cfg["classifier"], tuple)  # type: ignore[index]
     with pytest.raises(InputError, match="does not end in one linear layer, so freeze='backbone' cannot tell its head"):
-        build_frozen(Backbone("deit_tiny_distilled_patch16_224", pretrained=False), 5, 3, 224, 0)
+        build_frozen(Backbone("deit_tiny_distilled_patch16_224", pretrained=False), 5, 3, 224, 0, 0)
 
 
 def test_check_shows_the_features(make_sweep: Make, tmp_path: Path) -> None:
