@@ -19,7 +19,8 @@ import numpy as np
 from simulated_sweeps import COMMON, FACTORS, ONE_PAIR, RARE, TWELVE, Cell, Planted, World, plant, plant_drawn
 from threadpoolctl import threadpool_limits
 
-from swath.analysis.effects.intervals import PairedDifferences, contrast, estimate, image_variances
+from swath.analysis.effects.differences import PairedDifferences, contrast
+from swath.analysis.effects.intervals import estimate, image_variances
 from swath.analysis.effects.matching import Member, matched
 from swath.analysis.effects.random_effects import over_factors
 from swath.analysis.effects.significance import holm
@@ -139,7 +140,8 @@ def _predictions(trials: list[Trial], world: World) -> list[np.ndarray]:
 
 
 def _members(trials: list[Trial]) -> list[Member]:
-    return [Member(dict(zip(FACTORS, cell, strict=True)), s, 0, 20) for cell, s in trials]
+    """The trials as candidates for matching; a world draws each one's random numbers anew, so they are its own."""
+    return [Member(dict(zip(FACTORS, cell, strict=True)), s, 0, 20, own_stream=True) for cell, s in trials]
 
 
 def _gathered(trials: list[Trial], world: World, predictions: list[np.ndarray], seed: int) -> FoldEvidence:

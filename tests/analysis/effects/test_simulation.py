@@ -22,7 +22,7 @@ from simulated_sweeps import (
     population_ap,
 )
 
-from swath.analysis.effects import intervals as uncertainty
+from swath.analysis.effects.noise import Noise
 from swath.core import metrics
 from swath.core.average_precision import average_precision
 
@@ -43,10 +43,7 @@ def test_intervals_hold_the_planted_effects():
 def test_intervals_from_images_alone_would_not(monkeypatch: pytest.MonkeyPatch):
     """The check above can fail: without the training variance far fewer intervals hold the truth."""
 
-    def images_only(image_variance: float, seed_variance: float, df: int, level: float = 0.95) -> float:
-        return 1.96 * image_variance**0.5
-
-    monkeypatch.setattr(uncertainty, "half_width", images_only)
+    monkeypatch.setattr(Noise, "half_width", lambda self: 1.96 * self.image_variance**0.5)
     tally = simulate.run(setting("12 cells, 3 seeds, common"), SWEEPS, workers=1)
     assert tally.covered / tally.stated < 0.88
 
