@@ -19,6 +19,7 @@ from swath.core.registry import unknown
 from swath.store import sweeps as sweeps_
 from swath.store import tasks as tasks_
 from swath.store import trials as predictions
+from swath.store.looks import read_looks
 from swath.store.states import State
 from swath.store.storage import Storage
 from swath.store.sweeps import ListedTrial
@@ -52,14 +53,15 @@ def read_results(storage: Storage, name: str, predictions_too: bool = True) -> R
         read = list(pool.map(lambda listed: _read_trial(storage, listed, predictions_too), listed_trials))
     labels = Counter(t.label for t in sweep.tasks)
     baseline_levels = next((t.factors for t in sweep.trials if t.baseline), {})
+    looks = 1 + sum(set(look.seeds) != set(sweep.seeds) for look in read_looks(storage, name))
     tasks = []
     for task in sweep.tasks:
         label = task.label if labels[task.label] == 1 else f"{task.label} {task.data[:8]}"
         of_task = [(trial, ids) for trial, ids in read if trial.data == task.data]
         if of_task:
             task_results = _task_results(storage, label, task.data, sweep.split, of_task)
-            of_sweep = {"baseline_levels": baseline_levels, "named": sweep.named, "matters": sweep.matters}
-            tasks.append(replace(task_results, **of_sweep))
+            of_sweep = {"named": sweep.named, "matters": sweep.matters, "looks": looks}
+            tasks.append(replace(task_results, baseline_levels=baseline_levels, **of_sweep))
     return Results(storage, sweep, tuple(tasks))
 
 

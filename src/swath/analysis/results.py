@@ -138,6 +138,7 @@ class TaskResults:
         notes: What a reader should know of the predictions.
         named: True where cells have names of their own, which say more than their levels.
         matters: Difference of scores that matters to the study, by its metric.
+        looks: Sets of seeds that its verdicts were looked at with, these included.
     """
 
     label: str
@@ -150,6 +151,7 @@ class TaskResults:
     notes: tuple[str, ...]
     named: bool = False
     matters: float = MATTERS
+    looks: int = 1
 
     @cached_property
     def factors(self) -> dict[str, tuple[str, ...]]:

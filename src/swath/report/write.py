@@ -25,6 +25,7 @@ from swath.report.plots.submissions import PICTURE, submissions_plot
 from swath.report.report_json import numbers
 from swath.report.sentences import states_sentence
 from swath.report.trials_csv import trial_table
+from swath.store.looks import note_look
 from swath.store.storage import Storage, write_atomic
 
 _TOP = 5
@@ -53,6 +54,8 @@ def write_results(results: Results, out: Path, max_ms: float = math.inf) -> Path
         max_ms: The most milliseconds that all members of an ensemble may take for an image.
     """
     analyses = [analyse(task, max_ms) for task in results.tasks]
+    if any(e.power for a in analyses for e in a.effects.effects):
+        note_look(results.storage, results.name, results.sweep.seeds)
     pictures = [_write_pictures(analysis, out, len(analyses) > 1) for analysis in analyses]
     write_atomic(out / "leaderboard.csv", trial_table(analyses).to_csv(index=False, lineterminator="\n").encode())
     write_atomic(out / "ensembles.json", json.dumps(_ensembles(analyses), indent=1, ensure_ascii=False).encode())

@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from swath.analysis.effects.differences import PairedDifferences
-from swath.analysis.effects.noise import Noise, Source
+from swath.analysis.effects.noise import LEVEL, Noise, Source
 from swath.analysis.effects.training_noise import Variances, noise_of
 from swath.analysis.image_variance import FoldEvidence
 
@@ -58,18 +58,19 @@ def image_variances(contrasts: Floats, evidence: Sequence[FoldEvidence]) -> Floa
     return np.sum([fold.variance(contrasts[:, fold.trials]) for fold in evidence], axis=0)
 
 
-def estimate(units: PairedDifferences, values: Floats, variances: Variances) -> Estimate:
+def estimate(units: PairedDifferences, values: Floats, variances: Variances, level: float = LEVEL) -> Estimate:
     """The mean of differences with its interval.
 
     Args:
         units: The differences.
         values: [T] scores of the trials.
         variances: Image variance [K] of contrasts [K, T] of these scores.
+        level: Of the interval.
     """
     observed = units.weights @ values
     difference = float(units.shares @ observed)
     noise = noise_of(units, values, variances)
-    half = noise.half_width()
+    half = noise.half_width(level)
     return Estimate(
         difference=difference,
         units=len(units),

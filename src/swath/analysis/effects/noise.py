@@ -1,7 +1,7 @@
 """The error of a mean of differences: its variances, and the half-widths and p-values they give.
 
 Each variance has the quantile of its own kind of knowledge: the image variance is known well (normal), what is told
-from few deviations has Student's t. Decisions 0012 and 0025 say what was measured.
+from few deviations has Student's t. Decisions 0012 and 0026 say what was measured.
 """
 
 from dataclasses import dataclass

@@ -190,12 +190,13 @@ def _uncorrected(
     possible = len(planned) if planned else 0
     if c.units is None or planned is None:
         return _Evidence(None, None, possible, np.nan, np.nan)
-    one = estimate(c.units, values, variances)
+    price = verdicts.price_of_looks(task.looks)
+    one = estimate(c.units, values, variances, 1 - verdicts.ALPHA / price)
     lost = lost_pairs(task, planned, c.units.weights @ values)
     nearest = lost.toward_zero(one.difference) if lost else one.difference
     farthest = lost.away_from_zero(one.difference) if lost else one.difference
     p, equivalence_p = one.noise.p_value(nearest), verdicts.equivalence_p(one.noise, farthest, task.matters)
-    return _Evidence(one, lost, possible, p, equivalence_p)
+    return _Evidence(one, lost, possible, *np.minimum(1.0, [p * price, equivalence_p * price]))
 
 
 def _effect(
@@ -232,7 +233,7 @@ def _effect(
         pairs=tuple(Pair(a.fingerprint, b.fingerprint, float(d)) for (a, b), d in zip(pairs, observed, strict=True)),
         blocks=blocks,
         wider=wider.over_factors(c.units, observed, list(c.others), found.estimate.image_variance),
-        power=power(found.estimate, blocks, images, task.matters, family),
+        power=power(found.estimate, blocks, images, task.matters, family * verdicts.price_of_looks(task.looks)),
         confounds=confounds(c.factor, pairs),
     )
 

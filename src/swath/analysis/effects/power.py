@@ -44,7 +44,7 @@ class Power:
     images: int | None
 
 
-def power(estimate: Estimate, blocks: int, images: int, given: float, family: int = 1) -> Power | None:
+def power(estimate: Estimate, blocks: int, images: int, given: float, family: float = 1) -> Power | None:
     """Power of a comparison; None where it has no interval.
 
     Args:
@@ -52,7 +52,7 @@ def power(estimate: Estimate, blocks: int, images: int, given: float, family: in
         blocks: Cells times folds in it.
         images: Validation images, all folds together.
         given: Difference of scores that should be shown.
-        family: Comparisons that the verdict is corrected for.
+        family: What the p-value is multiplied by at most: comparisons that the verdict is corrected for, and looks.
     """
     noise = estimate.noise
     if not noise.is_known:

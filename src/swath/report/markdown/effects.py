@@ -40,6 +40,13 @@ def _note(analysis: Analysis) -> str:
         f"{100 * analysis.task.matters:g} points, which is what matters here; `undecided` is neither that nor a "
         "difference. `Could show` is the difference that this verdict finds four times in five."
     ]
+    if analysis.task.looks > 1:
+        price = verdicts.price_of_looks(analysis.task.looks)
+        lines.append(
+            f"Seeds were added after a report had given verdicts; this is look {analysis.task.looks}. So that verdicts "
+            f"keep their level however often one looks, p is multiplied by {price:g} before Holm's correction, and "
+            f"intervals hold {100 - 100 * verdicts.ALPHA / price:.2f} % instead of 95 %."
+        )
     if effects.seed_noise:
         noise = effects.seed_noise
         lines.append(
