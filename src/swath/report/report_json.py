@@ -15,8 +15,11 @@ from swath.analysis.ensembles.cross_fit import Ensemble
 from swath.analysis.mistakes import mistakes, precision_recall
 from swath.analysis.results import Results, TaskResults, TrialResult
 from swath.analysis.scores import MEANING, TITLES
+from swath.analysis.searches.summary import SearchResult
 from swath.core.metrics import METRIC_TITLES
 from swath.core.text import count
+from swath.report.search_sentences import advices, point_names, search_headline, states
+from swath.report.search_sentences import remarks as search_remarks
 from swath.report.sentences import commands, headline, last_line, remarks, verdict_sentence, verdict_sentences
 from swath.store.states import State
 from swath.tasks.audit.findings import Audit
@@ -79,13 +82,17 @@ def _task(analysis: Analysis) -> dict[str, Any]:
         "labels": record.labels,
         "data": task.data,
         "validation_images": task.validation_images,
-        "headline": [line.plain() for line in [*verdict_sentences(analysis), *headline(analysis)]],
+        "headline": [
+            line.plain() for make in (verdict_sentences, search_headline, headline) for line in make(analysis)
+        ],
         "factors": task.factors,
+        "searched": point_names(analysis),
         "other_metrics": [{"name": n, "title": TITLES[n], "note": MEANING.get(n, "")} for n in other_metrics(analysis)],
-        "cells": [_cell(cell) for cell in analysis.cells],
+        "cells": [_cell(cell, task) for cell in analysis.cells],
         "trials": [_trial(analysis, trial) for trial in task.trials],
         "ensembles": [_ensemble(e) for e in analysis.ensembles],
         **_effects(task, analysis.effects),
+        "search": [_search(result) for result in analysis.searches],
         "diversity": analysis.diversity,
         "calibration": analysis.calibration,
         "thresholds": _f1(analysis),
@@ -93,8 +100,8 @@ def _task(analysis: Analysis) -> dict[str, Any]:
     }
 
 
-def _cell(cell: CellResult) -> dict[str, Any]:
-    trials = cell.trials
+def _cell(cell: CellResult, task: TaskResults) -> dict[str, Any]:
+    trials, point = cell.trials, task.points.get(cell.cell)
     return {
         **{f.name: getattr(cell, f.name) for f in fields(cell) if f.name not in ("runs", "seeds_planned")},
         "seeds": len(cell.runs),
@@ -102,6 +109,17 @@ def _cell(cell: CellResult) -> dict[str, Any]:
         "parameters": trials[0].last("parameters"),
         "ms_per_image": cell.ms_per_image,
         "trials": [t.fingerprint for t in trials],
+        "point": point.values if point else {},
+    }
+
+
+def _search(result: SearchResult) -> dict[str, Any]:
+    """What a search found, with the sentences that say it."""
+    return {
+        **{f.name: getattr(result, f.name) for f in fields(result)},
+        "states": states(result),
+        "remarks": search_remarks(result),
+        "advice": [line.plain() for line in advices(result)],
     }
 
 

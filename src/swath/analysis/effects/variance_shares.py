@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from swath.analysis.effects.matching import Member
+from swath.analysis.searches.importance import categories, fanova
 
 Floats = NDArray[np.float64]
 _LEAST = 4  # trials below which a forest of regression trees says nothing
@@ -105,25 +106,6 @@ def _marginal(cells: Floats, kept: tuple[int, ...]) -> Floats:
 
 
 def _fanova(names: list[str], scored_members: list[tuple[Member, float]]) -> dict[str, float]:
-    import optuna
-    from optuna.distributions import CategoricalDistribution
-
-    levels = {n: list(dict.fromkeys(m.factors[n] for m, _ in scored_members)) for n in names}
-    before = optuna.logging.get_verbosity()
-    optuna.logging.set_verbosity(optuna.logging.ERROR)
-    try:
-        study = optuna.create_study()
-        study.add_trials(
-            [
-                optuna.trial.create_trial(
-                    params={n: m.factors[n] for n in names},
-                    distributions={n: CategoricalDistribution(levels[n]) for n in names},
-                    value=float(value),
-                )
-                for m, value in scored_members
-            ]
-        )
-        evaluator = optuna.importance.FanovaImportanceEvaluator(seed=0)
-        return dict(optuna.importance.get_param_importances(study, evaluator=evaluator))
-    finally:
-        optuna.logging.set_verbosity(before)
+    rows = [{n: m.factors[n] for n in names} for m, _ in scored_members]
+    kinds = {n: categories([row[n] for row in rows]) for n in names}
+    return fanova(rows, kinds, [value for _, value in scored_members])
