@@ -15,7 +15,6 @@ from swath.analysis.ensembles.cross_fit import Ensemble
 from swath.analysis.mistakes import mistakes, precision_recall
 from swath.analysis.results import Results, TaskResults, TrialResult
 from swath.analysis.scores import MEANING, TITLES
-from swath.analysis.searches.summary import SearchResult
 from swath.core.metrics import METRIC_TITLES
 from swath.core.text import count
 from swath.report.search_sentences import advices, point_names, search_headline, states
@@ -86,13 +85,12 @@ def _task(analysis: Analysis) -> dict[str, Any]:
             line.plain() for make in (verdict_sentences, search_headline, headline) for line in make(analysis)
         ],
         "factors": task.factors,
-        "searched": point_names(analysis),
         "other_metrics": [{"name": n, "title": TITLES[n], "note": MEANING.get(n, "")} for n in other_metrics(analysis)],
         "cells": [_cell(cell, task) for cell in analysis.cells],
         "trials": [_trial(analysis, trial) for trial in task.trials],
         "ensembles": [_ensemble(e) for e in analysis.ensembles],
         **_effects(task, analysis.effects),
-        "search": [_search(result) for result in analysis.searches],
+        **({"searched": point_names(analysis), "search": _searches(analysis)} if task.searches else {}),
         "diversity": analysis.diversity,
         "calibration": analysis.calibration,
         "thresholds": _f1(analysis),
@@ -109,18 +107,21 @@ def _cell(cell: CellResult, task: TaskResults) -> dict[str, Any]:
         "parameters": trials[0].last("parameters"),
         "ms_per_image": cell.ms_per_image,
         "trials": [t.fingerprint for t in trials],
-        "point": point.values if point else {},
+        **({"point": point.values} if point else {}),
     }
 
 
-def _search(result: SearchResult) -> dict[str, Any]:
-    """What a search found, with the sentences that say it."""
-    return {
-        **{f.name: getattr(result, f.name) for f in fields(result)},
-        "states": states(result),
-        "remarks": search_remarks(result),
-        "advice": [line.plain() for line in advices(result)],
-    }
+def _searches(analysis: Analysis) -> list[dict[str, Any]]:
+    """What each search found, with the sentences that say it."""
+    return [
+        {
+            **{f.name: getattr(result, f.name) for f in fields(result)},
+            "states": states(result),
+            "remarks": search_remarks(result),
+            "advice": [line.plain() for line in advices(result)],
+        }
+        for result in analysis.searches
+    ]
 
 
 def _trial(analysis: Analysis, trial: TrialResult) -> dict[str, Any]:

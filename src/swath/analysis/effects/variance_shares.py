@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from swath.analysis.effects.matching import Member
-from swath.analysis.searches.importance import categories, fanova
+from swath.analysis.searches.importance import fanova
 
 Floats = NDArray[np.float64]
 _LEAST = 4  # trials below which a forest of regression trees says nothing
@@ -106,6 +106,4 @@ def _marginal(cells: Floats, kept: tuple[int, ...]) -> Floats:
 
 
 def _fanova(names: list[str], scored_members: list[tuple[Member, float]]) -> dict[str, float]:
-    rows = [{n: m.factors[n] for n in names} for m, _ in scored_members]
-    kinds = {n: categories([row[n] for row in rows]) for n in names}
-    return fanova(rows, kinds, [value for _, value in scored_members])
+    return fanova([{n: m.factors[n] for n in names} for m, _ in scored_members], [value for _, value in scored_members])

@@ -11,7 +11,7 @@ from swath.analysis.image_variance import FoldEvidence
 from swath.analysis.results import TaskResults
 from swath.analysis.searches.gaussian_process import GaussianProcess
 from swath.analysis.searches.image_moves import image_moves
-from swath.analysis.searches.importance import distribution, fanova
+from swath.analysis.searches.importance import fanova
 from swath.analysis.searches.slices import Slice, slices, spread
 from swath.analysis.searches.space import Parameter, Point, Space, Value
 from swath.store.states import State
@@ -210,12 +210,8 @@ def _model(
 
 def _importances(process: GaussianProcess, fields: Sequence[Parameter], design: Floats) -> dict[str, float]:
     """Of the model's predictions at points spread evenly: so few points as a search has mislead a forest of trees."""
-    rows = [{one.name: _value(one, place) for one, place in zip(fields, row, strict=True)} for row in design.tolist()]
-    return fanova(rows, {one.name: distribution(one) for one in fields}, process.predicted(design).tolist())
-
-
-def _value(one: Parameter, place: float) -> Value:
-    """The value at a place of a field, a whole one for whole numbers."""
-    if not one.numeric:
-        return one.options[int(place)]
-    return int(one.at(place)) if one.kind == "integers" else one.at(place)
+    rows = [
+        {one.name: place if one.numeric else one.options[int(place)] for one, place in zip(fields, row, strict=True)}
+        for row in design.tolist()
+    ]
+    return fanova(rows, process.predicted(design).tolist())
