@@ -16,7 +16,7 @@ RANGES = {
 }
 
 
-def listed(points: int = 6, **ranges: Range) -> ListedSearch:
+def listed(ranges: dict[str, Range], points: int = 6) -> ListedSearch:
     asked = Random(points).ask(ranges, [])
     return ListedSearch(
         search=Random(points).key, space={n: str(one) for n, one in ranges.items()}, points=tuple(asked)
@@ -24,7 +24,7 @@ def listed(points: int = 6, **ranges: Range) -> ListedSearch:
 
 
 def test_points_read_from_text_are_those_that_labels_show():
-    search = listed(**RANGES)
+    search = listed(RANGES)
     labels = [f"raw / {described(point, RANGES)}" for point in search.points]
     (space,) = spaces({"raw": search}, labels)
     assert [p.cell for p in space.points] == labels
@@ -38,7 +38,7 @@ def test_points_read_from_text_are_those_that_labels_show():
 
 
 def test_a_sweep_without_a_grid_has_cells_named_by_their_point_alone():
-    search = listed(lr=RANGES["lr"])
+    search = listed({"lr": RANGES["lr"]})
     labels = [described(point, RANGES) for point in search.points]
     (space,) = spaces({"raw / resnet18 / bce": search}, labels)
     assert [p.cell for p in space.points] == labels
@@ -47,7 +47,7 @@ def test_a_sweep_without_a_grid_has_cells_named_by_their_point_alone():
 
 def test_cells_with_other_ranges_are_spaces_of_their_own_and_a_cell_without_any_is_none():
     with_gamma = {"lr": RANGES["lr"], "loss.gamma": Range("uniform", 0.0, 3.0)}
-    searches = {"bce": listed(lr=RANGES["lr"]), "focal": listed(**with_gamma), "raw": listed(1)}
+    searches = {"bce": listed({"lr": RANGES["lr"]}), "focal": listed(with_gamma), "raw": listed({}, 1)}
     labels = ["raw / "]
     labels += [f"bce / {described(p, RANGES)}" for p in searches["bce"].points]
     labels += [f"focal / {described(p, with_gamma)}" for p in searches["focal"].points]

@@ -53,7 +53,7 @@ def test_the_score_along_a_range_is_found_and_a_range_that_does_nothing_is_level
     along = {one.name: one for one in result.slices}
     lr = along["lr"]
     assert (lr.kind, lr.flat, along["weight_decay"].flat) == ("loguniform", False, True)
-    assert 5e-4 < lr.values[int(np.argmax(lr.mean))] < 2e-2
+    assert 5e-4 < float(lr.values[int(np.argmax(lr.mean))]) < 2e-2
     assert lr.mean[0] < max(lr.mean) - 0.2
     assert along["weight_decay"].advice is None
     tried = [p.values["lr"] for p in result.points]

@@ -1,6 +1,7 @@
 import json
 import math
 import re
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -8,6 +9,7 @@ import pytest
 from swath.config.search import Optuna, Point, Random
 from swath.report.write import write_report
 from swath.store.storage import Storage
+from swath.store.sweeps import read_sweep, write_sweep
 from tests.support.browser import open_page
 from tests.support.fake_store import FakeTrial
 from tests.support.searched import SPACE, searched_study
@@ -121,3 +123,22 @@ def test_a_search_of_which_nothing_has_finished_has_a_report(tmp_path: Path):
     text = write_report(storage, "study", tmp_path / "out").read_text()
     assert "0 points of the search finished" in text
     assert "none has finished" in text
+
+
+def test_cells_with_other_ranges_have_parts_of_their_own(tmp_path: Path):
+    storage = Storage(str(tmp_path / "store"))
+    searched_study(storage, quality, points=9, cells=({}, {"loss": "focal"}), train=300)
+    sweep = read_sweep(storage, "study")
+    assert sweep is not None
+    narrower = {**sweep.search["raw / resnet18 / focal"].space, "lr": "loguniform(1e-05,0.06)"}
+    focal = replace(sweep.search["raw / resnet18 / focal"], space=narrower)
+    write_sweep(storage, replace(sweep, search={**sweep.search, "raw / resnet18 / focal": focal}))
+    report = write_report(storage, "study", tmp_path / "out")
+    own = section(report.read_text(), "Search")
+    assert "### In `raw / resnet18 / bce`" in own
+    assert "### In `raw / resnet18 / focal`" in own
+    assert "lr (1e-05 to 0.06, log scale)" in own
+    with open_page((report.parent / "index.html").as_uri()) as (shown, errors, _):
+        names = shown.evaluate("[...document.querySelectorAll('[id]')].map((e) => e.id)")
+    assert errors == []
+    assert len(names) == len(set(names))

@@ -107,7 +107,16 @@ def _slice(process: GaussianProcess, field: int, one: Parameter, tried: Floats, 
     flat = _flat(drawn)
     advice = None if flat or not one.numeric else _advice(one, places, drawn)
     mean = drawn.mean(axis=0).clip(0, 1)
-    return Slice(one.name, one.kind, values, _tuple(mean), _tuple(low), _tuple(high), flat, advice)
+    return Slice(
+        name=one.name,
+        kind=one.kind,
+        values=values,
+        mean=_tuple(mean),
+        low=_tuple(low),
+        high=_tuple(high),
+        flat=flat,
+        advice=advice,
+    )
 
 
 def _flat(drawn: Floats) -> bool:
