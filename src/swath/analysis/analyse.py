@@ -15,6 +15,7 @@ from swath.analysis.ensembles.diversity import Diversity, diversity
 from swath.analysis.ensembles.pool import Pool
 from swath.analysis.ensembles.thresholds import Thresholds, thresholds
 from swath.analysis.results import TaskResults
+from swath.analysis.searches.summary import SearchResult, search_results
 
 
 @dataclass(frozen=True)
@@ -30,6 +31,7 @@ class Analysis:
         diversity: What averaging runs that differ in one factor is worth.
         thresholds: Per label, for the best ensemble of a multilabel task; None where they cannot be cross-fitted.
         calibration: Of the best ensemble; None where it cannot be cross-fitted.
+        searches: What the points of its searches say.
         max_ms: The most milliseconds that all members of an ensemble may take for an image.
     """
 
@@ -41,6 +43,7 @@ class Analysis:
     diversity: Sequence[Diversity] = ()
     thresholds: Thresholds | None = None
     calibration: Calibration | None = None
+    searches: Sequence[SearchResult] = ()
     max_ms: float = math.inf
 
     @property
@@ -68,6 +71,7 @@ def analyse(task: TaskResults, max_ms: float = math.inf) -> Analysis:
         diversity=diversity(pool) if len(pool.runs) > 1 else (),
         thresholds=best_thresholds,
         calibration=best_calibration,
+        searches=search_results(task, cells, gathered),
         max_ms=max_ms,
     )
 

@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 
 from swath.analysis.results import Results, TaskResults, TrialResult
 from swath.analysis.scores import trial_scores
+from swath.analysis.searches.space import spaces
 from swath.core.errors import InputError, StoreError
 from swath.core.registry import unknown
 from swath.store import sweeps as sweeps_
@@ -60,7 +61,8 @@ def read_results(storage: Storage, name: str, predictions_too: bool = True) -> R
         of_task = [(trial, ids) for trial, ids in read if trial.data == task.data]
         if of_task:
             task_results = _task_results(storage, label, task.data, sweep.split, of_task)
-            of_sweep = {"named": sweep.named, "matters": sweep.matters, "looks": looks}
+            searches = spaces(sweep.search, {trial.cell for trial, _ in of_task})
+            of_sweep = {"named": sweep.named, "matters": sweep.matters, "looks": looks, "searches": searches}
             tasks.append(replace(task_results, baseline_levels=baseline_levels, **of_sweep))
     return Results(storage, sweep, tuple(tasks))
 

@@ -9,7 +9,8 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from swath.config.sweep import MATTERS
+from swath.analysis.searches.space import Point, Space
+from swath.config.sweep import MATTERS, SEARCH
 from swath.core import metrics
 from swath.store.states import State
 from swath.store.storage import Storage
@@ -139,6 +140,7 @@ class TaskResults:
         named: True where cells have names of their own, which say more than their levels.
         matters: Difference of scores that matters to the study, by its metric.
         looks: Sets of seeds that its verdicts were looked at with, these included.
+        searches: What a search looked through, with its points.
     """
 
     label: str
@@ -152,11 +154,15 @@ class TaskResults:
     named: bool = False
     matters: float = MATTERS
     looks: int = 1
+    searches: tuple[Space, ...] = ()
 
     @cached_property
     def factors(self) -> dict[str, tuple[str, ...]]:
-        """Levels of each factor that has two or more in this task, both in the sweep's order."""
-        names = dict.fromkeys(name for t in self.trials for name in t.factors)
+        """Levels of each factor that has two or more in this task, both in the sweep's order.
+
+        The points of a search are no levels: trials are matched at equal points, and no point is compared with another.
+        """
+        names = dict.fromkeys(name for t in self.trials for name in t.factors if name != SEARCH)
         by_name = {n: tuple(dict.fromkeys(t.factors[n] for t in self.trials if n in t.factors)) for n in names}
         return {name: levels for name, levels in by_name.items() if len(levels) > 1}
 
@@ -165,12 +171,18 @@ class TaskResults:
         level = self.baseline_levels.get(factor, "")
         return level if level in self.factors[factor] else self.factors[factor][0]
 
+    @cached_property
+    def points(self) -> dict[str, Point]:
+        """The point of a search at each cell's label."""
+        return {point.cell: point for space in self.searches for point in space.points}
+
     @property
     def baseline_cell(self) -> str:
-        """Label of the cell made of the baseline levels, "" when the task has none."""
+        """Label of the cell made of the baseline levels; "" when the task has none, or it is a point of a search."""
         levels = {name: self.baseline_level(name) for name in self.factors}
         cells = (t.cell for t in self.trials if all(t.factors.get(n) == level for n, level in levels.items()))
-        return next(cells, "")
+        found = next(cells, "")
+        return "" if found in self.points else found
 
     @cached_property
     def audit(self) -> Audit | None:

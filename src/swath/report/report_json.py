@@ -17,6 +17,8 @@ from swath.analysis.results import Results, TaskResults, TrialResult
 from swath.analysis.scores import MEANING, TITLES
 from swath.core.metrics import METRIC_TITLES
 from swath.core.text import count
+from swath.report.search_sentences import advices, point_names, search_headline, states
+from swath.report.search_sentences import remarks as search_remarks
 from swath.report.sentences import commands, headline, last_line, remarks, verdict_sentence, verdict_sentences
 from swath.store.states import State
 from swath.tasks.audit.findings import Audit
@@ -79,14 +81,17 @@ def _task(analysis: Analysis) -> dict[str, Any]:
         "labels": record.labels,
         "data": task.data,
         "validation_images": task.validation_images,
-        "headline": [line.plain() for line in [*verdict_sentences(analysis), *headline(analysis)]],
+        "headline": [
+            line.plain() for make in (verdict_sentences, search_headline, headline) for line in make(analysis)
+        ],
         "factors": task.factors,
         "other_metrics": [{"name": n, "title": TITLES[n], "note": MEANING.get(n, "")} for n in other_metrics(analysis)],
         "best_cells": analysis.best,
-        "cells": [_cell(cell) for cell in analysis.cells],
+        "cells": [_cell(cell, task) for cell in analysis.cells],
         "trials": [_trial(analysis, trial) for trial in task.trials],
         "ensembles": [_ensemble(e) for e in analysis.ensembles],
         **_effects(task, analysis.effects),
+        **({"searched": point_names(analysis), "search": _searches(analysis)} if task.searches else {}),
         "diversity": analysis.diversity,
         "calibration": analysis.calibration,
         "thresholds": _f1(analysis),
@@ -94,8 +99,8 @@ def _task(analysis: Analysis) -> dict[str, Any]:
     }
 
 
-def _cell(cell: CellResult) -> dict[str, Any]:
-    trials = cell.trials
+def _cell(cell: CellResult, task: TaskResults) -> dict[str, Any]:
+    trials, point = cell.trials, task.points.get(cell.cell)
     return {
         **{f.name: getattr(cell, f.name) for f in fields(cell) if f.name not in ("runs", "seeds_planned")},
         "seeds": len(cell.runs),
@@ -103,7 +108,21 @@ def _cell(cell: CellResult) -> dict[str, Any]:
         "parameters": trials[0].last("parameters"),
         "ms_per_image": cell.ms_per_image,
         "trials": [t.fingerprint for t in trials],
+        **({"point": point.values} if point else {}),
     }
+
+
+def _searches(analysis: Analysis) -> list[dict[str, Any]]:
+    """What each search found, with the sentences that say it."""
+    return [
+        {
+            **{f.name: getattr(result, f.name) for f in fields(result)},
+            "states": states(result),
+            "remarks": search_remarks(result),
+            "advice": [line.plain() for line in advices(result)],
+        }
+        for result in analysis.searches
+    ]
 
 
 def _trial(analysis: Analysis, trial: TrialResult) -> dict[str, Any]:

@@ -100,6 +100,8 @@ def _chance(share: float) -> str:
 
 def _against_baseline(analysis: Analysis) -> Sentence:
     task, best, base = analysis.task, analysis.cells[0], analysis.baseline
+    if base is None and best.cell in task.points:
+        return sentence(f"the best of {count(sum(c.cell in task.points for c in analysis.cells), 'finished point')}")
     if base is None and not task.baseline_cell:
         return sentence("with no baseline cell in the sweep")
     if base is None:

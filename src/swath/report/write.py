@@ -19,6 +19,7 @@ from swath.report.page.pictures import with_pictures
 from swath.report.plots import cells as cell_plots
 from swath.report.plots import effects as effect_plots
 from swath.report.plots import ensembles as ensemble_plots
+from swath.report.plots import searches as search_plots
 from swath.report.plots.curves import curves
 from swath.report.plots.style import write_picture
 from swath.report.plots.submissions import PICTURE, submissions_plot
@@ -100,6 +101,7 @@ def _write_pictures(analysis: Analysis, out: Path, several: bool) -> dict[str, s
         "curves": curves(analysis.task),
         "effects": effect_plots.effects(analysis),
         "interactions": effect_plots.interactions(analysis),
+        "searches": search_plots.searches(analysis),
         "ensembles": ensemble_plots.ensembles(analysis),
         "reliability": ensemble_plots.reliability(analysis),
         "cost": cell_plots.cost(analysis),

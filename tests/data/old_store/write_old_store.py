@@ -17,7 +17,8 @@ Everything is made by the commands of that commit, inline, with one thread, from
   by their absolute paths, is left out;
 - `expected/`: what that commit then reported, predicted and printed. In what was printed FREE stands for the free space
   of the disk, AGE for the age of a cache entry, HERE for the folder. What the reports say of ensembles, thresholds and
-  calibration was replaced when cross-fitting began to pool ranks (decision 0024); all else is of that commit.
+  calibration was replaced when cross-fitting began to pool ranks (decision 0024), what they say of `searched` when the
+  points of a search ceased to be levels of a factor; all else is of that commit.
 """
 
 import lzma

@@ -65,7 +65,7 @@ class TaskEffects:
         seed_noise: None without a cell of two finished seeds.
         interactions: Two-way, in the sweep's order.
         labels: Comparisons label by label.
-        shares: Each factor's share of the variance, or None.
+        shares: Each factor's share of the variance; None where nothing varies, or a search does.
         rungs: Effects after a few epochs, where trials were stopped.
         left_out: Finished trials that no final effect may use, because luck may have chosen them.
         rare: Labels with few positives, whose part of the image noise comes from drawing images again.
@@ -114,7 +114,8 @@ def from_evidence(
         seed_noise=seed_noise(members.members, values),
         interactions=tuple(interactions(task, members.members, values, variances)),
         labels=tuple(tables),
-        shares=shares(list(task.factors), members.members, values),
+        # Of a search the importances say it, over its parameters and the factors together.
+        shares=None if task.searches else shares(list(task.factors), members.members, values),
         rungs=tuple(rung_effects(task)),
         left_out=members.left_out,
         rare=tuple(names[c] for c in fold_evidence[0].rare) if fold_evidence else (),

@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from swath.analysis.effects.matching import Member
+from swath.analysis.searches.importance import fanova
 
 Floats = NDArray[np.float64]
 _REST = "more factors together"
@@ -124,25 +125,4 @@ def _marginal(cells: Floats, kept: tuple[int, ...]) -> Floats:
 
 
 def _fanova(names: list[str], scored_members: list[tuple[Member, float]]) -> dict[str, float]:
-    import optuna
-    from optuna.distributions import CategoricalDistribution
-
-    levels = {n: list(dict.fromkeys(m.factors[n] for m, _ in scored_members)) for n in names}
-    before = optuna.logging.get_verbosity()
-    optuna.logging.set_verbosity(optuna.logging.ERROR)
-    try:
-        study = optuna.create_study()
-        study.add_trials(
-            [
-                optuna.trial.create_trial(
-                    params={n: m.factors[n] for n in names},
-                    distributions={n: CategoricalDistribution(levels[n]) for n in names},
-                    value=float(value),
-                )
-                for m, value in scored_members
-            ]
-        )
-        evaluator = optuna.importance.FanovaImportanceEvaluator(seed=0)
-        return dict(optuna.importance.get_param_importances(study, evaluator=evaluator))
-    finally:
-        optuna.logging.set_verbosity(before)
+    return fanova([{n: m.factors[n] for n in names} for m, _ in scored_members], [value for _, value in scored_members])

@@ -8,6 +8,7 @@ import numpy as np
 from swath.analysis.ensembles.cross_fit import Ensemble
 from swath.analysis.ensembles.pool import Pool
 from swath.analysis.results import TaskResults
+from swath.config.sweep import SEARCH
 
 _PAIRS = 12  # of runs per factor; an even choice where there are more
 
@@ -36,7 +37,7 @@ class Diversity:
     """What averaging two runs that differ in one thing only is worth.
 
     Attributes:
-        factor: What they differ in: a factor, or `seed`.
+        factor: What they differ in: a factor, `search` for its points, or `seed`.
         pairs: Pairs of runs looked at.
         gain: Mean of the average's score minus the mean of the two scores, in points.
         correlation: Mean correlation of their errors (probability minus target); low errors in common help.
@@ -66,7 +67,7 @@ def parts(task: TaskResults, ensemble: Ensemble) -> list[MemberGain]:
 def diversity(pool: Pool) -> list[Diversity]:
     """For each factor, and for the seed, what averaging two runs equal in all else is worth; the most first."""
     diversities = []
-    for factor in [*pool.task.factors, "seed"]:
+    for factor in [*pool.task.factors, *([SEARCH] if pool.task.searches else []), "seed"]:
         pairs = _pairs(pool, factor)
         if pairs:
             gains, alike = zip(*(_pair(pool, a, b) for a, b in pairs), strict=True)

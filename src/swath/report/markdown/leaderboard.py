@@ -11,10 +11,12 @@ from swath.report.markdown.effects import effects_section, interactions_section,
 from swath.report.markdown.ensembles import calibration_section, ensembles_section, thresholds_section
 from swath.report.markdown.published import published_section
 from swath.report.markdown.ranking import other_metrics_section, per_label_section, ranking_section
+from swath.report.markdown.searches import searches_section
 from swath.report.markdown.settings import settings_section
 from swath.report.markdown.states import state_sections
 from swath.report.markdown.submissions import submissions_section
 from swath.report.marked_text import Sentence
+from swath.report.search_sentences import search_headline
 from swath.report.sentences import commands, headline, is_running, states_sentence, verdict_sentences
 
 Pictures = Mapping[str, str]
@@ -41,7 +43,8 @@ def leaderboard(
         parts.append("**This sweep has trials left to run; what follows will change.**")
     for analysis in analyses:
         title = f"**{escape(analysis.task.label)}.** " if several else ""
-        parts += [title + _paragraph(verdict_sentences(analysis)), _paragraph(headline(analysis))]
+        first = [*verdict_sentences(analysis), *search_headline(analysis)]
+        parts += [title + _paragraph(first), _paragraph(headline(analysis))]
     parts.append(states_sentence(results))
     for analysis, files in zip(analyses, pictures, strict=True):
         if several:
@@ -68,6 +71,9 @@ def _task_sections(results: Results, analysis: Analysis, files: Pictures, mark: 
         if "interactions" in files:
             parts.append(_picture("How two factors interact", files["interactions"]))
         parts += labels_section(analysis.effects, mark) + rungs_section(analysis.effects, mark)
+    parts += searches_section(analysis, mark)
+    if "searches" in files:
+        parts.append(_picture("The score along what was searched, and the best so far", files["searches"]))
     if analysis.ensembles:
         parts += [f"{mark} Ensembles", *ensembles_section(analysis)]
         if "ensembles" in files:

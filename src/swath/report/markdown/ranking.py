@@ -8,6 +8,7 @@ from swath.analysis.scores import MEANING, TITLES
 from swath.core.metrics import METRIC_TITLES
 from swath.core.text import count, shortened
 from swath.report.format import code, duration, escape, interval_text, score_text, table
+from swath.report.search_sentences import point_names, point_text
 
 _FEW_POSITIVES = 10
 _CELLS_BY_OTHER_METRICS = 20
@@ -16,12 +17,12 @@ _CELLS_BY_OTHER_METRICS = 20
 def ranking_section(analysis: Analysis) -> list[str]:
     """Finished cells, best first, and what the numbers are."""
     task, cells = analysis.task, analysis.cells
-    by_level = task.factors and not task.named
-    names = list(task.factors) if by_level else ["cell"]
+    by_level = (task.factors or task.searches) and not task.named
+    names = [*task.factors, *point_names(analysis)] if by_level else ["cell"]
     rows = [
         [
             str(rank),
-            *(escape(cell.factors.get(name, "-") if by_level else cell.cell) for name in names),
+            *(escape(_level(analysis, cell, name) if by_level else cell.cell) for name in names),
             score_text(cell.score),
             interval_text(cell.low, cell.high),
             _seeds(cell),
@@ -36,6 +37,13 @@ def ranking_section(analysis: Analysis) -> list[str]:
     headers = ["rank", *map(escape, names), title, "95 % interval", "seeds", "sd", "epochs", "device time", "note"]
     align = "r" + "l" * len(names) + "rrrrrr" + "l"
     return [table(headers, rows, align), _ranking_note(analysis)]
+
+
+def _level(analysis: Analysis, cell: CellResult, name: str) -> str:
+    """Level of a factor, or value of a parameter that was searched."""
+    if name in analysis.task.factors:
+        return cell.factors.get(name, "-")
+    return point_text(analysis.task.points.get(cell.cell), name)
 
 
 def _seeds(cell: CellResult) -> str:

@@ -5,7 +5,7 @@ from html import escape
 from importlib import resources
 from typing import Any
 
-_SCRIPTS = ("base.js", "charts.js", "sections.js", "page.js")
+_SCRIPTS = ("base.js", "charts.js", "sections.js", "searches.js", "page.js")
 
 
 def page(numbers: dict[str, Any]) -> str:

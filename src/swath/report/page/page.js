@@ -17,6 +17,7 @@ function draw(numbers) {
     if (task.cells.length) section(parts, id("ranking-of"), title("Ranking"), ranking(task, at), "Ranking");
     section(parts, id("effects"), title("Effects"), effects(task, id), "Effects");
     section(parts, id("interactions"), title(task.interactions?.length ? "Interactions" : "Shares of variance"), interactions(task, id), task.interactions?.length ? "Interactions" : "Shares");
+    section(parts, id("search"), title("Search"), searches(task, id), "Search");
     section(parts, id("curves"), title("Learning curves"), curves(task, id), "Curves");
     section(parts, id("ensembles-of"), title("Ensembles"), ensembles(task, id), "Ensembles");
     if (task.cells.length > 1) section(parts, id("cost"), title("Score and cost"), cost(task), "Cost");

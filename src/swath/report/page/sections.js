@@ -2,6 +2,7 @@
 
 function ranking(task, at) {
   const names = Object.keys(task.factors);
+  const searched = task.searched ?? [];
   const filter = (state.filter[at] ??= { text: "", levels: {} });
   const place = make("div");
   const rows = task.cells.map((cell, i) => ({ rank: i + 1, ...cell }));
@@ -11,7 +12,8 @@ function ranking(task, at) {
       names.every((name) => !filter.levels[name] || row.factors[name] === filter.levels[name]));
     const columns = [
       { title: "rank", number: true, value: (r) => r.rank },
-      ...(names.length && !task.named ? names.map((name) => ({ title: name, value: (r) => r.factors[name] ?? "" })) : [{ title: "cell", value: (r) => r.cell }]),
+      ...((names.length || searched.length) && !task.named ? names.map((name) => ({ title: name, value: (r) => r.factors[name] ?? "" })) : [{ title: "cell", value: (r) => r.cell }]),
+      ...(task.named ? [] : searched.map(searchedColumn)),
       { title: task.metric_title, number: true, value: (r) => r.score, text: (r) => score(r.score) },
       { title: "95 % interval", number: true, value: (r) => r.low, text: (r) => range(r.low, r.high) },
       { title: "seeds", number: true, value: (r) => r.seeds, text: (r) => (r.seeds === r.seeds_planned ? `${r.seeds}` : `${r.seeds} of ${r.seeds_planned}`) },
@@ -20,7 +22,7 @@ function ranking(task, at) {
       { title: "device time", number: true, value: (r) => r.device_s, text: (r) => duration(r.device_s) },
     ];
     place.replaceChildren(
-      make("p", { class: "note", id: `shown-${at}` }, `${shown.length} of ${rows.length} finished cells; the baseline is marked.`),
+      make("p", { class: "note", id: `shown-${at}` }, `${shown.length} of ${rows.length} finished cells${rows.some((r) => r.baseline) ? "; the baseline is marked" : ""}.`),
       table(`ranking-${at}`, columns, shown, { mark: (r) => r.baseline }));
   }
   const search = make("input", { type: "search", placeholder: "filter cells", "aria-label": "filter cells", id: `filter-${at}`,
