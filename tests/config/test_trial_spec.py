@@ -36,6 +36,15 @@ def test_the_fingerprint_of_this_spec_never_changes_by_accident() -> None:
     assert GOLDEN.fingerprint == "e6709dd8cf0f2550021b"
 
 
+def test_trials_in_half_precision_are_others_since_their_heads_compute_in_fp32() -> None:
+    stages = {
+        p: replace(GOLDEN, recipe=replace(GOLDEN.recipe, precision=p)).json()["stages"]  # type: ignore[arg-type]
+        for p in ("fp32", "tf32", "bf16", "fp16")
+    }
+    assert stages["fp32"] == stages["tf32"] == spec_module.STAGES
+    assert stages["bf16"] == stages["fp16"] == {**spec_module.STAGES, "train": 2}
+
+
 def test_the_canonical_form_is_what_is_written_here() -> None:
     v1 = {"version": 1}
     assert GOLDEN.json() == {
