@@ -21,7 +21,7 @@ import swath
 from swath.cli.main import command
 
 ROOT = Path(__file__).parents[1]
-ADDED_NAMES: set[str] = {"Sweep(matters)", "Sweep(streams)"}
+ADDED_NAMES: set[str] = {"Sweep(matters)", "Sweep(streams)", "ops.SuperRes(precision)"}
 """Public names since then, such as `ops.Invert`, and parameters of earlier ones, such as `ops.Sharpen(amount)`."""
 ADDED_OPTIONS: set[str] = {"swath replay"} | {
     # A task named instead of a script takes the options of every script.

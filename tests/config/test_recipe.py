@@ -76,7 +76,7 @@ def test_further_values_out_of_range(field: str, allowed: str, values: tuple[Any
 @pytest.mark.parametrize(
     ("field", "near", "known"),
     [
-        ("precision", "fp61", "bf16, fp16, fp32"),
+        ("precision", "fp61", "bf16, fp16, fp32, tf32"),
         ("decayed", "matrix", "all, matrices"),
         ("tta", "flips", "d4, flip, none"),
         ("class_weights", "inverted", "inverse, none, sqrt_inverse"),

@@ -54,6 +54,15 @@ def test_random_numbers_of_its_own_follow_from_all_that_a_trial_is() -> None:
     assert max(s.random_seed for s in [own, *others]) < 2**60
 
 
+def test_trials_in_half_precision_are_others_since_their_heads_compute_in_fp32() -> None:
+    stages = {
+        p: replace(GOLDEN, recipe=replace(GOLDEN.recipe, precision=p)).json()["stages"]  # type: ignore[arg-type]
+        for p in ("fp32", "tf32", "bf16", "fp16")
+    }
+    assert stages["fp32"] == stages["tf32"] == spec_module.STAGES
+    assert stages["bf16"] == stages["fp16"] == {**spec_module.STAGES, "train": 2}
+
+
 def test_the_canonical_form_is_what_is_written_here() -> None:
     v1 = {"version": 1}
     assert GOLDEN.json() == {

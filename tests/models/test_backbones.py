@@ -1,5 +1,6 @@
 """timm's tiny architectures; no weights are fetched."""
 
+import copy
 import re
 from pathlib import Path
 from typing import cast
@@ -13,7 +14,7 @@ from torch import Tensor, nn
 
 from swath.config.recipe import Backbone
 from swath.core.errors import InputError
-from swath.models.backbones import build
+from swath.models.backbones import build, keep_fp32
 
 TINY = timm.list_models("test_*")
 FIXED_SIZE = ("test_vit", "test_coatnet")
@@ -237,3 +238,28 @@ def test_normalisation_is_that_of_the_pretrained_weights(model: str) -> None:
 def test_the_models_compared_differ_in_normalisation() -> None:
     assert build(scratch("test_resnet"), 2, 3, 64, 0).mean == (0.5, 0.5, 0.5)
     assert build(scratch("test_efficientnet"), 2, 3, 64, 0).mean == pytest.approx((0.485, 0.456, 0.406))
+
+
+def test_a_head_that_is_kept_in_fp32_is_so_within_autocast_and_in_copies() -> None:
+    torch.manual_seed(0)
+    for head in (nn.Linear(16, 60), nn.Sequential(nn.Dropout(0.5), nn.Linear(16, 60)).eval()):
+        features, before = torch.randn(500, 16).bfloat16(), head.state_dict()
+        expected = copy.deepcopy(head)(features.float())
+        with torch.autocast("cpu", dtype=torch.bfloat16):
+            rough = head(features)
+        keep_fp32(head)
+        assert head.state_dict().keys() == before.keys()
+        assert isinstance(head, nn.Linear | nn.Sequential)
+        for one in (head, copy.deepcopy(head)):
+            with torch.autocast("cpu", dtype=torch.bfloat16):
+                logits = one(features)
+            assert torch.equal(logits, expected)
+            assert logits.dtype == torch.float32
+            assert len(rough.unique()) < len(logits.unique()) / 5, "logits of 8 bits are often equal"
+        changed = copy.deepcopy(head)
+        for parameter in changed.parameters():
+            parameter.data.zero_()
+        assert not changed(features).any(), "a copy has its own weights"
+    double = nn.Linear(2, 2).double()
+    keep_fp32(double)
+    assert double(torch.ones(1, 2, dtype=torch.float64)).dtype == torch.float64

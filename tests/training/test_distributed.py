@@ -185,7 +185,24 @@ def stopped(rank: int) -> dict[str, Any]:
     (net.weight * (rank + 1)).backward()
     sums = group.sum_gradients(net.parameters(), float("nan") if rank else 1.0)
     words = [group.agreed(word, torch.device("cpu")) for word in (rank == 0, rank == 1)]
-    return {"loss": sums, "grad": net.weight.grad, "idle": net.idle.grad, "words": words}
+    return {
+        "loss": sums,
+        "grad": net.weight.grad,
+        "idle": net.idle.grad,
+        "words": words,
+        "conv": convolution_grads(rank),
+    }
+
+
+def convolution_grads(rank: int) -> tuple[torch.Tensor, torch.Tensor]:
+    """Of a convolution in channels_last, before and after they are summed."""
+    torch.manual_seed(0)
+    net = nn.Conv2d(4, 5, 3).to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+    net(torch.full((2, 4, 6, 6), rank + 1.0)).sum().backward()
+    assert net.weight.grad is not None
+    before = net.weight.grad.clone()
+    WorkerGroup(rank, 2).sum_gradients(net.parameters(), 0.0)
+    return before, net.weight.grad
 
 
 def test_a_team_ends_together(groups: Callable[[str], Any]) -> None:
@@ -195,6 +212,15 @@ def test_a_team_ends_together(groups: Callable[[str], Any]) -> None:
         assert found["grad"] == 3
         assert found["idle"] is None, "weight decay must not act on what one worker would leave alone"
         assert found["words"] == [True, False]
+
+
+def test_summed_gradients_keep_the_memory_format_of_their_parameters(groups: Callable[[str], Any]) -> None:
+    (first, summed), (second, other) = (groups(f"stopped {rank}")["conv"] for rank in range(2))
+    assert torch.equal(summed, first + second)
+    assert torch.equal(other, summed)
+    for grad in (summed, other):
+        assert grad.is_contiguous(memory_format=torch.channels_last)
+        assert not grad.is_contiguous()
 
 
 @pytest.mark.parametrize(("images", "size"), [(8, 1), (8, 2), (7, 2), (7, 3), (2, 3), (1, 4)])

@@ -10,7 +10,7 @@ from torch.optim import lr_scheduler
 
 from swath.config.recipe import Recipe
 from swath.config.schedules import Constant, Cosine, OneCycle, Plateau, Schedule, schedule_problems
-from swath.training.optimizers import LearningRate, optimizer
+from swath.training.optimizers import LearningRate, load_optimizer, optimizer
 
 STEPS, EPOCHS, LR = 7, 5, 0.02
 
@@ -151,3 +151,37 @@ def test_problems() -> None:
     ]
     assert "Did you mean 'Cosine'?" in schedule_problems("cosin", 5)[0]
     assert len(replace(Recipe(), schedule=Plateau(watch="loss")).problems()) == 1  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("kind", ["adam", "adamw", "sgd"])
+def test_a_checkpoint_of_fused_steps_goes_on_in_plain_ones_and_the_reverse(kind: str) -> None:
+    recipe = Recipe(optimizer=kind, lr=LR)  # type: ignore[arg-type]
+
+    def steps(model: nn.Module, made: torch.optim.Optimizer, count: int) -> None:
+        for _ in range(count):
+            made.zero_grad()
+            model(torch.ones(4, 2)).square().sum().backward()
+            made.step()
+
+    def fresh(fused: bool | None, weights: dict[str, torch.Tensor]) -> tuple[nn.Module, torch.optim.Optimizer]:
+        model = net()
+        model.load_state_dict(weights)
+        made = optimizer(model, recipe)
+        for group in made.param_groups:
+            group["fused"] = fused
+        return model, made
+
+    start = net().state_dict()
+    whole, made = fresh(None, start)
+    assert [g["fused"] for g in optimizer(whole, recipe).param_groups] == [None], "on a CPU"
+    steps(whole, made, 5)
+    for before, after in ((None, True), (True, None)):
+        first, made = fresh(before, start)
+        steps(first, made, 2)
+        state = made.state_dict()
+        second, made = fresh(after, first.state_dict())
+        load_optimizer(made, state)
+        assert [g["fused"] for g in made.param_groups] == [after]
+        steps(second, made, 3)
+        for name, weight in second.state_dict().items():
+            torch.testing.assert_close(weight, whole.state_dict()[name], rtol=1e-5, atol=1e-6)

@@ -14,6 +14,7 @@ from torch import Tensor, nn
 
 from swath import Recipe, Sweep, augment, mix, schedules
 from swath.analysis.load import read_results
+from swath.core.errors import DeviceLostError
 from swath.engine.base import Listener
 from swath.engine.driver import run
 from swath.engine.inline import InlineEngine
@@ -208,6 +209,97 @@ def test_out_of_memory_halves_the_micro_batch_and_goes_on_from_the_last_epoch(
     np.testing.assert_allclose(handle.metrics()["train_loss"], whole.metrics()["train_loss"], rtol=1e-3)
     np.testing.assert_allclose(handle.logits("test")[1], whole.logits("test")[1], atol=0.05)
     assert outcome.score == pytest.approx(expected.score, abs=0.05)
+
+
+def test_the_next_trial_of_a_cell_begins_with_the_micro_batch_that_was_found(
+    make_sweep: SweepMaker, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with_memory_for(monkeypatch, 16)
+    recipe = replace(RECIPE, epochs=1)
+    first, _ = only(carry_out(make_sweep(preprocess=(), recipe=recipe), tmp_path))
+    assert first.metrics()["micro_batch"].tolist() == [4]
+    with_memory_for(monkeypatch, 10_000)  # it would not run out again
+    for seed, chosen, micro_batch in ((1, recipe, 4), (0, replace(recipe, lr=1e-4), 8)):
+        trial, _ = only(carry_out(make_sweep(preprocess=(), recipe=chosen, seeds=(seed,)), tmp_path))
+        assert trial.metrics()["micro_batch"].tolist() == [micro_batch], "another cell has its own"
+
+
+class Refused(nn.Module):
+    """A model with an operation that has no deterministic algorithm, as torch refuses it on a GPU."""
+
+    def __init__(self, net: nn.Module, prepared: list[bool]) -> None:
+        super().__init__()
+        self.net, self.prepared = net, prepared
+
+    def forward(self, x: Tensor) -> Tensor:
+        if self.prepared[-1]:
+            raise RuntimeError("adaptive_avg_pool2d_backward_cuda does not have a deterministic implementation")
+        return self.net(x)
+
+
+def test_where_an_operation_has_no_deterministic_algorithm_others_are_still_preferred(
+    make_sweep: SweepMaker, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    prepared: list[bool] = []
+    monkeypatch.setattr(trials, "prepare", lambda device, share, precision, asked: prepared.append(asked))
+    refused = lambda *a, **o: replace(m := build(*a, **o), net=Refused(m.net, prepared), head="")  # noqa: E731
+    monkeypatch.setattr(trials.backbones, "build", refused)
+    recipe = replace(RECIPE, epochs=2)
+    for seed in (0, 1):
+        _, outcome = only(carry_out(make_sweep(preprocess=(), recipe=recipe, seeds=(seed,)), tmp_path))
+        assert outcome.state == "COMPLETE"
+    assert prepared == [True, False, False], "the second trial of the cell knows it"
+
+
+def test_a_gpu_that_broke_its_process_is_no_end_of_the_trial(
+    make_sweep: SweepMaker, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    sweep = make_sweep(preprocess=(), recipe=replace(RECIPE, epochs=2))
+    with_memory_for(monkeypatch, 1)
+    monkeypatch.setattr(trials, "responds", lambda: False)
+    with pytest.raises(DeviceLostError, match=r"broke its process \(OutOfMemoryError: CUDA out of memory"):
+        carry_out(sweep, tmp_path)
+    assert list(tmp_path.glob("trials/*/trial.json")) == [], "no final state"
+    monkeypatch.undo()
+    _, outcome = only(carry_out(sweep, tmp_path))
+    assert outcome.state == "COMPLETE"
+
+
+def test_memory_is_given_back_before_the_last_report(
+    make_sweep: SweepMaker, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    order: list[str] = []
+    monkeypatch.setattr(trials, "give_back_memory", lambda: order.append("given back"))
+    progress = planned_sweep(make_sweep(preprocess=(), recipe=replace(RECIPE, epochs=2)), Locations.of(str(tmp_path)))
+
+    class Listening(InlineEngine):
+        def train(self, jobs: Sequence[Job], listener: Listener) -> None:
+            inner = listener.decide
+
+            def decide(report: Report) -> bool:
+                order.append(report.state)
+                return inner(report)
+
+            listener.decide = decide  # type: ignore[method-assign]
+            super().train(jobs, listener)
+
+    run(progress, Listening(), lambda line: None)
+    assert order == ["RUNNING", "given back", "COMPLETE"]
+
+
+def test_a_trial_that_is_given_no_gpu_asks_for_none(
+    make_sweep: SweepMaker, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(*given: Any) -> Any:
+        raise AssertionError("CUDA was asked")
+
+    for name in ("empty_cache", "reset_peak_memory_stats", "synchronize", "current_device", "_lazy_init"):
+        monkeypatch.setattr(torch.cuda, name, fail)
+    trial, outcome = only(
+        carry_out(make_sweep(preprocess=(), recipe=replace(RECIPE, epochs=1)), tmp_path, InlineEngine(gpus=0))
+    )
+    assert outcome.state == "COMPLETE"
+    assert trial.metrics()["device"].tolist() == ["cpu"]
 
 
 def test_a_trial_that_fits_in_no_memory_fails_with_the_reason(

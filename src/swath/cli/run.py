@@ -133,9 +133,11 @@ def carry_out(run: PreparedRun) -> None:
     plan = progress.plan
     started = time.monotonic()
     if options.inline:
+        from swath.core.process import hide_gpus
         from swath.engine.inline import InlineEngine
 
-        trials = driver.run(progress, InlineEngine(), say, options.retry_failed)
+        hide_gpus(run.resources.gpus)
+        trials = driver.run(progress, InlineEngine(run.resources.gpus), say, options.retry_failed)
     else:
         from swath.engine.ray_backend.engine import RayEngine
         from swath.engine.ray_backend.monitor import publish_cluster_state

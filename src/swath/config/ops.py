@@ -15,6 +15,7 @@ INTERPOLATIONS = ("auto", "nearest", "linear", "cubic", "area", "lanczos")
 ASPECTS = ("stretch", "pad", "crop")
 CROPS = ("contour", "pad", "keep_ratio", "stretch")
 BACKENDS = ("spandrel", "realesrgan")
+SUPERRES_PRECISIONS = ("fp32", "fp16")
 
 
 @dataclass(frozen=True)
@@ -122,6 +123,8 @@ class SuperRes(Op):
         weights: A file (.pth, .safetensors) for that architecture; "" is the official release, downloaded once
             and checked. Its content, not its place, is part of the identity.
         backend: `spandrel`, or `realesrgan`: the original package (extra `realesrgan`), which gives the same pixels.
+        precision: Of the network, on every device: `fp32`; or `fp16`, several times as fast on a GPU, slow on a CPU,
+            other pixels by a few 1/255.
     """
 
     name: ClassVar[str] = "superres"
@@ -130,13 +133,15 @@ class SuperRes(Op):
     model: Literal["x4plus", "compact"] = "x4plus"
     weights: str = ""
     backend: Literal["spandrel", "realesrgan"] = "spandrel"
+    precision: Literal["fp32", "fp16"] = "fp32"
 
     def canonical(self) -> str:
-        """`superres(x4plus,2)`; a weight file by its name, a backend other than spandrel by its."""
+        """`superres(x4plus,2)`; a weight file by its name, and a backend or precision that is not the default."""
         file = _file_name(self.weights)
         notes = [str(self.model), str(self.scale)]
         notes += [f"weights={file}"] if file else []
         notes += [str(self.backend)] if self.backend != "spandrel" else []
+        notes += [str(self.precision)] if self.precision != "fp32" else []
         return f"superres({','.join(notes)})"
 
     def weight_file(self, fold: int) -> str:
@@ -163,6 +168,8 @@ class SuperRes(Op):
             problems.append(f"SuperRes(weights={self.weights!r}): give the path of a model file as text.")
         if self.backend not in BACKENDS:
             problems.append(unknown("backend of SuperRes", self.backend, BACKENDS))
+        if self.precision not in SUPERRES_PRECISIONS:
+            problems.append(unknown("precision of SuperRes", self.precision, SUPERRES_PRECISIONS))
         return problems
 
 

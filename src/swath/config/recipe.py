@@ -12,7 +12,7 @@ from swath.core.registry import unknown
 from swath.core.validation import choice, number, whole
 
 OPTIMIZERS = ("adam", "adamw", "sgd")
-PRECISIONS = ("fp32", "bf16", "fp16")
+PRECISIONS = ("fp32", "tf32", "bf16", "fp16")
 DECAYED = ("all", "matrices")
 TTA = ("none", "flip", "d4")
 CLASS_WEIGHTS = ("none", "inverse", "sqrt_inverse")
@@ -45,7 +45,9 @@ class Recipe(Description):
         accumulation: Batches whose gradients make one step, 1 to 1024. Equal to one batch of that size, up to float
             order and batch statistics.
         clip_norm: Largest norm of a step's gradient, above 0; 0 clips nothing.
-        precision: `fp32`, or autocast to `bf16`, or to `fp16` with scaled losses. Losses are fp32 always.
+        precision: `fp32`, which is IEEE's everywhere; `tf32`, the same with the 10-bit products of newer GPUs, and
+            `fp32` on others; or autocast to `bf16`, or to `fp16` with scaled losses. Losses are fp32 always, and so is
+            a model's head.
         channels_last: Weights in the memory format that tensor cores like.
         ema_decay: Decay per step of an exponential moving average of the weights, which then validates and predicts;
             0 for none, below 1. It warms up (timm's ModelEmaV3), so that short trainings can use it.
@@ -80,7 +82,7 @@ class Recipe(Description):
     schedule: Schedule = Constant()
     accumulation: int = 1
     clip_norm: float = 0.0
-    precision: Literal["fp32", "bf16", "fp16"] = "fp32"
+    precision: Literal["fp32", "tf32", "bf16", "fp16"] = "fp32"
     channels_last: bool = False
     ema_decay: float = 0.0
     freeze_epochs: int = 0

@@ -15,6 +15,8 @@ from swath.core.description import changed, digest, to_json
 SCHEMA = 1
 """Of the spec. Raise it, or the version of a stage below, when the same spec would give other results."""
 STAGES = {"preprocess": 1, "dataset": 1, "backbones": 1, "criteria": 1, "train": 1}
+HALF_STAGES = {**STAGES, "train": 2}
+"""Of trials in `bf16` and `fp16`, whose heads have been in fp32 since version 2."""
 
 
 @dataclass(frozen=True)
@@ -96,7 +98,7 @@ class TrialSpec:
         }
         return {
             "schema": SCHEMA,
-            "stages": STAGES,
+            "stages": HALF_STAGES if self.recipe.precision in ("bf16", "fp16") else STAGES,
             "task": self.task,
             "kind": self.kind,
             "metric": self.metric,

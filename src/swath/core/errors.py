@@ -37,6 +37,10 @@ class DamagedRecordError(StoreError):
     """A small record of the store is not what was written; it is named with what to do."""
 
 
+class DeviceLostError(SwathError):
+    """The GPU of this process answers no more. No fault of the trial's: another process goes on from its last epoch."""
+
+
 class DamagedError(StoreError):
     """A cached object is not what was built. It no longer counts as built, so building again makes it good."""
 

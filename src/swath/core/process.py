@@ -18,3 +18,16 @@ def silence_libraries() -> None:
     """Set the variables that are not set."""
     for name, value in SILENT_LIBRARIES.items():
         os.environ.setdefault(name, value)
+
+
+def hide_gpus(gpus: float | None) -> None:
+    """Keep this process off the GPUs where it was given none; before torch asks for them.
+
+    Ray leaves them visible to work that takes none, and torch itself makes a context on the first of them, with half a
+    gigabyte of its memory, as soon as an optimizer of parameters on the CPU makes a step (2.14).
+
+    Args:
+        gpus: What it was given: 0 hides them all.
+    """
+    if gpus == 0:
+        os.environ["CUDA_VISIBLE_DEVICES"] = ""

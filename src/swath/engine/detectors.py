@@ -2,7 +2,7 @@
 
 import importlib.metadata
 from collections.abc import Callable, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
 from swath.config.splits import Split
@@ -138,7 +138,7 @@ def fit_all(jobs: Sequence[FoldJob], request: Request, fitted: Callable[[FoldRes
     """Fit every job; `fitted` is called with each result as it comes."""
     if request.inline:
         for job in jobs:
-            fitted(fit_fold(job))
+            fitted(fit_fold(replace(job, gpus=request.resources.gpus)))
         return
     from swath.engine.ray_backend.engine import RayEngine
 

@@ -1,6 +1,7 @@
 """Everything in this process, one thing after the other. No Ray."""
 
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from swath.engine import in_process as alone
@@ -16,14 +17,21 @@ class _Stopped(BaseException):
     """Ends a trial from its report, as SystemExit does under Tune."""
 
 
+@dataclass
 class InlineEngine:
-    """The engine without a cluster."""
+    """The engine without a cluster.
+
+    Attributes:
+        gpus: GPUs of this process, or a share of one; 0 keeps to the CPU, None takes a GPU where there is one.
+    """
+
+    gpus: float | None = None
 
     def get_ready(self, trials: int) -> None:
         """Nothing: the first trial imports what all need."""
 
     def build(self, cache: Storage, work: Work, numbers: Sequence[int], built: Callable[[int], None]) -> None:
-        models = LoadedModels()
+        models = LoadedModels(self.gpus)
         for number in numbers:
             built(work.build(cache, number, models))
 
@@ -32,7 +40,7 @@ class InlineEngine:
     ) -> None:
         from swath.models.feature_extractor import Extractor
 
-        extract = Extractor()
+        extract = Extractor(self.gpus)
         for shard in shards:
             built(features.build_shard(cache, local, shard, extract))
 
@@ -49,6 +57,6 @@ class InlineEngine:
         for job in jobs:
             listener.started(job.spec.fingerprint)
             try:
-                run_trial(job, report)
+                run_trial(replace(job, gpus=self.gpus), report)
             except _Stopped:
                 continue

@@ -2,6 +2,7 @@
 
 import textwrap
 from dataclasses import dataclass, replace
+from functools import cache
 from pathlib import Path
 from typing import Any, cast
 
@@ -37,6 +38,23 @@ class Model:
         mean, std = (torch.tensor(v, device=images.device).view(1, -1, 1, 1) * 255 for v in (self.mean, self.std))
         # Subtracting and dividing on the 0..255 scale saves one pass over the batch.
         return (images.permute(0, 3, 1, 2).float() - mean) / std
+
+
+def keep_fp32(head: nn.Module) -> None:
+    """Make a head compute in float32, or better, within autocast too: logits of 8 bits would often be equal.
+
+    Its class becomes one of the same name that does so; parameters, their names and copies of it stay what they are.
+    """
+    head.__class__ = _outside_autocast(type(head))
+
+
+@cache
+def _outside_autocast(kind: type[nn.Module]) -> type[nn.Module]:
+    def forward(self: nn.Module, features: Tensor) -> Tensor:
+        with torch.autocast(features.device.type, enabled=False):
+            return kind.forward(self, features.to(torch.promote_types(features.dtype, torch.float32)))
+
+    return type(kind.__name__, (kind,), {"forward": forward})
 
 
 class Frozen(nn.Module):

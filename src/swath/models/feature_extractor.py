@@ -6,22 +6,29 @@ from numpy.typing import NDArray
 
 from swath.models import backbones
 from swath.models.backbones import Model
+from swath.models.device import device_of, prepare
 from swath.preprocess.cache.features import FeatureShard
 
 BATCH_SIZE = 32
 
 
 class Extractor:
-    """The models of feature entries, of which the last one is kept for the next shard."""
+    """The models of feature entries, of which the last one is kept for the next shard.
 
-    def __init__(self) -> None:
-        self._device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    Args:
+        gpus: Of this process, as in `device_of`.
+    """
+
+    def __init__(self, gpus: float | None = None) -> None:
+        self._device = device_of(gpus)
+        self._share = gpus or 1
         self._model = ""
         self._body: Model | None = None
 
     def _load(self, shard: FeatureShard) -> Model:
         if self._body is None or self._model != shard.model:
             torch.set_num_threads(shard.threads)
+            prepare(self._device, self._share, deterministic=False)
             self._body = backbones.body(shard.backbone, shard.in_chans, shard.image_size, shard.seed)
             self._body.net.to(self._device)
             self._model = shard.model

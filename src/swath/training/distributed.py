@@ -11,6 +11,7 @@ from typing import Any, NamedTuple
 import torch
 from torch import Tensor, distributed, nn
 from torch.nn import functional
+from torch.nn.modules._functions import SyncBatchNorm
 from torch.overrides import TorchFunctionMode
 
 
@@ -22,11 +23,13 @@ class Slice(NamedTuple):
         end: Behind the last one.
         counts: False where there are fewer images than workers: a worker without one computes on another's, because
             all must take part in every exchange, and what it finds is not counted.
+        all_count: There are at least as many images as workers.
     """
 
     start: int
     end: int
     counts: bool
+    all_count: bool
 
     def __len__(self) -> int:
         return self.end - self.start
@@ -48,11 +51,15 @@ class WorkerGroup:
         """This worker's (or another's) part of the images `start` to `end`; parts differ by one image at most."""
         images, rank = end - start, self.rank if rank is None else rank
         first, last = (start + images * r // self.size for r in (rank, rank + 1))
-        return Slice(first, last, True) if first < last else Slice(start, min(start + 1, end), False)
+        if first < last:
+            return Slice(first, last, True, images >= self.size)
+        return Slice(start, min(start + 1, end), False, False)
 
-    def batch_statistics(self, counts: bool) -> contextlib.AbstractContextManager[object]:
+    def batch_statistics(self, share: Slice) -> contextlib.AbstractContextManager[object]:
         """Within it batch normalisation sees the images of all workers."""
-        return SharedBatchStatistics(counts) if self.size > 1 else contextlib.nullcontext()
+        if self.size == 1:
+            return contextlib.nullcontext()
+        return SharedBatchStatistics(share.counts, share.all_count)
 
     def sum_gradients(self, parameters: Iterable[nn.Parameter], loss: float) -> float:
         """Replace each gradient by its sum over the workers.
@@ -78,7 +85,8 @@ class WorkerGroup:
         flat = torch.cat([g.reshape(-1) for g in grads])
         distributed.all_reduce(flat)
         for p, grad in zip(reduced, flat.split([p.numel() for p in reduced]), strict=True):
-            p.grad = grad.view(p.shape)
+            # In the memory format of its parameter; not in its old place, which autograd may have given to two of them.
+            p.grad = torch.empty_like(p).copy_(grad.view(p.shape))
         return total
 
     def gathered(self, rows: Tensor, count: int, device: torch.device) -> Tensor:
@@ -112,15 +120,19 @@ class SharedBatchStatistics(TorchFunctionMode):
 
     Args:
         counts: This worker's images are part of the batch.
+        all_count: So are those of every other one: on a GPU torch's own kernels do it, which are faster.
     """
 
-    def __init__(self, counts: bool) -> None:
+    def __init__(self, counts: bool, all_count: bool = False) -> None:
         super().__init__()
         self._counts = counts
+        self._all_count = all_count
 
     def __torch_function__(self, func: Any, types: Any, args: tuple[Any, ...] = (), kwargs: Any = None) -> Any:
         kwargs = kwargs or {}
         if func is functional.batch_norm and kwargs.get("training"):
+            if self._all_count and args[0].device.type == "cuda":
+                return _kernels(*args, **kwargs)
             return _batch_norm(*args, **kwargs, counts=self._counts)
         return func(*args, **kwargs)
 
@@ -148,6 +160,23 @@ def _batch_norm(
     if bias is not None:
         normalised = normalised + bias.view(shape)
     return normalised.to(images.dtype)
+
+
+def _kernels(
+    images: Tensor,
+    running_mean: Tensor | None,
+    running_var: Tensor | None,
+    weight: Tensor | None,
+    bias: Tensor | None,
+    training: bool,
+    momentum: float,
+    eps: float,
+) -> Tensor:
+    """The same by the kernels of `nn.SyncBatchNorm`, which are for GPUs only."""
+    world = distributed.group.WORLD
+    return SyncBatchNorm.apply(
+        images, weight, bias, running_mean, running_var, eps, momentum, world, distributed.get_world_size()
+    )  # type: ignore[return-value]
 
 
 class _Normalise(torch.autograd.Function):

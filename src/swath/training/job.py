@@ -9,7 +9,7 @@ from swath.store.trials import Outcome
 
 @dataclass(frozen=True)
 class Job:
-    """A spec and where its files lie on this cluster; nothing here can change a result.
+    """A spec and where its files lie on this cluster; nothing here can change a result, but for its last bits.
 
     Attributes:
         spec: What to train.
@@ -22,6 +22,8 @@ class Job:
         features: The entries hold features of a frozen backbone, not images.
         keep_epochs: Rung epochs, whose validation predictions are kept.
         seen: The final state that the driver found and means to replace, or None.
+        gpus: GPUs of each worker, or a share of one. 0 trains on the CPU, whatever is visible; None takes a GPU where
+            there is one.
         commit: The git commit of swath's code, or "".
         described: What experiment trackers get of it: `cell`, the level of each factor, `seed` and `fold`.
     """
@@ -35,6 +37,7 @@ class Job:
     features: bool
     keep_epochs: tuple[int, ...]
     seen: Outcome | None = None
+    gpus: float | None = None
     commit: str = ""
     described: dict[str, str | int] = field(default_factory=dict)
 

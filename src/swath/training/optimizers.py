@@ -16,12 +16,21 @@ _HIGH_MOMENTUM, _LOW_MOMENTUM = 0.95, 0.85  # of the one-cycle policy, as torch 
 
 
 def optimizer(net: nn.Module, recipe: Recipe) -> Optimizer:
-    """The optimizer of a recipe over all parameters of a network."""
+    """The optimizer of a recipe over all parameters of a network, which are on their device; one kernel on a GPU."""
     groups = _groups(net, recipe)
+    fused = all(p.device.type == "cuda" for p in net.parameters()) or None  # None is torch's own choice
     if recipe.optimizer == "sgd":
-        return torch.optim.SGD(groups, lr=recipe.lr, momentum=recipe.momentum, nesterov=recipe.momentum > 0)
+        nesterov = recipe.momentum > 0
+        return torch.optim.SGD(groups, lr=recipe.lr, momentum=recipe.momentum, nesterov=nesterov, fused=fused)
     kind = {"adam": torch.optim.Adam, "adamw": torch.optim.AdamW}[recipe.optimizer]
-    return kind(groups, lr=recipe.lr)
+    return kind(groups, lr=recipe.lr, fused=fused)
+
+
+def load_optimizer(optimizer: Optimizer, state: dict[str, Any]) -> None:
+    """Go on from a saved state, of another device too: how a step is computed stays as it is here."""
+    here = [group.get("fused") for group in optimizer.param_groups]
+    groups = [{**saved, "fused": fused} for saved, fused in zip(state["param_groups"], here, strict=True)]
+    optimizer.load_state_dict({**state, "param_groups": groups})
 
 
 def _groups(net: nn.Module, recipe: Recipe) -> list[dict[str, Any]]:

@@ -18,14 +18,14 @@ from torch import Tensor, nn
 
 from swath.config.recipe import Recipe
 from swath.core.errors import InputError, SwathError
-from swath.models.backbones import Model
+from swath.models.backbones import Model, keep_fp32
 from swath.training.augment import Augmenter, centre
-from swath.training.dataset import Batch, Part, ahead, chunks, in_order, shuffled
+from swath.training.dataset import Part, ahead, chunks, in_order, shuffled
 from swath.training.distributed import Slice, WorkerGroup
 from swath.training.early_stopping import BestEpochs, Weights
 from swath.training.losses import Criterion
-from swath.training.mix import Mixed, mixed
-from swath.training.optimizers import LearningRate, optimizer
+from swath.training.mix import Mixed, Step, draw_mixture
+from swath.training.optimizers import LearningRate, load_optimizer, optimizer
 from swath.training.tta import mean_logits
 
 AUTOCAST = {"bf16": torch.bfloat16, "fp16": torch.float16}
@@ -120,6 +120,8 @@ class Trainer:
         self.net = model.net.to(device)
         if recipe.channels_last:
             self.net = self.net.to(memory_format=torch.channels_last)  # pyright: ignore[reportCallIssue]
+        if model.head and recipe.precision in AUTOCAST:
+            keep_fp32(self.net.get_submodule(model.head))
         self.objective = objective
         self.recipe = recipe
         self.seed = seed
@@ -161,7 +163,7 @@ class Trainer:
     def load(self, state: dict[str, Any]) -> None:
         """Go on from a saved state."""
         self.net.load_state_dict(state["net"])
-        self.optimizer.load_state_dict(state["optimizer"])
+        load_optimizer(self.optimizer, state["optimizer"])
         self.learning_rate.load(state["learning_rate"])
         self._scaler.load_state_dict(state["scaler"])
         if self.ema:
@@ -250,11 +252,10 @@ class Trainer:
         batches = shuffled(part, size, self.seed, self.epoch, augmenter.of_epoch(self.epoch), self._needed)
         if self.device.type != "cpu":  # on a CPU the thread would only take turns with the model
             batches = ahead(batches)
-        for step, (batch, (start, end)) in enumerate(zip(batches, steps, strict=True), start=1):
+        for step, ((images, targets), (start, end)) in enumerate(zip(batches, steps, strict=True), start=1):
             self.learning_rate.before_step(self.steps, len(steps))
-            images, targets = self._inputs(batch)
-            mixture = mixed(self.recipe.mix, images, targets, self.seed, self.epoch, step)
-            total += self._step(mixture, end - start, step) * (end - start)
+            mixture = draw_mixture(self.recipe.mix, len(images), images.shape[1], self.seed, self.epoch, step)
+            total += self._step(Step(images, targets, mixture), end - start, step) * (end - start)
         return total / len(part)
 
     def _set_mode(self) -> None:
@@ -282,7 +283,7 @@ class Trainer:
             return positions
         return np.concatenate([positions[s.start : s.end] for s in self._slices(len(positions))])
 
-    def _step(self, batch: Mixed, images: int, step: int) -> float:
+    def _step(self, batch: Step, images: int, step: int) -> float:
         """One step of the optimizer; the mean loss of its images.
 
         Args:
@@ -295,8 +296,8 @@ class Trainer:
         for share in self._slices(images):
             start = share.start if self._has_whole_steps else behind
             behind += len(share)
-            with self.group.batch_statistics(share.counts):
-                loss = self._training_loss(batch.part(start, start + len(share)))
+            with self.group.batch_statistics(share):
+                loss = self._training_loss(batch.part(start, start + len(share), self._inputs))
             loss = loss * (len(share) / images if share.counts else 0.0)
             total += loss.item()
             self._scaler.scale(loss).backward()
@@ -347,7 +348,7 @@ class Trainer:
         for images, targets in in_order(part.between(mine.start, mine.end), max(1, size)):
             whole = images if sizes else centre(images, self.recipe.side_px)
             with self._autocast():
-                logits.append(mean_logits(net, self._inputs((whole, targets))[0], mode, sizes).cpu())
+                logits.append(mean_logits(net, self._inputs(whole, targets)[0], mode, sizes).cpu())
         gathered = self.group.gathered(torch.cat(logits), len(part), self.device)
         self.ms_per_image = 1000 * (time.perf_counter() - started) / len(part)
         return gathered
@@ -362,9 +363,10 @@ class Trainer:
         kind = AUTOCAST.get(self.recipe.precision)
         return torch.autocast(self.device.type, dtype=kind, enabled=kind is not None)
 
-    def _inputs(self, batch: Batch) -> tuple[Tensor, Tensor]:
-        images = torch.from_numpy(batch[0]).to(self.device, non_blocking=True)
-        targets = torch.from_numpy(batch[1]).to(self.device, non_blocking=True)
+    def _inputs(self, pixels: NDArray[Any], labels: NDArray[np.float32]) -> tuple[Tensor, Tensor]:
+        """What the model takes of images uint8 [B, S, S, C] or features [B, F], and targets, on the device."""
+        images = torch.from_numpy(pixels).to(self.device, non_blocking=True)
+        targets = torch.from_numpy(labels).to(self.device, non_blocking=True)
         if images.ndim == 2:  # features
             return images, targets
         # Subtracting and dividing on the 0..255 scale saves one pass over the batch.

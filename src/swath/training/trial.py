@@ -1,14 +1,11 @@
 """One spec -> dataset -> training -> store. What must be kept is written before each report."""
 
 import contextlib
-import ctypes
-import gc
 import io
 import socket
-import sys
 import traceback
 from collections.abc import Callable, Generator
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -21,9 +18,10 @@ from swath.config.recipe import Backbone
 from swath.config.splits import stratified_half
 from swath.config.trial_spec import TrialSpec
 from swath.core import metrics
-from swath.core.errors import DamagedError, InputError
+from swath.core.errors import DamagedError, DeviceLostError, InputError
 from swath.models import backbones
 from swath.models.backbones import Model
+from swath.models.device import device_of, give_back_memory, is_out_of_memory, lacks_determinism, prepare, responds
 from swath.preprocess.cache.reader import JoinedImages, open_entry
 from swath.store import tasks as tasks_
 from swath.store.states import State
@@ -52,44 +50,47 @@ def run_trial(
     Never raises for a failing trial: the error goes to the store and the report. `report` may raise a
     BaseException that is no Exception to stop the trial; the caller then writes its final state. Trains nothing when
     the store is no longer as the driver saw it: another driver got there first.
+
+    Raises:
+        DeviceLostError: The GPU broke this process, whose trial another one may go on with.
     """
-    _give_back_memory()
+    try:
+        last = _carried_out(job, report, epochs or trial_epochs)
+    finally:
+        give_back_memory()
+    if last:  # when whoever hears it may start another trial, the GPU's memory is free
+        report(last)
+
+
+def _carried_out(
+    job: Job, report: Callable[[Report], None], epochs: Callable[[Job], Generator[Report]]
+) -> Report | None:
+    """What `run_trial` does until its last report, which is returned; None where there is none."""
     trial = Trial(Storage(job.storage), job.spec.fingerprint)
     # As text, because a score that is not a number equals nothing.
     if trial.leased_elsewhere() or str(trial.outcome()) != str(job.seen):
-        report(Report(trial.fingerprint, 0, float("nan"), State.ELSEWHERE))
-        return
+        return Report(trial.fingerprint, 0, float("nan"), State.ELSEWHERE)
     trial.begin(job.spec)
     with trial.lease.kept():
         last = Report(trial.fingerprint, 0, float("nan"), State.RUNNING)
         try:
-            with contextlib.closing((epochs or trial_epochs)(job)) as reports:
+            with contextlib.closing(epochs(job)) as reports:
                 for last in reports:
                     if last.state == State.RUNNING:
                         report(last)
         except DamagedError:
-            return  # without a report: the driver builds the cache entry again and starts the trial anew
+            return None  # the driver builds the cache entry again and starts the trial anew
         except Exception as error:
+            if not responds():
+                raise DeviceLostError(
+                    f"the GPU of trial {trial.fingerprint} broke its process ({_last_line(error)}). Start the sweep "
+                    "again: it goes on from the trial's last epoch."
+                ) from error
             text = "".join(traceback.format_exception(error))[-4000:]
             outcome = outcome_of(State.FAILED, trial.metrics(), error=text, commit=job.commit)
             trial.finish(outcome)
             last = Report(trial.fingerprint, outcome.epochs, float("nan"), State.FAILED, error=_last_line(error))
-    report(last)
-
-
-def _give_back_memory() -> None:
-    """Return what the previous trial of this process left behind.
-
-    Tune runs every trial of a reused actor in a new thread, and glibc keeps a thread's freed memory for that thread's
-    successors only by chance: without this an actor grows by the activations of a batch with every trial.
-    """
-    gc.collect()
-    if torch.cuda.is_available():
-        torch.cuda.empty_cache()
-        torch.cuda.reset_peak_memory_stats()
-    if sys.platform == "linux":
-        with contextlib.suppress(OSError, AttributeError):  # another C library than glibc
-            ctypes.CDLL("libc.so.6").malloc_trim(0)
+    return last
 
 
 def probe_backbone(backbone: Backbone, image_size: int) -> str:
@@ -99,6 +100,45 @@ def probe_backbone(backbone: Backbone, image_size: int) -> str:
     except InputError as error:
         return str(error)
     return ""
+
+
+@dataclass
+class _Limits:
+    """What the trials of a cell that this process has trained ran into: the next one begins where they got to.
+
+    Attributes:
+        micro_batch: Images per pass that the memory has room for.
+        deterministic: Every operation has a deterministic algorithm.
+    """
+
+    micro_batch: int
+    deterministic: bool = True
+
+    def learn(self, error: RuntimeError, micro_batch: int, alone: bool) -> bool:
+        """Take an error into account; False if trying again is of no use.
+
+        Args:
+            error: What stopped the training.
+            micro_batch: Images per pass of that training.
+            alone: The trial has one worker: others would wait in an exchange for one that starts again.
+        """
+        if self.deterministic and lacks_determinism(error):  # which all workers of a group find in the same place
+            self.deterministic = False
+            return True
+        smaller = micro_batch // 2
+        if not alone or smaller < 2 or not is_out_of_memory(error):  # batch statistics of one image cannot be had
+            return False
+        self.micro_batch = smaller
+        return True
+
+
+_LIMITS: dict[tuple[str, float | None, TrialSpec], _Limits] = {}
+
+
+def _limits(job: Job) -> _Limits:
+    """Of all trials of a cell in a store that have the same share of a GPU."""
+    cell = (job.storage, job.gpus, replace(job.spec, seed=0, fold=0))
+    return _LIMITS.setdefault(cell, _Limits(job.spec.recipe.batch_size))
 
 
 def train_in_group(job: Job, group: WorkerGroup, send: Callable[[Report], bool]) -> None:
@@ -111,7 +151,7 @@ def train_in_group(job: Job, group: WorkerGroup, send: Callable[[Report], bool])
     """
     with contextlib.closing(trial_epochs(job, group)) as reports:
         for report in reports:
-            if not group.agreed(send(report) if group.rank == 0 else True, _device()):
+            if not group.agreed(send(report) if group.rank == 0 else True, device_of(job.gpus)):
                 return
 
 
@@ -119,26 +159,26 @@ def trial_epochs(job: Job, group: WorkerGroup = ALONE) -> Generator[Report]:
     """Train to the end, keeping in the store what must be kept before each report."""
     spec = job.spec
     trial = Trial((DiscardingStorage if group.rank else Storage)(job.storage), spec.fingerprint)
+    limits = _limits(job)
     torch.set_num_threads(spec.threads)
-    torch.backends.cudnn.benchmark, torch.backends.cudnn.deterministic = False, True
+    prepare(device_of(job.gpus), job.gpus or 1, spec.recipe.precision, limits.deterministic)
     parts = _parts(job)
     trainer, rows, attempt = _resumed(job, trial, parts, group)
     if trainer.epoch in job.keep_epochs:
         # Killed after its checkpoint and before the driver's decision: the rung is still to be judged.
         yield Report(trial.fingerprint, trainer.epoch, rows[-1]["score"], State.RUNNING, repeated=True)
     while True:
+        trainer.micro_batch = min(trainer.micro_batch, limits.micro_batch)
         try:
             yield from _trained(job, trial, trainer, parts, rows, attempt)
             return
-        except torch.OutOfMemoryError:
-            smaller = trainer.micro_batch // 2
-            # Batch normalisation cannot train on one image; and the other workers of a group wait in an exchange.
-            if smaller < 2 or group.size > 1:
+        except RuntimeError as error:
+            if not limits.learn(error, trainer.micro_batch, alone=group.size == 1):
                 raise
         del trainer
-        _give_back_memory()
+        give_back_memory()
+        prepare(device_of(job.gpus), job.gpus or 1, spec.recipe.precision, limits.deterministic)
         trainer, rows, _ = _resumed(job, trial, parts, group)
-        trainer.micro_batch = smaller
 
 
 def _trained(
@@ -201,7 +241,7 @@ def _half_a(job: Job, val: Part) -> NDArray[np.bool_]:
 
 def _new_trainer(job: Job, parts: dict[str, Part], group: WorkerGroup) -> Trainer:
     spec = job.spec
-    train, device = parts["train"], _device()
+    train, device = parts["train"], device_of(job.gpus)
     half_a = _half_a(job, parts["val"]) if spec.recipe.early_stop else None
     objective = _objective(spec, train, device)
     return Trainer(
@@ -280,7 +320,7 @@ def _resumed(
     if saved is None or rows.empty:
         return trainer, [], attempt
     try:
-        trainer.load(torch.load(io.BytesIO(saved), map_location=trainer.device, weights_only=True))
+        trainer.load(torch.load(io.BytesIO(saved), map_location="cpu", weights_only=True))
     except Exception:
         return _new_trainer(job, parts, group), [], attempt
     return trainer, rows[rows["epoch"] <= trainer.epoch].to_dict("records"), attempt  # type: ignore[return-value]
@@ -324,10 +364,6 @@ def _scores(spec: TrialSpec, logits: NDArray[np.float16], targets: NDArray[np.ui
         return dict.fromkeys(metrics.METRICS, float("nan"))
     p = metrics.probabilities(logits, spec.link)
     return {m: metrics.score(m, spec.kind, targets, p) for m in metrics.METRICS}
-
-
-def _device() -> torch.device:
-    return torch.device("cuda" if torch.cuda.is_available() else "cpu")
 
 
 def _last_line(error: Exception) -> str:

@@ -174,13 +174,13 @@ def test_a_fold_trains_on_its_training_part_and_is_measured_on_the_rest() -> Non
 def test_a_segmentation_gives_contours(tmp_path: Path) -> None:
     examples = tuple(example(tmp_path / f"{i}.png", i) for i in range(8))
     training = Training("yolov8n-seg.yaml", epochs=1, size_px=64, batch=4)
-    result = fit_fold(FoldJob(0, examples[:6], examples[6:], ("bird",), True, training), "cpu")
+    result = fit_fold(FoldJob(0, examples[:6], examples[6:], ("bird",), True, training, gpus=0))
     (tmp_path / "fold0.pt").write_bytes(result.weights)
     detector = Detector(str(tmp_path / "fold0.pt"), "cpu")
     assert detector.contours
     assert detector.classes == ("bird",)
     with pytest.raises(InputError, match="Models that give contours have -seg in their names"):
-        fit_fold(FoldJob(0, examples, (), ("bird",), True, Training("yolov8n.yaml", size_px=64)), "cpu")
+        fit_fold(FoldJob(0, examples, (), ("bird",), True, Training("yolov8n.yaml", size_px=64), gpus=0))
 
 
 @pytest.mark.ray
@@ -193,7 +193,7 @@ def test_ray_fits_the_same_detector_as_this_process(ray_engine: object, tmp_path
     job = FoldJob(0, examples, (), ("bird",), False, training)
     results: list[FoldResult] = []
     fit_on_ray([job], {"cpu": 1.0, "gpu": 0.0}, results.append)
-    here = fit_fold(job, "cpu")
+    here = fit_fold(replace(job, gpus=0))
     states = []
     for name, result in (("ray", results[0]), ("here", here)):
         (tmp_path / f"{name}.pt").write_bytes(result.weights)

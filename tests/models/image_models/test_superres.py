@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 from spandrel import ModelLoader
 
 from swath import ops
+from swath.core.description import changed
 from swath.core.errors import InputError
 from swath.models.image_models.loader import MODELS, load
 from swath.models.image_models.superres import SuperResolution, upscale_tiled
@@ -87,6 +88,19 @@ def test_scale_two_averages_blocks_of_the_x4_result(compact: str, photo: Image) 
 
 
 @pytest.mark.shared
+def test_half_precision_is_an_op_of_its_own_with_nearly_the_same_pixels(compact: str, photo: Image) -> None:
+    whole, half = (ops.SuperRes(4, "compact", compact, precision=p) for p in ("fp32", "fp16"))  # type: ignore[arg-type]
+    assert (whole.canonical(), half.canonical()) == (
+        f"superres(compact,4,weights={Path(compact).name})",
+        f"superres(compact,4,weights={Path(compact).name},fp16)",
+    )
+    assert "precision" not in changed(whole), "its keys are what they were"
+    image = small(photo, 16, 20)
+    (expected,), (found,) = (load(op, compact, "cpu")([image]) for op in (whole, half))
+    assert 0 < largest_difference(found, expected) <= 3
+    assert any("unknown precision of SuperRes" in p for p in ops.SuperRes(precision="fp61").problems())  # type: ignore[arg-type]
+
+
 def test_gray_images_stay_gray(compact: str, photo: Image) -> None:
     gray = cv2.cvtColor(small(photo, 20, 20), cv2.COLOR_RGB2GRAY)[:, :, None]
     (result,) = load(ops.SuperRes(model="compact"), compact, "cpu")([gray])

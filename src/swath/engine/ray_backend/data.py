@@ -9,6 +9,7 @@ import pyarrow as pa
 import ray.data
 
 from swath.core.errors import DamagedError, StoreError, SwathError
+from swath.core.process import hide_gpus
 from swath.engine.base import Work
 from swath.models.image_models.loader import LoadedModels
 from swath.preprocess.cache.features import FeatureShard, build_shard
@@ -30,11 +31,18 @@ def configure_ray_data() -> None:
     logging.getLogger("ray.data").setLevel(logging.ERROR)
 
 
-def build(cache: Storage, work: Work, numbers: Sequence[int], built: Callable[[int], None]) -> None:
+def build(cache: Storage, work: Work, numbers: Sequence[int], built: Callable[[int], None], gpus: float) -> None:
     """Build pieces on the whole cluster; only counts come back to the driver.
 
     Shards are tasks, one for each CPU. Work that needs a model runs on a pool of actors that load it once: one for each
     GPU where there are any, else one for each CPU.
+
+    Args:
+        cache: Where entries are built.
+        work: What is built.
+        numbers: Which pieces.
+        built: Called with the number of images of each.
+        gpus: Of a trial; where it has none, models keep to CPUs too.
 
     Raises:
         StoreError: A piece could not be built; the other pieces are built all the same.
@@ -43,14 +51,14 @@ def build(cache: Storage, work: Work, numbers: Sequence[int], built: Callable[[i
     rows = [{"number": number} for number in numbers]
     resources = ray.cluster_resources()
     if work.needs_model:
-        gpus = int(resources.get("GPU", 0))
-        workers = max(1, min(gpus or int(resources.get("CPU", 1)), len(rows)))
+        cards = int(resources.get("GPU", 0)) if gpus else 0
+        workers = max(1, min(cards or int(resources.get("CPU", 1)), len(rows)))
         results = ray.data.from_items(rows, override_num_blocks=len(rows)).map(
             cast(Any, _CacheBuilder),
-            fn_constructor_args=(cache.root, work),
+            fn_constructor_args=(cache.root, work, min(cards, 1)),
             compute=ray.data.ActorPoolStrategy(size=workers),
             num_cpus=1,
-            num_gpus=1 if gpus else 0,
+            num_gpus=min(cards, 1),
         )
     else:
         root = cache.root
@@ -76,17 +84,18 @@ def _blocks(numbers: Sequence[int], cpus: int) -> list[Sequence[int]]:
 class _CacheBuilder:
     """An actor that keeps its model from piece to piece."""
 
-    def __init__(self, root: str, work: Work) -> None:
+    def __init__(self, root: str, work: Work, gpus: float) -> None:
+        hide_gpus(gpus)
         self._cache = Storage(root)
         self._work = work
-        self._models = LoadedModels()
+        self._models = LoadedModels(gpus)
 
     def __call__(self, row: dict[str, Any]) -> dict[str, Any]:
         return _build(self._cache, self._work, row["number"], self._models)
 
 
 def _build(cache: Storage, work: Work, number: int, models: LoadedModels | None) -> dict[str, Any]:
-    return counted(lambda: work.build(cache, int(number), models or LoadedModels()))
+    return counted(lambda: work.build(cache, int(number), models or LoadedModels(gpus=0)))
 
 
 def counted(build: Callable[[], int]) -> dict[str, Any]:
@@ -121,11 +130,12 @@ def collect(results: Iterable[dict[str, Any]], built: Callable[[int], None]) -> 
 class _FeatureBuilder:
     """An actor: loads a model with the first shard that needs it, computes and stores one shard at a time."""
 
-    def __init__(self, root: str, local: str) -> None:
+    def __init__(self, root: str, local: str, gpus: float) -> None:
         from swath.models.feature_extractor import Extractor
 
+        hide_gpus(gpus)
         self._cache, self._local = Storage(root), Path(local) if local else None
-        self._extract = Extractor()
+        self._extract = Extractor(gpus)
 
     def __call__(self, batch: dict[str, Any]) -> dict[str, Any]:
         row = counted(lambda: sum(build_shard(self._cache, self._local, s, self._extract) for s in batch["shard"]))
@@ -152,7 +162,7 @@ def build_features(
     rows = ray.data.from_items([{"shard": shard} for shard in shards], override_num_blocks=len(shards))
     done = rows.map_batches(
         _FeatureBuilder,
-        fn_constructor_args=(cache.root, str(local or "")),
+        fn_constructor_args=(cache.root, str(local or ""), resources["gpu"]),
         batch_size=1,
         compute=ray.data.ActorPoolStrategy(size=actors),
         num_cpus=resources["cpu"],

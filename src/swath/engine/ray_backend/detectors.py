@@ -1,9 +1,11 @@
 """Detectors fitted to each fold, as Ray tasks."""
 
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from typing import Any
 
 from swath.core.errors import SwathError
+from swath.core.process import hide_gpus
 from swath.models.detection.finetune import FoldJob, FoldResult, fit_fold
 
 
@@ -22,7 +24,7 @@ def fit_on_ray(jobs: Sequence[FoldJob], resources: dict[str, float], fitted: Cal
 
     # max_calls: the process ends with its task, and gives back the GPU's memory.
     task: Any = ray.remote(num_cpus=resources["cpu"], num_gpus=resources["gpu"], max_calls=1, max_retries=1)(_fit)
-    waiting = [task.remote(job) for job in jobs]
+    waiting = [task.remote(replace(job, gpus=resources["gpu"])) for job in jobs]
     while waiting:
         ready, waiting = ray.wait(waiting)
         result = ray.get(ready[0])
@@ -34,6 +36,7 @@ def fit_on_ray(jobs: Sequence[FoldJob], resources: dict[str, float], fitted: Cal
 
 
 def _fit(job: FoldJob) -> FoldResult | SwathError:
+    hide_gpus(job.gpus)
     try:
         return fit_fold(job)
     except SwathError as error:

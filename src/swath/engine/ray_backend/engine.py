@@ -114,7 +114,7 @@ class RayEngine:
     def build(self, cache: Storage, work: Work, numbers: Sequence[int], built: Callable[[int], None]) -> None:
         from swath.engine.ray_backend import data
 
-        data.build(cache, work, numbers, built)
+        data.build(cache, work, numbers, built, self.per_trial["gpu"])
 
     def build_features(
         self, cache: Storage, local: Path | None, shards: Sequence[FeatureShard], built: Callable[[int], None]
@@ -157,7 +157,7 @@ class RayEngine:
         from swath.engine.ray_backend import tune
 
         tune.train(
-            jobs,
+            [replace(job, gpus=self._resolved.gpus_per_worker) for job in jobs],
             listener,
             resources=self._resolved,
             trials_at_once=self._trials_at_once,

@@ -24,6 +24,7 @@ from ray.util.queue import Empty, Queue
 
 from swath.config.sweep import TrialResources
 from swath.core.errors import SwathError
+from swath.core.process import hide_gpus
 from swath.engine.base import CRASHES_ALLOWED
 from swath.training.job import Job, Report
 
@@ -177,11 +178,13 @@ def _work(config: dict[str, Any]) -> None:
     """One worker."""
     import torch
 
+    from swath.models import device
     from swath.training.distributed import WorkerGroup
     from swath.training.trial import train_in_group
 
     reports, words = config["reports"], config["words"]
-    if torch.cuda.is_available():
+    hide_gpus(config["job"].gpus)
+    if config["job"].gpus:
         torch.cuda.set_device(get_device())
     context = train.get_context()
     group = WorkerGroup(context.get_world_rank(), context.get_world_size())
@@ -195,7 +198,8 @@ def _work(config: dict[str, Any]) -> None:
     try:
         train_in_group(config["job"], group, send)
     except Exception as error:
-        reports.put(_Failure(group.rank, _portable(error)))
+        if device.responds():  # else this worker is lost, and all are started again
+            reports.put(_Failure(group.rank, _portable(error)))
         raise
 
 

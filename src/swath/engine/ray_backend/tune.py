@@ -19,6 +19,7 @@ from ray.tune.experiment import Trial as TuneTrial
 from ray.tune.schedulers import FIFOScheduler, TrialScheduler
 
 from swath.config.sweep import TrialResources
+from swath.core.errors import SwathError
 from swath.engine.base import CRASHES_ALLOWED, Listener
 from swath.engine.in_process import train_alone
 from swath.engine.ray_backend import warm_processes as warm
@@ -76,12 +77,13 @@ def _run(
         run_trial(job, _report, functools.partial(workers.epochs, resources=resources, groups=groups))
     elif process := warm.own_process(key, resources.gpus_per_worker):
         try:
-            process.call(train_alone, job, resources.gpus_per_worker, hear=_report)
-        except warm.LostProcessError:
+            process.call(train_alone, job, hear=_report)
+        except SwathError:  # it was lost, or its GPU was: a trial's own failure is in its last report
+            process.end()
             warm.own_process.cache_clear()
             raise
     else:
-        train_alone(job, resources.gpus_per_worker, _report)
+        train_alone(job, _report)
 
 
 def _report(report: Report) -> None:

@@ -28,6 +28,7 @@ class FoldJob:
         contours: Train a segmentation.
         training: The settings.
         threads: CPU threads.
+        gpus: Of the process that fits it, as in `swath.models.device.device_of`.
     """
 
     fold: int
@@ -37,6 +38,7 @@ class FoldJob:
     contours: bool
     training: Training
     threads: int = 1
+    gpus: float | None = None
 
 
 @dataclass(frozen=True)
@@ -98,11 +100,14 @@ def fold_job(
     )
 
 
-def fit_fold(job: FoldJob, device: str = "") -> FoldResult:
+def fit_fold(job: FoldJob) -> FoldResult:
     """Write the data set to this machine's temporary folder, train, measure."""
     import torch
 
+    from swath.models.device import device_of
+
     torch.set_num_threads(job.threads)
+    device = str(device_of(job.gpus))
     with tempfile.TemporaryDirectory(prefix="swath-detector-") as temporary:
         folder = Path(temporary)
         data = write_set(folder / "set", job.train, job.val or job.train[:1], job.categories, job.contours)

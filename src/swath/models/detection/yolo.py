@@ -90,9 +90,10 @@ class Detector:
         problems = weights_problems(weights, yaml=False)
         if problems:
             raise InputError(problems)
-        import torch
+        from swath.models.device import named_device, prepare
 
-        self._device = device or ("cuda:0" if torch.cuda.is_available() else "cpu")
+        self._device = named_device(device)
+        prepare(self._device, deterministic=False)
         try:
             # A .pt file knows its task; of an export ultralytics would guess it, with a warning.
             task = None if weights.endswith(".pt") else "segment" if "-seg" in Path(weights).stem else "detect"

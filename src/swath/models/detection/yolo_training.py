@@ -70,6 +70,8 @@ def train(data: Path, work: Path, training: Training, contours: bool, device: st
     """
     import torch
 
+    from swath.models.device import named_device
+
     yolo = package().YOLO
     task = "segment" if contours else "detect"
     model = yolo(training.weights, verbose=False)  # the task is the file's own: given here it would be believed
@@ -97,7 +99,7 @@ def train(data: Path, work: Path, training: Training, contours: bool, device: st
             plots=False,
             amp=False,  # on a GPU the check before it downloads a model
             workers=0,
-            device=device or ("0" if torch.cuda.is_available() else "cpu"),
+            device=str(named_device(device)),
             project=str(work),
             name="run",
             exist_ok=True,

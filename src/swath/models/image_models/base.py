@@ -4,7 +4,6 @@ from collections.abc import Sequence
 from typing import Any, Protocol
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
 
 Image = NDArray[np.uint8]
@@ -16,8 +15,3 @@ class ImageModel(Protocol):
     def __call__(self, images: Sequence[Image]) -> list[Any]:
         """Images uint8 [H, W, 3] (or [H, W, 1]) of any sizes to as many results, in order: images, or what is kept."""
         ...
-
-
-def chosen_device(device: str) -> torch.device:
-    """The device of a name such as `cpu` or `cuda:1`; "" is a GPU where there is one."""
-    return torch.device(device or ("cuda" if torch.cuda.is_available() else "cpu"))

@@ -8,6 +8,7 @@ import torch
 from swath.config.ops import DetectCrop, Op
 from swath.core.registry import Registry
 from swath.models.detection.crops import Cropper
+from swath.models.device import device_of
 from swath.models.image_models import detector, superres
 from swath.models.image_models.base import ImageModel
 from swath.preprocess.chain_identity import Model
@@ -40,14 +41,19 @@ def load(op: Op, weight_file: str = "", device: str = "", threads: int = 1) -> I
 
 
 class LoadedModels:
-    """Loads the model of an op from its weight file, and keeps it."""
+    """Loads the model of an op from its weight file, and keeps it.
 
-    def __init__(self) -> None:
+    Args:
+        gpus: Of this process, as in `device_of`.
+    """
+
+    def __init__(self, gpus: float | None = None) -> None:
+        self._gpus = gpus
         self._loaded: dict[tuple[Op, str], Model] = {}
 
     def __call__(self, op: Op, weight_file: str) -> Model:
         if isinstance(op, DetectCrop):
             return Cropper(op)
         if (op, weight_file) not in self._loaded:
-            self._loaded[op, weight_file] = load(op, weight_file)
+            self._loaded[op, weight_file] = load(op, weight_file, str(device_of(self._gpus)))
         return self._loaded[op, weight_file]

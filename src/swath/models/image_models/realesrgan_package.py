@@ -24,7 +24,7 @@ def upscale(op: ops.SuperRes, path: Path, device: torch.device) -> Callable[[NDA
     _supply_functional_tensor()
     package: Any = importlib.import_module("realesrgan")
     enhancer = package.RealESRGANer(
-        scale=4, model_path=str(path), model=_network(op), pre_pad=0, half=device.type == "cuda", device=device
+        scale=4, model_path=str(path), model=_network(op), pre_pad=0, half=op.precision == "fp16", device=device
     )
 
     def run(images: NDArray[np.uint8]) -> NDArray[np.uint8]:

@@ -15,7 +15,8 @@ from spandrel import ImageModelDescriptor, ModelLoader
 from swath.config import ops
 from swath.config.releases import SUPERRES
 from swath.core.errors import InputError
-from swath.models.image_models.base import Image, chosen_device
+from swath.models.device import named_device, prepare
+from swath.models.image_models.base import Image
 from swath.models.image_models.download import fetch
 
 Upscale = Callable[[NDArray[np.uint8]], NDArray[np.uint8]]
@@ -110,12 +111,13 @@ def _rgb(image: Image) -> Image:
 
 
 def load(op: ops.SuperRes, weight_file: str, device: str) -> SuperResolution:
-    """The model of `op`, from its file or the official release; half precision on a GPU.
+    """The model of `op`, from its file or the official release, in the arithmetic of `op.precision` on every device.
 
     Raises:
         InputError: The file is missing, is no such model, or cannot be downloaded.
     """
-    place = chosen_device(device)
+    place = named_device(device)
+    prepare(place, deterministic=False)
     path = Path(weight_file) if weight_file else _released(op)
     if not path.is_file():
         raise InputError(f"{op.canonical()}: the weights file {weight_file!r} does not exist on this machine.")
@@ -138,7 +140,7 @@ def _spandrel(op: ops.SuperRes, path: Path, device: torch.device) -> Upscale:
     if not isinstance(network, ImageModelDescriptor) or as_told != (ARCHITECTURES[op.model], SCALE, 3, 3):
         raise InputError(_file_problem(op, path, reason))
     network = network.to(device).eval()
-    network = network.half() if device.type == "cuda" and network.supports_half else network.float()
+    network = network.half() if op.precision == "fp16" else network.float()
 
     def upscale(images: NDArray[np.uint8]) -> NDArray[np.uint8]:
         with torch.inference_mode():
