@@ -41,7 +41,7 @@ class Size:
         epochs: Of a trial that has half of the GPU.
     """
 
-    images: int = 12_288
+    images: int = 10_240
     few: int = 2_560
     files: int = 256
     px: int = 224
@@ -51,7 +51,7 @@ class Size:
     precision: str = "bf16"
     pairs: int = 3
     threads: int = 8
-    upscaled: int = 120
+    upscaled: int = 100
     upscaled_px: int = 256
     epochs: int = 6
 
@@ -72,7 +72,8 @@ def write_images(folder: Path, count: int, px: int, rows: int) -> Path:
         for number in range(count):
             coarse = rng.integers(0, 256, (px // 8, px // 8, 3), dtype=np.uint8)
             image = cv2.resize(coarse, (px, px), interpolation=cv2.INTER_CUBIC).astype(np.int16)
-            cv2.imwrite(str(folder / f"{number}.jpg"), (image + rng.integers(-9, 10, image.shape)).clip(0, 255))
+            pixels = (image + rng.integers(-9, 10, image.shape)).clip(0, 255).astype(np.uint8)
+            cv2.imwrite(str(folder / f"{number}.jpg"), pixels)
         table = pd.DataFrame({"id": range(rows), "path": [f"{row % count}.jpg" for row in range(rows)]})
         table = table.join(pd.DataFrame(rng.random((rows, len(LABELS))) < 0.4, columns=LABELS).astype(int))
         table.to_csv(folder / "train.csv", index=False)

@@ -131,14 +131,13 @@ def test_a_sweep_on_ray_with_half_a_gpu_for_each_trial_is_that_in_one_process(
         off = max(off, float(np.abs(handle.logits("test")[1].astype(float) - here).max()))
     record_property("measured", f"{most} at once, logits differ by {off:.1e} at most")
     assert off <= 1e-2
-    assert most == 2
 
 
 def test_trials_that_share_a_gpu_keep_to_their_shares(
     make_sweep: SweepMaker, tmp_path: Path, on_ray: OnRay, record_property: Note
 ) -> None:
     share, total = 0.02, torch.cuda.get_device_properties(0).total_memory
-    recipe = Recipe(epochs=2, batch_size=32, image_size=512)  # 4 to 5 GB in one pass
+    recipe = Recipe(epochs=6, batch_size=32, image_size=512)  # 3 to 5 GB in one pass
     sweep = make_sweep(preprocess=(), backbone=Backbone("resnet18", pretrained=False), recipe=recipe, seeds=(0, 1))
     progress, most = on_ray(sweep, tmp_path, share)
     tables = []
@@ -151,6 +150,7 @@ def test_trials_that_share_a_gpu_keep_to_their_shares(
     record_property(
         "measured", f"{most} at once, {peak / 2**30:.2f} of {share * total / 2**30:.2f} GiB, images {sizes}"
     )
+    assert most == 2
     assert peak <= share * total
     assert all(size < 32 for one in sizes for size in one)
 

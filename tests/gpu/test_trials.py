@@ -11,7 +11,7 @@ import torch
 from swath import Backbone, Recipe, Sweep
 from tests.support.gpu_trials import EVERYTHING, Killed, KilledAfter, Watched, card_of, carry_out, only
 
-pytestmark = [pytest.mark.gpu, pytest.mark.timeout(120)]
+pytestmark = [pytest.mark.gpu, pytest.mark.timeout(90)]
 
 Note = Callable[[str, object], None]
 SweepMaker = Callable[..., Sweep]
