@@ -19,7 +19,7 @@ from swath.plan.progress import Progress
 from swath.training.job import Job, Report
 from tests.support import forked_calls
 from tests.support.fork_servers import started
-from tests.support.gpu_trials import EVERYTHING, carry_out, jobs_of, only
+from tests.support.gpu_trials import EVERYTHING, carry_out, jobs_of, only, reason
 
 pytestmark = [pytest.mark.gpu, pytest.mark.timeout(180)]
 
@@ -125,7 +125,7 @@ def test_a_sweep_on_ray_with_half_a_gpu_for_each_trial_is_that_in_one_process(
     off = 0.0
     for planned in progress.plan.trials:
         outcome, handle = progress.outcomes[planned.spec.fingerprint], progress.plan.handle(planned)
-        assert outcome.state == "COMPLETE", outcome.error
+        assert outcome.state == "COMPLETE", reason(outcome)
         assert set(handle.metrics()["device"]) == {torch.cuda.get_device_name()}
         here = alone.plan.handle(planned).logits("test")[1].astype(float)
         off = max(off, float(np.abs(handle.logits("test")[1].astype(float) - here).max()))
@@ -143,7 +143,7 @@ def test_trials_that_share_a_gpu_keep_to_their_shares(
     tables = []
     for planned in progress.plan.trials:
         outcome = progress.outcomes[planned.spec.fingerprint]
-        assert outcome.state == "COMPLETE", outcome.error
+        assert outcome.state == "COMPLETE", reason(outcome)
         tables.append(progress.plan.handle(planned).metrics())
     peak = max(float(table["peak_memory_bytes"].max()) for table in tables)
     sizes = [table["micro_batch"].tolist() for table in tables]
@@ -162,5 +162,5 @@ def test_a_trial_on_ray_without_a_gpu_trains_on_the_cpu(
     handle, outcome = only(progress)
     devices = set(handle.metrics()["device"])
     record_property("measured", ", ".join(devices))
-    assert outcome.state == "COMPLETE", outcome.error
+    assert outcome.state == "COMPLETE", reason(outcome)
     assert devices == {"cpu"}

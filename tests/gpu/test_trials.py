@@ -9,7 +9,7 @@ import pytest
 import torch
 
 from swath import Backbone, Recipe, Sweep
-from tests.support.gpu_trials import EVERYTHING, Killed, KilledAfter, Watched, card_of, carry_out, only
+from tests.support.gpu_trials import EVERYTHING, Killed, KilledAfter, Watched, card_of, carry_out, only, reason
 
 pytestmark = [pytest.mark.gpu, pytest.mark.timeout(90)]
 
@@ -19,7 +19,7 @@ SweepMaker = Callable[..., Sweep]
 
 def test_a_sweep_in_this_process_ends_on_the_gpu(make_sweep: SweepMaker, tmp_path: Path, record_property: Note) -> None:
     handle, outcome = only(carry_out(make_sweep(preprocess=(), recipe=EVERYTHING), tmp_path))
-    assert outcome.state == "COMPLETE", outcome.error
+    assert outcome.state == "COMPLETE", reason(outcome)
     assert set(handle.metrics()["device"]) == {torch.cuda.get_device_name()}
     assert np.isfinite(handle.logits("test")[1]).all()
     record_property("measured", f"{outcome.score:.3f} mAP after {outcome.epochs} epochs")
@@ -33,7 +33,7 @@ def test_a_resumed_trial_ends_as_one_that_was_not_interrupted(
     with pytest.raises(Killed):
         carry_out(sweep, tmp_path / "killed", KilledAfter(1))
     resumed, outcome = only(carry_out(sweep, tmp_path / "killed"))
-    assert outcome.state == "COMPLETE", outcome.error
+    assert outcome.state == "COMPLETE", reason(outcome)
     assert resumed.metrics()["attempt"].tolist() == [1, 2, 2]
     off = float(np.abs(whole.logits("test")[1].astype(float) - resumed.logits("test")[1].astype(float)).max())
     record_property("measured", f"logits differ by {off:.1e} at most" if off else "bit-equal")
@@ -46,11 +46,11 @@ def test_out_of_memory_halves_the_micro_batch_and_gives_the_loss_of_the_whole_st
     recipe = Recipe(epochs=2, batch_size=36, optimizer="sgd", lr=1e-2, image_size=224)
     sweep = make_sweep(preprocess=(), backbone=Backbone("test_convnext", pretrained=False), recipe=recipe)
     whole, outcome = only(carry_out(sweep, tmp_path / "whole"))
-    assert outcome.state == "COMPLETE", outcome.error
+    assert outcome.state == "COMPLETE", reason(outcome)
     peak = float(whole.metrics()["peak_memory_bytes"].max())
     with card_of(0.7 * peak):
         split, outcome = only(carry_out(sweep, tmp_path / "small"))
-    assert outcome.state == "COMPLETE", outcome.error
+    assert outcome.state == "COMPLETE", reason(outcome)
     sizes = split.metrics()["micro_batch"].tolist()
     losses = split.metrics()["train_loss"].to_numpy(), whole.metrics()["train_loss"].to_numpy()
     off = float(np.abs(losses[0] / losses[1] - 1).max())

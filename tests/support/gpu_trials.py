@@ -2,6 +2,7 @@
 
 import contextlib
 import gc
+import re
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
@@ -100,7 +101,7 @@ def recorded(sweep: Sweep, store: Path) -> tuple[Trial, Recorded]:
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(trials, "Trainer", Recorded)
         handle, outcome = only(carry_out(sweep, store))
-    assert outcome.state == "COMPLETE", outcome.error
+    assert outcome.state == "COMPLETE", reason(outcome)
     (trainer,) = Recorded.made
     return handle, trainer
 
@@ -108,6 +109,12 @@ def recorded(sweep: Sweep, store: Path) -> tuple[Trial, Recorded]:
 def only(progress: Progress) -> tuple[Trial, Outcome]:
     (planned,) = progress.plan.trials
     return progress.plan.handle(planned), progress.outcomes[planned.spec.fingerprint]
+
+
+def reason(outcome: Outcome) -> str:
+    """The line of a failed trial's error that names it, which is short enough for a table."""
+    lines = (outcome.error or "").splitlines()
+    return next((line for line in reversed(lines) if re.match(r"[\w.]*(Error|Exception)\b", line)), "no error is kept")
 
 
 def jobs_of(sweep: Sweep, store: Path) -> list[Job]:
