@@ -6,7 +6,9 @@ import sys
 import time
 from pathlib import Path
 
+from swath.engine.in_process import train_alone
 from swath.engine.ray_backend.fork_server import Stopped, Tell
+from swath.training.job import Job, Report
 
 
 def surroundings() -> tuple[int, int, str, str | None, bool, list[str]]:
@@ -44,3 +46,20 @@ def killed() -> None:
 def slept(folder: str) -> None:
     (Path(folder) / "begun").touch()
     time.sleep(60)
+
+
+def sum_on_gpu(values: int) -> tuple[float, str]:
+    """What the GPU makes of 0 + 1 + ... + values - 1, and its name."""
+    import torch
+
+    total = torch.arange(values, device="cuda", dtype=torch.float64).sum()
+    return float(total), torch.cuda.get_device_name()
+
+
+def trained(job: Job, gpus: float) -> tuple[list[Report], bool]:
+    """The reports of a trial with this share of a GPU, and whether this process has a CUDA context afterwards."""
+    import torch
+
+    reports: list[Report] = []
+    train_alone(job, gpus, reports.append)
+    return reports, torch.cuda.is_initialized()

@@ -6,7 +6,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 
 import psutil
@@ -15,24 +15,7 @@ import pytest
 from swath.core.errors import SwathError
 from swath.engine.ray_backend.warm_processes import LostProcessError, WarmProcess
 from tests.support import forked_calls
-
-PROGRAM = "import sys; from swath.engine.ray_backend.fork_server import serve; serve(sys.argv[1], float(sys.argv[2]))"
-
-
-def started(folder: str, idle_s: float = 300) -> tuple[subprocess.Popen[bytes], str]:
-    """A server, and its address once it listens."""
-    address = str(Path(folder) / "socket")
-    environment = {**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, sys.path))}
-    process = subprocess.Popen([sys.executable, "-c", PROGRAM, address, str(idle_s)], env=environment)
-    wait_until(Path(address).exists)
-    return process, address
-
-
-def wait_until(condition: Callable[[], bool], timeout_s: float = 60) -> None:
-    deadline = time.monotonic() + timeout_s
-    while not condition():
-        assert time.monotonic() < deadline
-        time.sleep(0.02)
+from tests.support.fork_servers import PROGRAM, started, wait_until
 
 
 @pytest.fixture(scope="module")
