@@ -6,6 +6,7 @@ import statistics
 import threading
 import time
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from types import TracebackType
 
@@ -150,7 +151,7 @@ def halves(root: Path, size: Size, device: torch.device) -> list[Row]:
 def train(job: Job, share: float) -> None:
     """One trial in this process."""
     reports: list[Report] = []
-    train_alone(job, share, reports.append)
+    train_alone(replace(job, gpus=share), reports.append)
     if reports[-1].state != "COMPLETE":
         raise RuntimeError(f"{reports[-1].state}: {reports[-1].error}")
 

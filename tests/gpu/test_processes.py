@@ -3,6 +3,7 @@
 import os
 import tempfile
 from collections.abc import Callable, Iterator, Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -56,7 +57,7 @@ def test_a_trial_without_a_gpu_leaves_no_context(
     (job,) = jobs_of(make_sweep(preprocess=()), tmp_path)
     process = WarmProcess(address)
     try:
-        reports, has_context = process.call(forked_calls.trained, job, 0.0)
+        reports, has_context = process.call(forked_calls.trained, replace(job, gpus=0.0))
     finally:
         process.end()
     record_property("measured", f"context: {has_context}")

@@ -56,10 +56,10 @@ def sum_on_gpu(values: int) -> tuple[float, str]:
     return float(total), torch.cuda.get_device_name()
 
 
-def trained(job: Job, gpus: float) -> tuple[list[Report], bool]:
-    """The reports of a trial with this share of a GPU, and whether this process has a CUDA context afterwards."""
+def trained(job: Job) -> tuple[list[Report], bool]:
+    """The reports of a trial, and whether this process has a CUDA context afterwards."""
     import torch
 
     reports: list[Report] = []
-    train_alone(job, gpus, reports.append)
+    train_alone(job, reports.append)
     return reports, torch.cuda.is_initialized()
