@@ -72,8 +72,8 @@ def test_ranking_has_every_finished_cell_in_order(scenes: Study, text: str):
 def test_the_first_sentences_say_what_matters(scenes: Study, text: str):
     first = " ".join(text.split("## Ranking")[0].split())
     best = cell_results(scenes.read().tasks[0])[0]
-    assert f"Best cell: `{best.cell}` with macro mAP **{best.score:.4f}**" in first
-    assert "points above the baseline cell `raw / resnet18 / bce`" in first
+    assert f"Highest cell: `{best.cell}` with macro mAP **{best.score:.4f}**" in first
+    assert "the baseline cell `raw / resnet18 / bce` has" in first
     assert "Scored on validation images that did not choose them, the best single run has" in first
     assert "16 trials: 12 done, 1 stopped early, 1 failed, 1 unfinished, 1 not run." in first
     assert "trials left to run" in first
