@@ -196,7 +196,9 @@ def _uncorrected(
     nearest = lost.toward_zero(one.difference) if lost else one.difference
     farthest = lost.away_from_zero(one.difference) if lost else one.difference
     p, equivalence_p = one.noise.p_value(nearest), verdicts.equivalence_p(one.noise, farthest, task.matters)
-    return _Evidence(one, lost, possible, *np.minimum(1.0, [p * price, equivalence_p * price]))
+    # NaN stays NaN, which min() would not promise.
+    p, equivalence_p = map(float, np.minimum(1.0, [p * price, equivalence_p * price]))
+    return _Evidence(one, lost, possible, p, equivalence_p)
 
 
 def _effect(
