@@ -46,6 +46,7 @@ simulate: setup
 	$(BIN)/python bench/honest_ensembles.py
 	$(BIN)/python bench/honest_ensembles.py --shift 3
 	$(BIN)/python bench/simulate.py
+	$(BIN)/python bench/simulate_verdicts.py
 
 demo: setup
 	$(BIN)/python sweeps/demo.py

@@ -7,7 +7,8 @@ effects, corrections, verdicts, power and failures are judged by the very functi
 """
 
 import itertools
-from dataclasses import dataclass, field
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 import pandas as pd
@@ -87,22 +88,32 @@ class Drawn:
         truths: True difference of each, in the same order.
         best: What is said of the best cells.
         winner: True score of the highest cell.
+        highest: Its observed one.
     """
 
     effects: list[Effect]
     truths: list[float]
     best: BestCells | None
     winner: float
+    highest: float
 
 
-def draw(design: Design, rng: np.random.Generator) -> Drawn:
-    """Draw a sweep and judge it."""
+def draw(design: Design, rng: np.random.Generator, looks: Sequence[int] = ()) -> Drawn:
+    """Draw a sweep and judge it.
+
+    Args:
+        design: The sweep.
+        rng: Of all draws.
+        looks: Numbers of seeds that it was looked at with; only those of the last are there now.
+    """
     cells = _cells(design)
     truth = _truths(design, cells, rng)
     keys = [(c, s, f) for f in range(design.folds) for s in range(design.seeds) for c in cells]
     scores, evidence = _scores(design, keys, truth, rng)
     lost = _lost(design, keys, scores, rng)
-    task = _task(design, keys, scores, lost)
+    if looks:
+        lost |= {i: State.NOT_RUN for i, (_, seed, _) in enumerate(keys) if seed >= looks[-1]}
+    task = replace(_task(design, keys, scores, lost), looks=max(1, len(looks)))
     kept = [
         _of_trials(fold, np.array([task.trials[i].state == State.COMPLETE for i in fold.trials])) for fold in evidence
     ]
@@ -117,7 +128,7 @@ def draw(design: Design, rng: np.random.Generator) -> Drawn:
     ranked = _ranked(task)
     best = best_cells(task, ranked, kept) if ranked else None
     winner = truth[at[tuple(ranked[0].factors.values())]] if ranked else float("nan")
-    return Drawn(judged, truths, best, float(winner))
+    return Drawn(judged, truths, best, float(winner), ranked[0].score if ranked else float("nan"))
 
 
 def _true_difference(task: TaskResults, truth: Floats, at: dict[Cell, int], level: str, baseline: str) -> float:

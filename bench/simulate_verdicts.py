@@ -2,8 +2,9 @@
 
 One line each: share of intervals that hold the truth, share of whole reports with a false verdict (a difference where
 there is none, or of the wrong sign), share of comparisons called equivalent that are not, power that was claimed and
-not had, and share of intervals of the winner that hold its score. Totals come last: `coverage MEAN LOWEST HIGHEST`,
-`false_positive WORST_FAMILY WHOLE_REPORT`, `equivalence WRONG`, `power SHORTFALL`, `winner COVERAGE`.
+not had, and share of intervals of the winner that hold its score. Then sweeps that are reported on after each added
+seed until there is a verdict: share of false ones. Totals come last: `coverage MEAN LOWEST HIGHEST`,
+`false_positive WORST_FAMILY WHOLE_REPORT`, `equivalence WRONG`, `power SHORTFALL`, `winner COVERAGE`, `looks WORST`.
 """
 
 import argparse
@@ -17,8 +18,9 @@ import numpy as np
 from drawn_scores import MATTERS, Chance, Design, draw
 from threadpoolctl import threadpool_limits
 
+from swath.analysis.effects import significance as verdicts
+from swath.analysis.effects.paired_effects import Effect
 from swath.analysis.effects.power import POWER
-from swath.analysis.effects.significance import ALPHA
 
 _APART = 1_000_000  # first seeds of two sets of draws; none has as many sweeps
 
@@ -103,8 +105,7 @@ def one_sweep(design: Design, seed: int) -> Tally:
     tally = Tally(reports=1)
     false_of: dict[str, bool] = {}
     for e, truth in zip(drawn.effects, drawn.truths, strict=True):
-        false = e.verdict in ("better", "worse") and (truth <= 0 if e.verdict == "better" else truth >= 0)
-        false_of[e.factor] = false_of.get(e.factor, False) or false
+        false_of[e.factor] = false_of.get(e.factor, False) or has_false_verdict([e], [truth])
         tally.verdicts += e.verdict in ("better", "worse")
         wrong = abs(truth) >= MATTERS - 1e-12
         tally.equivalent += e.verdict == "equivalent"
@@ -118,13 +119,31 @@ def one_sweep(design: Design, seed: int) -> Tally:
             # What the comparison would have shown, had the true difference been the smallest that it claims to show.
             found = e.estimate.noise.p_value(e.power.smallest + e.estimate.difference - truth)
             tally.claimed += POWER
-            tally.had += found < ALPHA / max(e.family, 1)
+            tally.had += found < verdicts.ALPHA / max(e.family, 1)
     tally.false_reports = int(any(false_of.values()))
     tally.false_families, tally.families = sum(false_of.values()), len(false_of)
     if drawn.best is not None:
         tally.winners = 1
         tally.winners_held = int(drawn.best.low <= drawn.winner <= drawn.best.high)
     return tally
+
+
+def has_false_verdict(effects: Sequence[Effect], truths: Sequence[float]) -> bool:
+    """True where a difference is claimed that is none, or is of the other sign."""
+    return any(
+        (e.verdict == "better" and truth <= 0) or (e.verdict == "worse" and truth >= 0)
+        for e, truth in zip(effects, truths, strict=True)
+    )
+
+
+def looks_until_verdict(design: Design, seed: int, first: int) -> bool:
+    """A report with the first seeds, then one after each further seed, until one has a verdict: is it false?"""
+    for last in range(first, design.seeds + 1):
+        rng = np.random.default_rng([seed, *design.name.encode()])
+        drawn = draw(design, rng, tuple(range(first, last + 1)))
+        if any(e.verdict in ("better", "worse") for e in drawn.effects):
+            return has_false_verdict(drawn.effects, drawn.truths)
+    return False
 
 
 def run(design: Design, sweeps: int, workers: int, seed: int = 0) -> Tally:
@@ -150,8 +169,29 @@ def main() -> int:
         if asked.only in design.name:
             tallies.append((design, run(design, asked.sweeps, asked.workers, asked.seed)))
             print(_line(*tallies[-1]), flush=True)
-    print("\n".join(totals([t for _, t in tallies])))
+    lines = totals([t for _, t in tallies])
+    looked = [d for d in looked_at() if asked.only in d.name]
+    lines += [f"looks {max(_looks(d, asked) for d in looked):.4f}"] if looked else []
+    print("\n".join(lines))
     return 0
+
+
+def looked_at() -> list[Design]:
+    """Settings that are reported on after each added seed, from the third to the twelfth."""
+    return [
+        Design(f"looks, {cells} cells, images {images:.4f}", levels, 12, chance=Chance(images), null=True)
+        for cells, levels in ((2, (2,)), (12, (3, 4)))
+        for images in (0.0005, 0.003)
+    ]
+
+
+def _looks(design: Design, asked: argparse.Namespace) -> float:
+    """Share of sweeps whose first verdict, at whichever look, is false."""
+    seeds = range(asked.seed * _APART, asked.seed * _APART + asked.sweeps)
+    with ProcessPoolExecutor(asked.workers, initializer=threadpool_limits, initargs=(1,)) as pool:
+        share = float(np.mean(list(pool.map(partial(looks_until_verdict, design, first=3), seeds, chunksize=25))))
+    print(f"{design.name:46} false at the first verdict: {share:.3f}", flush=True)
+    return share
 
 
 def _line(design: Design, t: Tally) -> str:

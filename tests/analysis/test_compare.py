@@ -53,7 +53,8 @@ def test_moves_are_mean_paired_differences_with_the_effects_intervals(tmp_path: 
         assert (moved.before, moved.after) == pytest.approx((score[0].mean(), score[1].mean()), abs=1e-9)
         assert moved.estimate.difference == pytest.approx(by_cell[cell].mean(), abs=1e-9)
         assert moved.estimate.seed_variance == pytest.approx(by_cell[cell].var(ddof=1) / 3)
-        half = stats.t.ppf(0.975, 2) ** 2 * moved.estimate.seed_variance + 1.96**2 * moved.estimate.image_variance
+        by_images = stats.t.ppf(0.975, moved.estimate.image_df) ** 2 * moved.estimate.image_variance
+        half = stats.t.ppf(0.975, 2) ** 2 * moved.estimate.seed_variance + by_images
         assert moved.estimate.high - moved.estimate.difference == pytest.approx(np.sqrt(half), rel=1e-3)
     assert task.overall is not None
     assert task.overall.difference == pytest.approx(np.mean(list(by_cell.values())), abs=1e-9)

@@ -76,7 +76,9 @@ def best_cells(
     variance, free = training
     rng = np.random.default_rng(seed)
     errors = rng.standard_t(free, (_DRAWS, len(free))) * np.sqrt(variance)
-    if len(task.validation) == 1:  # between folds images differ, so that variance holds them
+    if len(task.validation) > 1:  # between folds images differ, so that variance holds them
+        errors += _common_to_folds(task, usable, rng)
+    else:
         contrasts = np.zeros((len(usable), len(task.trials)))
         for row, cell in zip(contrasts, usable, strict=True):
             row[[number[t.fingerprint] for t in cell.trials]] = 1 / len(cell.trials)
@@ -170,6 +172,14 @@ def _training_noise(task: TaskResults, cells: Sequence[CellResult]) -> tuple[Flo
         return None
     variance = np.array([np.var([r.score for r in c.runs], ddof=1) if len(c.runs) > 1 else 0.0 for c in cells])
     return _moderated(variance, (runs - 1).astype(np.float64), 1 / runs)
+
+
+def _common_to_folds(task: TaskResults, cells: Sequence[CellResult], rng: np.random.Generator) -> Floats:
+    """[B, 1] errors that all cells share, by the images and the training split of each fold."""
+    of_fold = np.mean([[task.score(t) for t in run.trials] for cell in cells for run in cell.runs], axis=0)
+    folds = len(of_fold)
+    variance = float(of_fold.var(ddof=1)) * (1 / folds + 1 / (folds - 1))
+    return rng.standard_t(folds - 1, (_DRAWS, 1)) * np.sqrt(variance)
 
 
 def _moderated(variance: Floats, free: Floats, share: Floats) -> tuple[Floats, Floats]:

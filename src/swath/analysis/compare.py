@@ -16,7 +16,7 @@ from swath.analysis.effects import significance as verdicts
 from swath.analysis.effects.comparable import final_members
 from swath.analysis.effects.confounds import differences
 from swath.analysis.effects.differences import PairedDifferences
-from swath.analysis.effects.intervals import Estimate, estimate, image_variances
+from swath.analysis.effects.intervals import Estimate, estimate, image_freedom, image_variances
 from swath.analysis.effects.matching import Corners, Member, matched
 from swath.analysis.effects.paired_effects import evidence, scores
 from swath.analysis.effects.power import Power, power
@@ -157,13 +157,16 @@ def _compared(label: str, a: TaskResults, b: TaskResults) -> TaskComparison:
             label, a.record.metric, "no cell has finished on both sides with the same seeds and folds"
         )
     fold_evidence = evidence(merged, members, [])
-    values, variances = scores(members, fold_evidence), partial(image_variances, evidence=fold_evidence)
-    moved = [_cell_change(cell, units, values, variances, merged) for cell, units in compared.items()]
+    values = scores(members, fold_evidence)
+    variances = partial(image_variances, evidence=fold_evidence)
+    freedom = partial(image_freedom, evidence=fold_evidence)
+    changes = {cell: estimate(units, values, variances, freedom) for cell, units in compared.items()}
+    moved = [_cell_change(cell, units, values, changes[cell], merged) for cell, units in compared.items()]
     # Cells that are the same trials show no noise; where others moved they would only add degrees of freedom.
     counted = {m.cell for m in moved if not m.same} or set(compared)
     together = _units(members, [c.cell in counted for c in sides])
     assert together is not None
-    overall = estimate(together, values, variances)
+    overall = estimate(together, values, variances, freedom)
     return TaskComparison(
         label=label,
         metric=a.record.metric,
@@ -254,9 +257,8 @@ def _units(members: Sequence[Member], chosen: Sequence[bool]) -> PairedDifferenc
 
 
 def _cell_change(
-    cell: str, units: PairedDifferences, values: Floats, variances: partial[Floats], merged: TaskResults
+    cell: str, units: PairedDifferences, values: Floats, change: Estimate, merged: TaskResults
 ) -> CellChange:
-    change = estimate(units, values, variances)
     pairs = [(merged.trials[int(row.argmin())], merged.trials[int(row.argmax())]) for row in units.weights]
     same = all(np.array_equal(x.probabilities, y.probabilities) for x, y in pairs)
     before = float(units.shares @ (np.minimum(units.weights, 0) @ -values))

@@ -56,6 +56,10 @@ class FoldEvidence:
             return influence.variance((contrasts.astype(np.float32) @ self.derivative).astype(np.float32))
         return _variance(self.drawn @ contrasts.T)
 
+    def moves(self, contrast: Floats) -> Floats:
+        """[G] how a contrast [t] of the macro score moves with each group of images, all labels alike."""
+        return contrast @ self.plain
+
     def covariance(self, contrasts: Floats) -> Floats:
         """[K, K] of contrasts [K, t] of the macro score by the choice of images."""
         if self.drawn is None:

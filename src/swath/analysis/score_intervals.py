@@ -73,18 +73,20 @@ def over_folds(moves: list[Floats]) -> Floats:
 
 
 def half_width(moves: Floats) -> float:
-    """Half the 95 % interval.
+    """Half the 95 % interval."""
+    return float(stdtrit(freedom(moves), 0.975)) * float((moves**2).sum()) ** 0.5
 
-    Few images may make most of the variance V, which is then less well known than their number says: Student's t with
-    2 V^2 / var(V) degrees of freedom, var(V) estimated from the moves' fourth powers (Satterthwaite).
+
+def freedom(moves: Floats) -> float:
+    """Degrees of freedom of the variance V that moves have as the sum of their squares.
+
+    Few images may make most of it, and it is then less well known than their number says: 2 V^2 / var(V), var(V)
+    estimated from the moves' fourth powers (Satterthwaite).
     """
     squares = moves**2
     variance = float(squares.sum())
-    if not variance:
-        return 0.0
-    spread = float((squares**2).sum()) - variance**2 / len(moves)
-    df = 2 * variance**2 / spread if spread > 0 else np.inf
-    return float(stdtrit(np.clip(df, 1.0, 1e9), 0.975)) * variance**0.5
+    spread = float((squares**2).sum()) - variance**2 / max(len(moves), 1)
+    return float(np.clip(2 * variance**2 / spread if spread > 0 else np.inf, 1.0, 1e9))
 
 
 def of_score(score: float, moves: Floats) -> tuple[float, float]:

@@ -43,7 +43,7 @@ def test_intervals_hold_the_planted_effects():
 def test_intervals_from_images_alone_would_not(monkeypatch: pytest.MonkeyPatch):
     """The check above can fail: without the training variance far fewer intervals hold the truth."""
 
-    monkeypatch.setattr(Noise, "half_width", lambda self: 1.96 * self.image_variance**0.5)
+    monkeypatch.setattr(Noise, "half_width", lambda self, level: 1.96 * self.image_variance**0.5)
     tally = simulate.run(setting("12 cells, 3 seeds, common"), SWEEPS, workers=1)
     assert tally.covered / tally.stated < 0.88
 

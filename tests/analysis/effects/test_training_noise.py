@@ -168,7 +168,7 @@ def test_shared_folds_are_nadeau_and_bengio():
 
 
 @pytest.mark.parametrize("apart", [5.0, 0.1])
-def test_own_folds_leave_images_and_seeds_out_of_the_overlap(apart: float):
+def test_own_folds_leave_images_out_of_the_overlap(apart: float):
     """Folds share neither: their part of s^2 is not correlated, so only what is left of it gets the second term."""
     cells = [{"g": "x"}, {"g": "y"}]
     of_trial = 0.25  # image variance of each trial's score, independent of the others'
@@ -184,9 +184,7 @@ def test_own_folds_leave_images_and_seeds_out_of_the_overlap(apart: float):
     assert variances(contrast(units)[None]) == pytest.approx(2 * of_trial / 30)
     between = d.mean(axis=(0, 2)).var(ddof=1)
     images_of_fold = 2 * of_trial / 6
-    seeds_of_fold = d.var(axis=2, ddof=1).sum() / 3 / 20 - images_of_fold  # 2 cells x 3 seeds, mean over folds
-    assert seeds_of_fold > 0
-    left = max(0.0, between - images_of_fold - seeds_of_fold)
+    left = max(0.0, between - images_of_fold)
     assert (left > 0) == (apart > 1)
     assert found.source == "folds"
     assert found.df == 4

@@ -49,6 +49,7 @@ def interactions(
     members: Sequence[Member | None],
     values: Floats,
     variances: Callable[[Floats], Floats],
+    freedom: Callable[[Floats], float],
 ) -> list[Interaction]:
     """All two-way interactions that matched fours of trials show.
 
@@ -57,6 +58,7 @@ def interactions(
         members: Its trials that may be compared.
         values: [T] their scores.
         variances: Image variance [K] of contrasts [K, T].
+        freedom: Degrees of freedom of that of a contrast [T].
     """
     uncorrected = []
     for factor, by in itertools.combinations(task.factors, 2):
@@ -75,7 +77,7 @@ def interactions(
                 continue
             at_by_level = np.array([m is not None and m.factors.get(by) == by_level for m in members])
             within = float(units.shares @ ((units.weights * at_by_level) @ values))
-            one = estimate(units, values, variances)
+            one = estimate(units, values, variances, freedom)
             uncorrected.append(
                 Interaction(
                     factor=factor,

@@ -3,18 +3,20 @@
 The interval covers the choice of validation images, the chance in training and, with folds, the training split.
 """
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
 
-from swath.analysis.effects.differences import PairedDifferences
-from swath.analysis.effects.noise import LEVEL, Noise, Source
+from swath.analysis import score_intervals
+from swath.analysis.effects.differences import PairedDifferences, contrast
+from swath.analysis.effects.noise import LEVEL, MANY, Noise, Source
 from swath.analysis.effects.training_noise import Variances, noise_of
 from swath.analysis.image_variance import FoldEvidence
 
 Floats = NDArray[np.float64]
+Freedom = Callable[[Floats], float]
 
 
 @dataclass(frozen=True)
@@ -34,6 +36,7 @@ class Estimate:
         low: Lower end of the 95 % interval; NaN with source `none`.
         high: Its upper end.
         p: Two-sided p-value of no difference, the interval inverted; NaN with source `none`.
+        image_df: Degrees of freedom of `image_variance`: few where few images or groups make most of it.
     """
 
     difference: float
@@ -46,11 +49,12 @@ class Estimate:
     low: float
     high: float
     p: float
+    image_df: float = MANY
 
     @property
     def noise(self) -> Noise:
         """What is known of its error."""
-        return Noise(self.image_variance, self.seed_variance, self.df, self.source)
+        return Noise(self.image_variance, self.seed_variance, self.df, self.source, self.image_df)
 
 
 def image_variances(contrasts: Floats, evidence: Sequence[FoldEvidence]) -> Floats:
@@ -58,18 +62,31 @@ def image_variances(contrasts: Floats, evidence: Sequence[FoldEvidence]) -> Floa
     return np.sum([fold.variance(contrasts[:, fold.trials]) for fold in evidence], axis=0)
 
 
-def estimate(units: PairedDifferences, values: Floats, variances: Variances, level: float = LEVEL) -> Estimate:
+def image_freedom(contrast: Floats, evidence: Sequence[FoldEvidence]) -> float:
+    """Degrees of freedom of the image variance of a contrast [T]: see `score_intervals.freedom`."""
+    moves = np.concatenate([fold.moves(contrast[fold.trials]) for fold in evidence])
+    return min(score_intervals.freedom(moves), max(1.0, len(moves) - len(evidence)))
+
+
+def estimate(
+    units: PairedDifferences,
+    values: Floats,
+    variances: Variances,
+    freedom: Freedom = lambda _: MANY,
+    level: float = LEVEL,
+) -> Estimate:
     """The mean of differences with its interval.
 
     Args:
         units: The differences.
         values: [T] scores of the trials.
         variances: Image variance [K] of contrasts [K, T] of these scores.
+        freedom: Degrees of freedom of the image variance of a contrast [T].
         level: Of the interval.
     """
     observed = units.weights @ values
     difference = float(units.shares @ observed)
-    noise = noise_of(units, values, variances)
+    noise = replace(noise_of(units, values, variances), image_df=freedom(contrast(units)))
     half = noise.half_width(level)
     return Estimate(
         difference=difference,
@@ -79,6 +96,7 @@ def estimate(units: PairedDifferences, values: Floats, variances: Variances, lev
         seed_variance=noise.seed_variance,
         df=noise.df,
         source=noise.source,
+        image_df=noise.image_df,
         low=difference - half,
         high=difference + half,
         p=noise.p_value(difference),

@@ -64,8 +64,10 @@ def label_effects(
 
 
 def _estimate(units: PairedDifferences, values: Floats, image_variance: float) -> Estimate:
+    mean = contrast(units)
+
     def variances(contrasts: Floats) -> Floats:
         # The variance of the mean alone is known label by label; taking nothing off for the seeds is the safe side.
-        return np.concatenate([[image_variance], np.zeros(len(contrasts) - 1)])
+        return np.where((contrasts == mean).all(axis=1), image_variance, 0.0)
 
     return estimate(units, np.nan_to_num(values), variances)

@@ -1,7 +1,7 @@
 """The error of a mean of differences: its variances, and the half-widths and p-values they give.
 
-Each variance has the quantile of its own kind of knowledge: the image variance is known well (normal), what is told
-from few deviations has Student's t. Decisions 0012 and 0026 say what was measured.
+Each variance has the quantile of its own kind of knowledge: Student's t with the degrees of freedom it is told from,
+many for the images, few for seeds and folds. Decisions 0012 and 0026 say what was measured.
 """
 
 from dataclasses import dataclass
@@ -9,10 +9,11 @@ from typing import Literal
 
 import numpy as np
 from scipy import optimize
-from scipy.special import ndtri, stdtrit
+from scipy.special import stdtrit
 
 Source = Literal["seeds", "folds", "residual", "none"]
 LEVEL = 0.95
+MANY = 1e9  # degrees of freedom at which Student's t is the normal distribution
 _LEAST = -150.0  # logarithm of the smallest p that is distinguished from 0
 
 
@@ -25,12 +26,14 @@ class Noise:
         seed_variance: What was told from deviations; NaN with source `none`. Of `folds` it holds the images as well.
         df: Degrees of freedom of `seed_variance`; 0 where it is NaN.
         source: What the deviations are between: `seeds` of one cell, `folds`, `residual` of main effects, or `none`.
+        image_df: Degrees of freedom of `image_variance`: few where few images or groups make most of it.
     """
 
     image_variance: float
     seed_variance: float
     df: float
     source: Source
+    image_df: float = MANY
 
     @property
     def is_known(self) -> bool:
@@ -64,10 +67,10 @@ class Noise:
         return float(np.exp(optimize.brentq(excess, _LEAST, 0.0)))  # type: ignore[arg-type]
 
     def _half(self, tail: float) -> float:
-        by_images = -ndtri(tail) * np.sqrt(self.image_variance)
+        by_images = -stdtrit(self.image_df, tail) * np.sqrt(self.image_variance) if self.image_variance else 0.0
         by_seeds = -stdtrit(self.df, tail) * np.sqrt(self.seed_variance) if self.seed_variance else 0.0
-        if np.isnan(by_seeds):  # stdtrit fails for few degrees of freedom and the smallest tails
+        if np.isnan(by_seeds + by_images):  # stdtrit fails for few degrees of freedom and the smallest tails
             return float("inf")
         # Folds have images of their own, so what differs between them is images and all the rest: the wider of the two
-        # holds. Elsewhere both add up; sqrt(z^2 V_img + t^2 V_seed) is never below its level (Banerjee 1960).
+        # holds. Elsewhere both add up; sqrt(t^2 V_img + t'^2 V_seed) is never below its level (Banerjee 1960).
         return float(max(by_images, by_seeds) if self.source == "folds" else np.hypot(by_images, by_seeds))

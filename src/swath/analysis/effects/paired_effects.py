@@ -18,7 +18,7 @@ from swath.analysis.effects import significance as verdicts
 from swath.analysis.effects.comparable import Members, final_members
 from swath.analysis.effects.confounds import confounds
 from swath.analysis.effects.differences import PairedDifferences, contrast
-from swath.analysis.effects.intervals import Estimate, estimate, image_variances
+from swath.analysis.effects.intervals import Estimate, estimate, image_freedom, image_variances
 from swath.analysis.effects.lost_pairs import LostPairs, lost_pairs
 from swath.analysis.effects.matching import Member, matched
 from swath.analysis.effects.power import Power, power
@@ -157,7 +157,8 @@ def effects(
     values = scores(members.members, fold_evidence)
     variances = partial(image_variances, evidence=fold_evidence)
     everyone = final_members(task, finished_only=False).members
-    uncorrected = [_uncorrected(task, c, values, variances, everyone) for c in asked]
+    freedom = partial(image_freedom, evidence=fold_evidence)
+    uncorrected = [_uncorrected(task, c, values, variances, freedom, everyone) for c in asked]
     # One family for all factors: the report's first sentence collects what was shown of any of them.
     different = verdicts.holm([one.p for one in uncorrected])
     equivalent = verdicts.holm([one.equivalence_p for one in uncorrected])
@@ -184,6 +185,7 @@ def _uncorrected(
     c: Comparison,
     values: Floats,
     variances: Callable[[Floats], Floats],
+    freedom: Callable[[Floats], float],
     everyone: Sequence[Member | None],
 ) -> _Evidence:
     planned = matched(everyone, [c.factor], {(c.level,): 1.0, (c.baseline,): -1.0})
@@ -191,7 +193,7 @@ def _uncorrected(
     if c.units is None or planned is None:
         return _Evidence(None, None, possible, np.nan, np.nan)
     price = verdicts.price_of_looks(task.looks)
-    one = estimate(c.units, values, variances, 1 - verdicts.ALPHA / price)
+    one = estimate(c.units, values, variances, freedom, 1 - verdicts.ALPHA / price)
     lost = lost_pairs(task, planned, c.units.weights @ values)
     nearest = lost.toward_zero(one.difference) if lost else one.difference
     farthest = lost.away_from_zero(one.difference) if lost else one.difference

@@ -76,7 +76,7 @@ def seeds_needed(estimate: Estimate, blocks: int, given: float, tail: float) -> 
     per_seed = estimate.df / (now - 1) if now > 1 else blocks
 
     def enough(seeds: int) -> bool:
-        planned = Noise(estimate.image_variance, of_one / seeds, per_seed * (seeds - 1), "seeds")
+        planned = Noise(estimate.image_variance, of_one / seeds, per_seed * (seeds - 1), "seeds", estimate.image_df)
         return chance(planned, given, tail, estimate.df) >= POWER
 
     if not enough(_MOST_SEEDS):
@@ -99,8 +99,8 @@ def chance(noise: Noise, difference: float, tail: float, known: float) -> float:
     """
     variance = noise.seed_variance * known / _chi2(known)
     told = variance[:, None] * _chi2(noise.df) / noise.df
-    z, t = -ndtri(tail), -stdtrit(noise.df, tail)
-    by_images, by_seeds = z**2 * noise.image_variance, t**2 * told
+    by_images = stdtrit(noise.image_df, tail) ** 2 * noise.image_variance
+    by_seeds = stdtrit(noise.df, tail) ** 2 * told
     half = np.sqrt(np.maximum(by_images, by_seeds) if noise.source == "folds" else by_images + by_seeds)
     total = np.maximum(noise.image_variance, variance) if noise.source == "folds" else noise.image_variance + variance
     spread = np.sqrt(np.maximum(total, 1e-300))[:, None]

@@ -13,7 +13,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from swath.analysis.effects.intervals import Estimate, estimate, image_variances
+from swath.analysis.effects.intervals import Estimate, estimate, image_freedom, image_variances
 from swath.analysis.effects.matching import Member
 from swath.analysis.effects.paired_effects import comparisons
 from swath.analysis.image_variance import FoldEvidence, gather
@@ -65,13 +65,14 @@ def rung_effects(task: TaskResults) -> list[RungEffect]:
             values[fold.trials] = metrics.macro(fold.labels)
         stopped_before = any(t.state == State.STOPPED and t.epochs in t.rungs[:rung] for t in task.trials)
         variances = partial(image_variances, evidence=evidence)
+        freedom = partial(image_freedom, evidence=evidence)
         effects += [
             RungEffect(
                 factor=c.factor,
                 level=c.level,
                 baseline=c.baseline,
                 epochs=epochs,
-                estimate=estimate(c.units, values, variances),
+                estimate=estimate(c.units, values, variances, freedom),
                 selected=stopped_before,
             )
             for c in asked

@@ -11,7 +11,7 @@ from scipy import stats
 
 from swath.analysis.effects.comparable import Members, final_members
 from swath.analysis.effects.interactions import Interaction, interactions
-from swath.analysis.effects.intervals import image_variances
+from swath.analysis.effects.intervals import image_freedom, image_variances
 from swath.analysis.effects.labels import LabelEffect, label_effects
 from swath.analysis.effects.matching import Member
 from swath.analysis.effects.noise import LEVEL
@@ -103,6 +103,7 @@ def from_evidence(
     """The same, with the predictions read already."""
     values = scores(members.members, fold_evidence)
     variances = partial(image_variances, evidence=fold_evidence)
+    freedom = partial(image_freedom, evidence=fold_evidence)
     names = task.record.labels
     tables = [
         LabelTable(c.factor, c.level, c.baseline, tuple(label_effects(k, c.units, names, fold_evidence)))
@@ -112,7 +113,7 @@ def from_evidence(
     return TaskEffects(
         effects=tuple(effects(task, members, asked, fold_evidence)),
         seed_noise=seed_noise(members.members, values),
-        interactions=tuple(interactions(task, members.members, values, variances)),
+        interactions=tuple(interactions(task, members.members, values, variances, freedom)),
         labels=tuple(tables),
         # Of a search the importances say it, over its parameters and the factors together.
         shares=None if task.searches else shares(list(task.factors), members.members, values),
