@@ -251,7 +251,14 @@ def _power(e: Effect) -> list[str]:
         ]
     if e.power.seeds is None:
         return [f"more than 200 seeds would be needed to show {given}."]
-    return [f"{e.power.seeds} seeds of every cell would show {given} four times in five."]
+    more = round(e.power.seeds - e.seeds)
+    if more < 1:
+        return []
+    return [
+        f"{e.power.seeds} seeds of every cell would show {given} four times in five: {count(more, 'more seed')} of its "
+        f"trials, about {duration(more * e.seed_s)} of device time. (A report on them is another look, and is judged "
+        "as one.)"
+    ]
 
 
 def states_sentence(results: Results) -> str:

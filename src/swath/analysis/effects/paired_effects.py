@@ -67,6 +67,8 @@ class Effect:
         lost: What failed trials took from it, or None.
         wider: Interval that takes the other factors' levels as random, where they form a full grid.
         power: What the comparison could have shown, or None without an interval.
+        seeds: Seeds behind each of its cells and folds, on average.
+        seed_s: Device seconds of one more seed of all its trials.
         confounds: What else differs between its trials.
     """
 
@@ -86,6 +88,8 @@ class Effect:
     lost: LostPairs | None
     wider: Interval | None
     power: Power | None
+    seeds: float
+    seed_s: float
     confounds: tuple[str, ...]
 
 
@@ -223,6 +227,8 @@ def _effect(
         lost=found.lost,
         wider=None,
         power=None,
+        seeds=0.0,
+        seed_s=0.0,
         confounds=(),
     )
     if found.estimate is None or c.units is None:
@@ -230,6 +236,7 @@ def _effect(
     observed = c.units.weights @ values
     pairs = [_pair(task, row) for row in c.units.weights]
     blocks = len(np.unique(c.units.blocks))
+    seeds = len(pairs) / blocks
     images = sum(len(task.validation[f]) for f in np.unique(c.units.folds))
     return replace(
         without_pairs,
@@ -238,6 +245,8 @@ def _effect(
         blocks=blocks,
         wider=wider.over_factors(c.units, observed, list(c.others), found.estimate.image_variance),
         power=power(found.estimate, blocks, images, task.matters, family * verdicts.price_of_looks(task.looks)),
+        seeds=seeds,
+        seed_s=sum(trial.device_s for pair in pairs for trial in pair) / seeds,
         confounds=confounds(c.factor, pairs),
     )
 

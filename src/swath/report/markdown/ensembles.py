@@ -61,8 +61,8 @@ def _note(best: Ensemble) -> str:
         f"rule on all validation images, where `{BEST}` scores {score_text(best.naive)}: too good. For `{BEST}` the "
         f"number of members is chosen, too: {best.size}. `best-per-...` takes the best run of each level of a factor; "
         f"`greedy` is {choice('greedy')}; `weighted` has {choice('weighted')}; `{RANKS}` averages ranks of the "
-        f"members of `{BEST}`. Take `{BEST}`: its score counts the choice of its members. To take whichever row here is "
-        "highest would be one more choice, which no score here has been tested against."
+        f"members of `{BEST}`. Take `{BEST}`: its score counts the choice of its members. To take whichever row is "
+        "highest would be one more choice, for which no score here allows."
     )
 
 
