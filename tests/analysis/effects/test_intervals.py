@@ -7,9 +7,10 @@ import pytest
 from scipy import stats
 
 from swath.analysis.effects.differences import PairedDifferences, contrast
-from swath.analysis.effects.intervals import estimate
+from swath.analysis.effects.intervals import estimate, image_freedom
 from swath.analysis.effects.matching import Member, matched
 from swath.analysis.effects.noise import Noise
+from swath.analysis.image_variance import FoldEvidence
 
 rng = np.random.default_rng(0)
 
@@ -155,3 +156,52 @@ def test_images_and_folds_are_not_added_up():
 def test_of_unknown_noise_nothing_is_said(unknown):
     assert not unknown.is_known
     assert np.isnan([unknown.half_width(), unknown.p_value(0.1)]).all()
+
+
+def fold(trials: list[int], moves: np.ndarray) -> FoldEvidence:
+    """Two trials whose difference moves so with each group of images [G], as scores without rare labels have it."""
+    none_of = np.empty((0, 1))
+    derivative = np.stack([0.3 * moves, 1.3 * moves]).astype(np.float32)
+    return FoldEvidence(
+        trials=np.array(trials),
+        labels=np.full((2, 1), 0.5),
+        derivative=derivative,
+        plain=derivative,
+        drawn=None,
+        drawn_rare=None,
+        rare=np.empty(0, np.int64),
+        dropped=np.empty(0),
+        label_variance=none_of,
+    )
+
+
+def test_few_images_that_make_most_of_the_variance_leave_few_degrees_of_freedom():
+    # V = 2 * 100 + 98 = 298 and the fourth powers' sum is 2 * 10^4 + 98; 2 V^2 / (20098 - V^2 / 100) = 9.2456.
+    two_large = np.array([10.0, -10.0] + [1.0, -1.0] * 49)
+    assert image_freedom(np.array([-1.0, 1.0]), [fold([0, 1], two_large)]) == pytest.approx(9.2456, rel=1e-4)
+    # Of two folds the groups count together: V = 596, 40196 and 200 groups give twice as many.
+    both = [fold([0, 1], two_large), fold([2, 3], two_large)]
+    assert image_freedom(np.array([-1.0, 1.0, -1.0, 1.0]), both) == pytest.approx(2 * 9.2456, rel=1e-4)
+    # A fold that the contrast does not weigh tells nothing: V = 298 again, with 200 groups.
+    unweighed = 2 * 298**2 / (20098 - 298**2 / 200)
+    assert image_freedom(np.array([-1.0, 1.0, 0.0, 0.0]), both) == pytest.approx(unweighed, rel=1e-4)
+
+
+def test_degrees_of_freedom_of_drawn_moves_follow_their_kurtosis():
+    # A sum of n squares of kurtosis k has variance n (k - 1) sigma^4, so 2 n / (k - 1) degrees: n for the normal
+    # distribution (k = 3), 0.4 n for Laplace's (k = 6).
+    n = 20_000
+    generator = np.random.default_rng(3)
+    asked = np.array([-1.0, 1.0])
+    normal = image_freedom(asked, [fold([0, 1], generator.normal(size=n))])
+    assert normal == pytest.approx(n, rel=0.05)
+    assert image_freedom(asked, [fold([0, 1], generator.laplace(size=n))]) == pytest.approx(0.4 * n, rel=0.1)
+
+
+@pytest.mark.parametrize("folds", [1, 3])
+def test_degrees_of_freedom_are_fewer_than_the_groups_by_one_a_fold(folds: int):
+    equal = np.array([0.01, -0.01] * 6)  # known without error, did groups not vary
+    evidence = [fold([2 * k, 2 * k + 1], equal) for k in range(folds)]
+    assert image_freedom(np.array([-1.0, 1.0] * folds) / folds, evidence) == folds * 11
+    single = [fold([2 * k, 2 * k + 1], equal[:1]) for k in range(folds)]
+    assert image_freedom(np.array([-1.0, 1.0] * folds), single) == 1  # never below
