@@ -1,10 +1,10 @@
 """Do the report's intervals hold what they say? Sweeps with known effects, estimated by the report's own code.
 
 Each setting simulates sweeps and counts in how many the 95 % interval of an effect holds its true value, and in how
-many a factor that does nothing gets a verdict all the same (after Holm's correction). Then, where backbones and losses
-are drawn from endless many, in how many the wider interval (`report/wider.py`) holds the effect over all of them, and
-how seldom the interval of the grid does. The last two lines are of the first part: `coverage MEAN LOWEST HIGHEST` over
-the settings and `false_positive WORST`.
+many a factor that does nothing gets a verdict all the same (corrected). Then, where backbones and losses are drawn
+from endless many, in how many the wider interval (`analysis/effects/random_effects.py`) holds the effect over all of
+them, and how seldom the interval of the grid does. The last two lines are of the first part: `coverage MEAN LOWEST
+HIGHEST` over the settings and `false_positive WORST`.
 """
 
 import argparse
@@ -23,7 +23,7 @@ from swath.analysis.effects.differences import PairedDifferences, contrast
 from swath.analysis.effects.intervals import estimate, image_variances
 from swath.analysis.effects.matching import Member, matched
 from swath.analysis.effects.random_effects import over_factors
-from swath.analysis.effects.significance import holm
+from swath.analysis.effects.significance import bonferroni
 from swath.analysis.image_variance import FoldEvidence, gather
 from swath.config.stopping import Asha, Rungs
 from swath.core import metrics
@@ -203,7 +203,7 @@ def _compare(sweep: Planted, trials: list[Trial], world: World, predictions: lis
             tally.squared += (e.difference - truth) ** 2
         if factor in sweep.null and stated:
             tally.families += 1
-            tally.false += bool((holm([e.p for e, _ in stated]) < ALPHA).any())
+            tally.false += bool((bonferroni([e.p for e, _ in stated]) < ALPHA).any())
     return tally
 
 

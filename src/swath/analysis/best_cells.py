@@ -4,15 +4,18 @@ The highest of many scores is high by luck as well. All that is said here comes 
 cells' mean scores: images move all of them together, chance in training each alone.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 
 import numpy as np
 from numpy.typing import NDArray
 from scipy import optimize
-from scipy.special import polygamma
+from scipy.special import expit, logit, polygamma
 
 from swath.analysis.cells import CellResult
+from swath.analysis.effects.intervals import estimate, image_freedom, image_variances
+from swath.analysis.effects.matching import Member, matched
 from swath.analysis.image_variance import FoldEvidence
 from swath.analysis.results import TaskResults
 
@@ -22,6 +25,7 @@ _DRAWS = 4000
 _MOST = 100
 """Cells that are looked at, best first: what ranks below a hundred others is not the best."""
 _MOST_FREEDOM = 1e6
+_LEAST_DRAWS = 40  # draws in which the highest cell wins, below which their mean says nothing
 
 
 @dataclass(frozen=True)
@@ -79,31 +83,73 @@ def best_cells(
     if len(task.validation) > 1:  # between folds images differ, so that variance holds them
         errors += _common_to_folds(task, usable, rng)
     else:
-        contrasts = np.zeros((len(usable), len(task.trials)))
-        for row, cell in zip(contrasts, usable, strict=True):
-            row[[number[t.fingerprint] for t in cell.trials]] = 1 / len(cell.trials)
-        covariance = np.sum([fold.covariance(contrasts[:, fold.trials]) for fold in evidence], axis=0)
+        covariance = np.sum([f.covariance(_means(usable, number)[:, f.trials]) for f in evidence], axis=0)
+        if not np.isfinite(covariance).all():
+            return None
         errors += _normal(covariance, rng)
     base = next((i for i, c in enumerate(usable) if c.baseline), None)
-    return _from_errors([c.cell for c in usable], np.array([c.score for c in usable]), errors, base)
+    least = _paired_half(task, usable[0], usable[base], evidence) if base else 0.0
+    return _from_errors([c.cell for c in usable], np.array([c.score for c in usable]), errors, base, least)
 
 
-def _from_errors(labels: Sequence[str], scores: Floats, errors: Floats, base: int | None) -> BestCells:
-    """The same from scores [k], best first, draws of their errors [B, k], and the number of the baseline cell."""
+def _means(cells: Sequence[CellResult], number: Mapping[str, int]) -> Floats:
+    """[k, T] each cell's mean score as weights of the task's trials, by the trials' numbers."""
+    contrasts = np.zeros((len(cells), len(number)))
+    for row, cell in zip(contrasts, cells, strict=True):
+        row[[number[t.fingerprint] for t in cell.trials]] = 1 / len(cell.trials)
+    return contrasts
+
+
+def _paired_half(task: TaskResults, one: CellResult, other: CellResult, evidence: Sequence[FoldEvidence]) -> float:
+    """Half the interval that an effect of these two cells alone would have; 0 where it has none.
+
+    What is said of the winner against the baseline is never surer than what is said of the two as a comparison.
+    """
+    members = [
+        Member({"cell": t.cell}, t.seed, t.fold, 0, t.own_stream) if t.cell in (one.cell, other.cell) else None
+        for t in task.trials
+    ]
+    kept = {t.fingerprint for t in (*one.trials, *other.trials)}
+    members = [m if t.fingerprint in kept else None for m, t in zip(members, task.trials, strict=True)]
+    units = matched(members, ["cell"], {(one.cell,): 1.0, (other.cell,): -1.0})
+    if units is None:
+        return 0.0
+    values = np.array([task.score(t) if t.fingerprint in kept else 0.0 for t in task.trials])
+    half = estimate(
+        units, values, partial(image_variances, evidence=evidence), partial(image_freedom, evidence=evidence)
+    ).noise.half_width()
+    return half if np.isfinite(half) else 0.0
+
+
+def _from_errors(
+    labels: Sequence[str], scores: Floats, errors: Floats, base: int | None, least: float = 0.0
+) -> BestCells:
+    """The same from scores [k], best first, and draws of their errors [B, k].
+
+    Args:
+        labels: Of the cells.
+        scores: Their scores.
+        errors: Draws of their errors.
+        base: Number of the baseline cell.
+        least: Half the interval that the difference from it has at least.
+    """
     errors = errors - errors.mean(axis=0)
     tied = [name for i, name in enumerate(labels) if _may_be_best(i, scores, errors)]
-    luck = _luck(scores, errors)
-    low, high = _simultaneous(scores[0], errors, 0)
+    low, high = _on_logit_scale(float(scores[0]), _simultaneous(errors, 0))
     gain = gain_low = gain_high = worse = float("nan")
     if base:
+        observed = float(scores[0] - scores[base])
         against = errors - errors[:, [base]]
-        gain = float(scores[0] - scores[base]) - _luck(scores, against)
-        gain_low, gain_high = _simultaneous(scores[0] - scores[base], np.delete(against, base, axis=1), 0)
+        half = _simultaneous(np.delete(against, base, axis=1), 0)
+        against = against * max(1.0, least / half)
+        half = max(half, least)
+        gain_low, gain_high = observed - half, observed + half
+        gain = float(np.clip(observed - _luck(scores, against), gain_low, gain_high))
         worse = float((gain + against[:, 0] < 0).mean())
     return BestCells(
         tied=tuple(tied),
         examined=len(labels),
-        score=float(scores[0]) - luck,
+        score=float(np.clip(scores[0] - _luck(scores, errors), low, high)),
         low=low,
         high=high,
         gain=gain,
@@ -111,6 +157,14 @@ def _from_errors(labels: Sequence[str], scores: Floats, errors: Floats, base: in
         gain_high=gain_high,
         worse=worse,
     )
+
+
+def _on_logit_scale(score: float, half: float) -> tuple[float, float]:
+    """Interval of a score between 0 and 1 from half its width; see `score_intervals.of_score`."""
+    if not 0 < score < 1:
+        return max(score - half, 0.0), min(score + half, 1.0)
+    step = half / (score * (1 - score))
+    return float(expit(logit(score) - step)), float(expit(logit(score) + step))
 
 
 def _may_be_best(i: int, scores: Floats, errors: Floats) -> bool:
@@ -126,11 +180,10 @@ def _may_be_best(i: int, scores: Floats, errors: Floats) -> bool:
     return bool(observed <= np.quantile((differences / spread).max(axis=1), _LEVEL))
 
 
-def _simultaneous(value: float, errors: Floats, at: int) -> tuple[float, float]:
-    """Interval of one of several values that holds whichever was chosen: all hold at once."""
+def _simultaneous(errors: Floats, at: int) -> float:
+    """Half the interval of one of several values, such that all hold at once: it holds whichever was chosen."""
     spread = _spread(errors)
-    largest = np.quantile(np.abs(errors / spread).max(axis=1), _LEVEL)
-    return float(value - largest * spread[at]), float(value + largest * spread[at])
+    return float(np.quantile(np.abs(errors / spread).max(axis=1), _LEVEL) * spread[at])
 
 
 def _spread(errors: Floats) -> Floats:
@@ -140,19 +193,21 @@ def _spread(errors: Floats) -> Floats:
 
 
 def _luck(scores: Floats, errors: Floats) -> float:
-    """By how much the highest of the scores is too high on average (parametric bootstrap).
+    """By how much the highest score, the first, is too high on average where it comes out highest.
 
-    The truth of the bootstrap is the scores drawn together to the spread that is left without the errors (James and
-    Stein): as they are they lie too far apart, and the highest would seem to have won without luck.
+    Parametric bootstrap. Its truth is the scores drawn together to the spread that is left without their errors, each
+    by its own (James and Stein): as they are they lie too far apart, and the highest would seem to have won without
+    luck.
     """
     # Outermost draws of few degrees of freedom have no mean to speak of.
     low, high = np.quantile(errors, [0.005, 0.995], axis=0)
     usual = np.clip(errors, low, high)
-    noise = float((usual - usual.mean(axis=1, keepdims=True)).var(axis=1).mean())
-    observed = float(scores.var())
-    shrunk = scores.mean() + max(0.0, 1 - noise / observed) ** 0.5 * (scores - scores.mean()) if observed else scores
-    chosen = (shrunk + usual).argmax(axis=1)
-    return float(usual[np.arange(len(usual)), chosen].mean())
+    noise = (usual - usual.mean(axis=1, keepdims=True)).var(axis=0)
+    apart = max(0.0, float(scores.var() - np.median(noise)))
+    centre = float((scores / np.maximum(noise, 1e-12)).sum() / (1 / np.maximum(noise, 1e-12)).sum())
+    shrunk = centre + np.sqrt(apart / np.maximum(apart + noise, 1e-12)) * (scores - centre)
+    wins = (shrunk + usual).argmax(axis=1) == 0
+    return float(usual[wins, 0].mean()) if wins.sum() >= _LEAST_DRAWS else 0.0
 
 
 def _training_noise(task: TaskResults, cells: Sequence[CellResult]) -> tuple[Floats, Floats] | None:
@@ -217,5 +272,6 @@ def _trigamma_inverse(value: float) -> float:
 def _normal(covariance: Floats, rng: np.random.Generator) -> Floats:
     """[B, k] normal errors of a covariance that may not have full rank."""
     values, vectors = np.linalg.eigh(covariance)
-    root = vectors * np.sqrt(np.maximum(values, 0))
-    return rng.standard_normal((_DRAWS, len(covariance))) @ root.T
+    # The symmetric root, which is unique: the signs of eigenvectors, and so the draws, differ between libraries.
+    root = (vectors * np.sqrt(np.maximum(values, 0))) @ vectors.T
+    return rng.standard_normal((_DRAWS, len(covariance))) @ root

@@ -37,7 +37,7 @@ class CellChange:
         before: Mean score of its matched trials in A.
         after: In B.
         estimate: Of B less A.
-        adjusted_p: Holm's p-value over the cells of the task that are not the same trials.
+        adjusted_p: P-value times the cells of the task that are not the same trials (Bonferroni).
         equivalence_p: The same of a difference of what matters to A's study, or more.
         verdict: What may be said of B.
         same: True when both sides hold exactly the same predictions.
@@ -275,8 +275,8 @@ def _cell_change(
 
 
 def _corrected(moved: Sequence[CellChange]) -> list[CellChange]:
-    different = verdicts.holm([float("nan") if m.same else m.estimate.p for m in moved])
-    equivalent = verdicts.holm([float("nan") if m.same else m.equivalence_p for m in moved])
+    different = verdicts.bonferroni([float("nan") if m.same else m.estimate.p for m in moved])
+    equivalent = verdicts.bonferroni([float("nan") if m.same else m.equivalence_p for m in moved])
     return [
         replace(m, adjusted_p=p, equivalence_p=q, verdict=verdicts.verdict(m.estimate, p, q))
         for m, p, q in zip(moved, map(float, different), map(float, equivalent), strict=True)

@@ -20,7 +20,7 @@ from swath.core.registry import unknown
 from swath.store import sweeps as sweeps_
 from swath.store import tasks as tasks_
 from swath.store import trials as predictions
-from swath.store.looks import read_looks
+from swath.store.looks import looks_at
 from swath.store.states import State
 from swath.store.storage import Storage
 from swath.store.sweeps import ListedTrial
@@ -54,7 +54,7 @@ def read_results(storage: Storage, name: str, predictions_too: bool = True) -> R
         read = list(pool.map(lambda listed: _read_trial(storage, listed, predictions_too), listed_trials))
     labels = Counter(t.label for t in sweep.tasks)
     baseline_levels = next((t.factors for t in sweep.trials if t.baseline), {})
-    looks = 1 + sum(set(look.seeds) != set(sweep.seeds) for look in read_looks(storage, name))
+    looks = looks_at(storage, sweep)
     tasks = []
     for task in sweep.tasks:
         label = task.label if labels[task.label] == 1 else f"{task.label} {task.data[:8]}"

@@ -139,7 +139,7 @@ class TaskResults:
         notes: What a reader should know of the predictions.
         named: True where cells have names of their own, which say more than their levels.
         matters: Difference of scores that matters to the study, by its metric.
-        looks: Sets of seeds that its verdicts were looked at with, these included.
+        looks: Sets of trials that its verdicts were looked at with, these included.
         searches: What a search looked through, with its points.
     """
 

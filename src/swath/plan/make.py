@@ -25,7 +25,7 @@ from swath.plan.problems import cell_problems, grid_problems, label_problems, pu
 from swath.plan.trials import PlannedTrial, cell_chain, trial_maker
 from swath.store import sweeps as sweeps_
 from swath.store import tasks as tasks_
-from swath.store.storage import Locations
+from swath.store.storage import Locations, Storage
 from swath.store.sweeps import SweepRecord
 from swath.tasks.prepare import TaskPlan, plan_task
 
@@ -46,7 +46,7 @@ def make_plan(sweep: Sweep, locations: Locations, threads: int = 1, command: str
     problems = locations.storage.problems()
     reachable = None if problems else locations.storage
     earlier = sweeps_.read_sweep(reachable, sweep.name) if reachable else None
-    sweep = _with_streams_of(sweep, earlier)
+    sweep = _with_streams_of(sweep, [earlier, *_records_of(sweep.members, reachable)])
     grid = grid_cells(sweep)
     points = _points(sweep.search, grid, earlier) if sweep.search else {}
     cells = [cell.sized() for cell in (search_cells(grid, points) if sweep.search else grid)]
@@ -85,9 +85,18 @@ def make_plan(sweep: Sweep, locations: Locations, threads: int = 1, command: str
     )
 
 
-def _with_streams_of(sweep: Sweep, earlier: SweepRecord | None) -> Sweep:
-    """The sweep; one that began with random numbers common to its cells goes on with them, and keeps its trials."""
-    began_common = earlier is not None and earlier.trials and earlier.streams == "common"
+def _records_of(members: Iterable[Sweep], storage: Storage | None) -> list[SweepRecord | None]:
+    return [sweeps_.read_sweep(storage, member.name) for member in members] if storage else []
+
+
+def _with_streams_of(sweep: Sweep, earlier: Iterable[SweepRecord | None]) -> Sweep:
+    """The sweep; one that began, itself or as members of a union, with common random numbers keeps them and its trials.
+
+    Args:
+        sweep: The sweep.
+        earlier: Its record and those of its members, where the store has them.
+    """
+    began_common = any(record and record.trials and record.streams == "common" for record in earlier)
     return replace(sweep, streams="common") if began_common else sweep
 
 

@@ -10,6 +10,7 @@ import numpy as np
 from swath.analysis.analyse import Analysis, other_metrics
 from swath.analysis.cells import CellResult, confusion_shares, label_scores, positives
 from swath.analysis.effects.paired_effects import Effect
+from swath.analysis.effects.significance import ALPHA, price_of_looks
 from swath.analysis.effects.summary import TaskEffects, interaction_tables
 from swath.analysis.ensembles.cross_fit import Ensemble
 from swath.analysis.mistakes import mistakes, precision_recall
@@ -177,14 +178,19 @@ def _effects(task: TaskResults, effects: TaskEffects) -> dict[str, Any]:
 
 
 def _factor(effects: list[Effect]) -> dict[str, Any]:
-    family = f"p is Holm's over {count(effects[0].family, 'comparison')} of the task"
+    family = f"p is corrected for {count(effects[0].family, 'comparison')} of the task (Bonferroni)"
     return {
         "factor": effects[0].factor,
         "baseline": effects[0].baseline,
-        "note": "Mean paired difference with its 95 % interval over validation images and seeds; "
+        "note": f"Mean paired difference with its {_level_of(effects[0])} interval over validation images and seeds; "
         f"{family if effects[0].family else 'no interval can be stated here, so no p'}.",
         "levels": [_level(e) for e in effects],
     }
+
+
+def _level_of(e: Effect) -> str:
+    """`95 %`, or more where looks are paid for."""
+    return f"{100 - 100 * ALPHA / price_of_looks(e.looks):.4g} %"
 
 
 def _level(e: Effect) -> dict[str, Any]:

@@ -75,10 +75,7 @@ def _after_choice(analysis: Analysis) -> list[Sentence]:
     """What the highest cell is worth after having been chosen, and which others may be the best."""
     best, cells = analysis.best, len(analysis.cells)
     if best is None:
-        note = (
-            f"It is the highest of {cells} cells, so part of its lead may be luck; two seeds of every cell would tell."
-        )
-        return [sentence(note)] if cells > 1 else []
+        return [sentence(f"It is the highest of {cells} cells, so part of its lead may be luck.")] if cells > 1 else []
     interval = interval_text(best.low, best.high)
     text = f"Less the luck of having come out highest it is worth {score_text(best.score)} (95 % interval {interval})"
     if not math.isnan(best.gain):
@@ -123,8 +120,8 @@ def verdict_sentences(analysis: Analysis) -> list[Sentence]:
         for head, of_kind in by_verdict.items()
         if of_kind
     ]
-    if effects and not by_verdict[_SHOWN]:
-        lines.insert(0, sentence("No choice made a difference that could be shown."))
+    if any(e.power for e in effects) and not by_verdict[_SHOWN]:
+        lines.insert(0, sentence("No choice is shown to make a difference that matters."))
     lines += _could_show(effects)
     without_verdict = [e for e in effects if e.verdict in ("no interval", "refused")]
     if without_verdict:
@@ -177,7 +174,7 @@ def _not_after_correction(e: Effect) -> str:
     """Why an interval without zero is no verdict, or ""."""
     if e.verdict != "undecided" or not e.estimate or e.estimate.low <= 0 <= e.estimate.high:
         return ""
-    if e.lost and (e.lost.too_high if e.estimate.difference > 0 else e.lost.too_low) > 0:
+    if e.lost and e.estimate.p * e.family * verdicts.price_of_looks(e.looks) < verdicts.ALPHA:
         return "; failed trials could have made it"
     return f"; not after correction for {count(e.family, 'comparison')}"
 
@@ -187,8 +184,8 @@ def _without_verdict(without_verdict: Sequence[Effect]) -> str:
     if refused == len(without_verdict):
         return f"Nothing can be said of {count(refused, 'comparison')}; the reasons are below."
     return (
-        f"For {count(len(without_verdict), 'comparison')} no interval can be stated, so nothing can be said of chance: "
-        "two seeds of every cell would give one, three a useful one."
+        f"For {count(len(without_verdict) - refused, 'comparison')} no interval can be stated, so nothing can be said "
+        f"of chance{f', and {refused} more cannot be made' if refused else ''}; the reasons are below."
     )
 
 
@@ -208,15 +205,17 @@ def remarks(e: Effect) -> list[str]:
         )
     if e.verdict == "no interval":
         texts.append(
-            ": too few seeds to tell chance in training from the effect, so no interval. Two seeds of every cell would "
-            "give one, three a useful one."
+            ": too few finished seeds of its cells to tell chance in training from the effect, so no interval. "
+            "Two seeds of every cell give one, three a useful one."
+            if e.estimate and math.isfinite(e.estimate.image_variance)
+            else ": all validation images are of one group, so nothing says what other images would give: no interval."
         )
     if e.lost:
         texts.append(f": {_lost(e, e.lost)}")
     if e.estimate and e.estimate.source == "folds":
         folds = round(e.estimate.df) + 1
         texts.append(f": told from how {folds} folds differ, so it covers the training split as well (Nadeau-Bengio).")
-    if e.verdict == "undecided" and e.power and e.power.smallest > e.matters:
+    if e.verdict == "undecided" and e.power:
         texts += [f": {text}" for text in _power(e)]
     if e.wider and e.estimate and e.estimate.source != "none":
         over, interval = " and ".join(e.wider.over), points_interval_text(e.wider.low, e.wider.high)
@@ -234,7 +233,7 @@ def _lost(e: Effect, lost: LostPairs) -> str:
     low, high = e.estimate.difference - lost.too_high, e.estimate.difference + lost.too_low
     return (
         f"of its trials {failed}. Were they the worst of their level, the difference would be between "
-        f"{100 * low:+.1f} and {100 * high:+.1f} points, and the verdict allows for that."
+        f"{100 * low:+.1f} and {100 * high:+.1f} points{', and the verdict allows for that' * bool(e.power)}."
     )
 
 
@@ -243,17 +242,17 @@ def _power(e: Effect) -> list[str]:
     assert e.power
     given = f"a difference of {100 * e.power.given:.1f} points"
     if math.isnan(e.power.floor):
-        return []
+        return ["more labelled images settle more here; more seeds only as far as folds differ by their seeds."]
     if e.power.images is not None:
         return [
-            f"no number of seeds settles {given}; about {e.power.images:,} validation images would "
-            f"(these settle {100 * e.power.floor:.1f} points at best)."
+            f"no number of seeds settles {given}; about {e.power.images:,} validation images with seeds enough would "
+            f"(these settle {100 * e.power.floor:.2f} points at best)."
         ]
     if e.power.seeds is None:
         return [f"more than 200 seeds would be needed to show {given}."]
     more = round(e.power.seeds - e.seeds)
     if more < 1:
-        return []
+        return [f"{given} would have been shown; what is left open is whether it is smaller."]
     return [
         f"{e.power.seeds} seeds of every cell would show {given} four times in five: {count(more, 'more seed')} of its "
         f"trials, about {duration(more * e.seed_s)} of device time. (A report on them is another look, and is judged "

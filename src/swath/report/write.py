@@ -56,7 +56,7 @@ def write_results(results: Results, out: Path, max_ms: float = math.inf) -> Path
     """
     analyses = [analyse(task, max_ms) for task in results.tasks]
     if any(e.power for a in analyses for e in a.effects.effects):
-        note_look(results.storage, results.name, results.sweep.seeds)
+        note_look(results.storage, results.sweep)
     pictures = [_write_pictures(analysis, out, len(analyses) > 1) for analysis in analyses]
     write_atomic(out / "leaderboard.csv", trial_table(analyses).to_csv(index=False, lineterminator="\n").encode())
     write_atomic(out / "ensembles.json", json.dumps(_ensembles(analyses), indent=1, ensure_ascii=False).encode())

@@ -24,7 +24,7 @@ def shown(noise: Noise, difference: float, family: int, known: float) -> float:
     """Share of repeated sweeps whose verdict shows a true difference, by drawing all that is random.
 
     The true variance is drawn from what `known` degrees of freedom leave open, then what the sweep estimates of it,
-    then the difference that it finds; Holm's correction asks the smallest p of a family for .05 / family.
+    then the difference that it finds; Bonferroni's correction asks every p of a family for .05 / family.
     """
     rng = np.random.default_rng(0)
     true = noise.seed_variance * known / rng.chisquare(known, DRAWS)
@@ -91,6 +91,26 @@ def test_a_larger_family_needs_more_seeds_and_finds_less():
     assert alone.seeds is not None
     assert of_nine.seeds is not None
     assert of_nine.seeds > alone.seeds
+
+
+def test_further_seeds_are_another_look_and_are_planned_at_its_price():
+    one = an_estimate(image=0.0005, seed=0.004, df=12, units=18)
+    now, next_look, dearer = power(one, 6, 400, 0.005), power(one, 6, 400, 0.005, 1, 6), power(one, 6, 400, 0.005, 6)
+    assert now is not None
+    assert next_look is not None
+    assert dearer is not None
+    assert next_look.smallest == now.smallest  # this report's verdict pays nothing yet
+    assert (next_look.seeds, next_look.floor) == (dearer.seeds, dearer.floor)
+    assert next_look.seeds is not None
+    assert now.seeds is not None
+    assert next_look.seeds > now.seeds
+
+
+def test_images_known_from_few_groups_raise_the_floor():
+    few = replace(an_estimate(image=0.004), image_df=7.0)
+    found = power(few, blocks=3, images=400, given=0.005)
+    assert found is not None
+    assert found.floor == pytest.approx((stats.norm.ppf(0.8) + stats.t.ppf(0.975, 7)) * 0.004)
 
 
 def test_hardly_known_noise_can_show_nothing():

@@ -1,4 +1,3 @@
-import itertools
 from dataclasses import replace
 
 import numpy as np
@@ -16,25 +15,27 @@ def an_estimate(difference=0.01, image=0.002, seed=0.003, df=6, units=9) -> Esti
     return Estimate(difference, units, 0.5, image**2, seed**2, df, "seeds", difference - half, difference + half, p)
 
 
-def closed_testing(p: list[float]) -> list[float]:
-    """Adjusted p-values of closed testing with Bonferroni tests, from the definition: Holm's are the same."""
-    sets = [s for k in range(1, len(p) + 1) for s in itertools.combinations(range(len(p)), k)]
-    return [max(min(1, len(s) * min(p[i] for i in s)) for s in sets if i in s) for i in range(len(p))]
-
-
-def test_holm_is_closed_testing():
+def test_verdicts_of_difference_and_equivalence_together_keep_the_level():
+    # Five comparisons differ by exactly what matters, so "equivalent" is false of them; five by nothing, so "different"
+    # is. The p-value of a true hypothesis is uniform, that of a false one as small as can be.
     rng = np.random.default_rng(0)
-    for _ in range(30):
-        p = list(rng.random(rng.integers(1, 6)) ** 3)
-        assert verdicts.holm(p) == pytest.approx(closed_testing(p))
+    wrong = 0
+    for _ in range(4000):
+        u = rng.random(10)
+        different, equivalent = np.where(np.arange(10) < 5, 0.0, u), np.where(np.arange(10) < 5, u, 0.0)
+        p, q = verdicts.bonferroni(list(different)), verdicts.bonferroni(list(equivalent))
+        wrong += bool((p[5:] < 0.05).any() or (q[:5] < 0.05).any())
+    # 1 - (1 - .05 / 10)^10 = .0489
+    assert wrong / 4000 == pytest.approx(0.0489, abs=3 * (0.0489 * 0.9511 / 4000) ** 0.5)
 
 
 def test_comparisons_without_p_are_no_members_of_the_family():
-    p = [0.03, float("nan"), 0.01]
-    assert verdicts.holm(p) == pytest.approx([0.03, np.nan, 0.02], nan_ok=True)
-    assert verdicts.benjamini_hochberg(p) == pytest.approx([0.03, np.nan, 0.02], nan_ok=True)
-    assert np.isnan(verdicts.holm([float("nan")])).all()
+    p = [0.03, float("nan"), 0.01, 0.4]
+    assert verdicts.bonferroni(p) == pytest.approx([0.09, np.nan, 0.03, 1.0], nan_ok=True)
+    assert verdicts.benjamini_hochberg(p) == pytest.approx([0.045, np.nan, 0.03, 0.4], nan_ok=True)
+    assert np.isnan(verdicts.bonferroni([float("nan")])).all()
     assert np.isnan(verdicts.benjamini_hochberg([float("nan")])).all()
+    assert len(verdicts.bonferroni([])) == 0
 
 
 def test_benjamini_hochberg_by_its_definition():

@@ -46,11 +46,11 @@ def final_members(task: TaskResults, finished_only: bool = True) -> Members:
 
     Args:
         task: The task.
-        finished_only: False gives all trials of the plan, finished or not, whatever may have stopped them.
+        finished_only: False gives all that may become such trials, finished or not.
     """
-    if not finished_only:
-        return Members(tuple(map(_member, task.trials)))
     chosen = _has_chosen(task)
+    if not finished_only:
+        return Members(tuple(_member(t) if t.final or not chosen else None for t in task.trials))
     members: list[Member | None] = []
     left_out = 0
     for trial in task.trials:

@@ -55,10 +55,11 @@ class Effect:
         level: The level.
         baseline: What it is compared with.
         estimate: The mean paired difference and its errors, or None where nothing may be compared.
-        adjusted_p: Holm's p-value of no difference, over all comparisons of the task.
-        equivalence_p: Holm's p-value of a difference of `matters` or more.
+        adjusted_p: P-value of no difference, times the comparisons of the task (Bonferroni) and the price of looks.
+        equivalence_p: The same of a difference of `matters` or more.
         family: Number of comparisons in that family.
         matters: Difference that matters to the study.
+        looks: Looks that its p-values pay for.
         verdict: What may be said.
         refused: Why nothing may be compared, or "".
         possible: Pairs there would be had every trial finished.
@@ -80,6 +81,7 @@ class Effect:
     equivalence_p: float
     family: int
     matters: float
+    looks: int
     verdict: Verdict
     refused: str
     possible: int
@@ -164,8 +166,8 @@ def effects(
     freedom = partial(image_freedom, evidence=fold_evidence)
     uncorrected = [_uncorrected(task, c, values, variances, freedom, everyone) for c in asked]
     # One family for all factors: the report's first sentence collects what was shown of any of them.
-    different = verdicts.holm([one.p for one in uncorrected])
-    equivalent = verdicts.holm([one.equivalence_p for one in uncorrected])
+    different = verdicts.bonferroni([one.p for one in uncorrected])
+    equivalent = verdicts.bonferroni([one.equivalence_p for one in uncorrected])
     family = int(np.isfinite(different).sum())
     return [
         _effect(task, members, c, replace(one, p=float(p), equivalence_p=float(q)), values, family)
@@ -219,6 +221,7 @@ def _effect(
         equivalence_p=found.equivalence_p,
         family=family,
         matters=task.matters,
+        looks=task.looks,
         verdict=verdicts.verdict(found.estimate, found.p, found.equivalence_p),
         refused="",
         possible=found.possible,
@@ -244,7 +247,10 @@ def _effect(
         pairs=tuple(Pair(a.fingerprint, b.fingerprint, float(d)) for (a, b), d in zip(pairs, observed, strict=True)),
         blocks=blocks,
         wider=wider.over_factors(c.units, observed, list(c.others), found.estimate.image_variance),
-        power=power(found.estimate, blocks, images, task.matters, family * verdicts.price_of_looks(task.looks)),
+        power=power(
+            *(found.estimate, blocks, images, task.matters),
+            *(family * verdicts.price_of_looks(looks) for looks in (task.looks, task.looks + 1)),
+        ),
         seeds=seeds,
         seed_s=sum(trial.device_s for pair in pairs for trial in pair) / seeds,
         confounds=confounds(c.factor, pairs),

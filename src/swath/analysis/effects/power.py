@@ -44,7 +44,9 @@ class Power:
     images: int | None
 
 
-def power(estimate: Estimate, blocks: int, images: int, given: float, family: float = 1) -> Power | None:
+def power(
+    estimate: Estimate, blocks: int, images: int, given: float, family: float = 1, after: float = 1
+) -> Power | None:
     """Power of a comparison; None where it has no interval.
 
     Args:
@@ -52,17 +54,18 @@ def power(estimate: Estimate, blocks: int, images: int, given: float, family: fl
         blocks: Cells times folds in it.
         images: Validation images, all folds together.
         given: Difference of scores that should be shown.
-        family: What the p-value is multiplied by at most: comparisons that the verdict is corrected for, and looks.
+        family: What the p-value is multiplied by: comparisons that the verdict is corrected for, and looks.
+        after: What it will be multiplied by at the next look, which further seeds are.
     """
     noise = estimate.noise
     if not noise.is_known:
         return None
-    tail = ALPHA / (2 * max(family, 1))
+    tail, later = (ALPHA / (2 * max(times, 1)) for times in (family, max(family, after)))
     smallest = _smallest(noise, tail)
     if noise.source == "folds":
         return Power(smallest, math.nan, given, None, None)
-    floor = float(ndtri(POWER) - ndtri(tail)) * math.sqrt(noise.image_variance)
-    seeds = seeds_needed(estimate, blocks, given, tail)
+    floor = float(ndtri(POWER) - stdtrit(noise.image_df, later)) * math.sqrt(noise.image_variance)
+    seeds = seeds_needed(estimate, blocks, given, later)
     # The image variance falls with 1 / images, so the floor falls with its root.
     images_needed = None if given > floor else math.ceil(images * (floor / given) ** 2)
     return Power(smallest, floor, given, seeds, images_needed)

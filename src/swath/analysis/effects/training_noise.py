@@ -7,6 +7,7 @@ weights of the trials that would be 0 without chance, so that the image noise in
 
 from collections.abc import Callable
 from dataclasses import dataclass, replace
+from functools import lru_cache
 
 import numpy as np
 from numpy.typing import NDArray
@@ -129,13 +130,26 @@ def _shared(units: PairedDifferences, values: Floats) -> _Deviations | None:
     C = sum_s e_bs e_b's / (c f), f = 1 - 1/n_b - 1/n_b' + c / (n_b n_b'), with c common seeds; it counts
     c / (n_b n_b' B^2) in the variance of the mean.
     """
-    blocks, streams = units.blocks, units.streams
+    blocks = units.blocks
     sizes = np.bincount(blocks)
     rows = _centred(units)
     squares = _sums(blocks, (rows @ values) ** 2)
     lender = _lenders(units, squares)
     if lender is None:
         return None
+    rows, weights, df = _shared_form(units)
+    if df <= 0:
+        return None
+    deviations = _Deviations(rows, weights, df, "seeds")
+    singles = np.flatnonzero(sizes == 1)
+    return _with_singles(deviations, values, squares, sizes, lender, singles) if len(singles) else deviations
+
+
+@lru_cache(maxsize=16)
+def _shared_form(units: PairedDifferences) -> tuple[Floats, Floats, float]:
+    """Rows [K, T], weights [K] and degrees of freedom of `_shared`; none of them depends on scores."""
+    blocks, streams = units.blocks, units.streams
+    sizes = np.bincount(blocks)
     several = sizes[blocks] > 1
     has = np.zeros((len(sizes), int(streams.max()) + 1))
     has[blocks, streams] = 1
@@ -150,11 +164,7 @@ def _shared(units: PairedDifferences, values: Floats) -> _Deviations | None:
     weights, vectors = weights[kept], vectors[:, kept]
     # Of sum_k lambda_k x_k^2 with x of unit variance: 2 mean^2 / variance.
     df = float(weights.sum() ** 2 / (weights**2).sum()) if len(weights) else 0.0
-    if df <= 0:
-        return None
-    deviations = _Deviations(vectors.T @ units.weights, weights, min(df, has.shape[1] - 1.0), "seeds")
-    singles = np.flatnonzero(sizes == 1)
-    return _with_singles(deviations, values, squares, sizes, lender, singles) if len(singles) else deviations
+    return vectors.T @ units.weights, weights, min(df, has.shape[1] - 1.0)
 
 
 def _with_singles(

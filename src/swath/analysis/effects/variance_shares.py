@@ -86,7 +86,8 @@ def _anova(names: list[str], grid: Floats) -> dict[str, float]:
     """Shares of a balanced design: main effects, two-way interactions, the rest, folds in cells, seeds in folds.
 
     Chance gives every part a sum of squares, so much a degree of freedom: it is taken off each and given to what it
-    comes from (epsilon squared, Kelley 1935), seeds where there are several, else folds.
+    comes from (epsilon squared, Kelley 1935), seeds where there are several, else folds. What all cells have of a fold
+    or of a seed alike is in no difference between cells, so it is no part of chance.
     """
     total = float(((grid - grid.mean()) ** 2).sum())
     folds, seeds = grid.shape[-2:]
@@ -94,9 +95,13 @@ def _anova(names: list[str], grid: Floats) -> dict[str, float]:
     # Every cell has R = folds x seeds scores, so SS_total = R SS(cell means) + SS_within, and the first falls into
     # orthogonal parts: main effects a_i = mean_i - mean, interactions a_ij = mean_ij - mean - a_i - a_j, and what is
     # left to three or more factors.
-    squares = {"folds": float(((of_fold - cells[..., None]) ** 2).sum()) * seeds}
+    left = of_fold - cells[..., None]
+    squares = {"folds": float((left**2).sum()) * seeds}
     squares["seeds"] = float(((grid - of_fold[..., None]) ** 2).sum())
     free = {"folds": cells.size * (folds - 1), "seeds": cells.size * folds * (seeds - 1)}
+    every = tuple(range(cells.ndim))
+    alike = {"folds": float((left.mean(axis=every) ** 2).sum()) * cells.size * seeds}
+    alike["seeds"] = float((((grid - of_fold[..., None]).mean(axis=(*every, -2))) ** 2).sum()) * cells.size * folds
     main = {i: _marginal(cells, (i,)) - cells.mean() for i in range(len(names))}
     for i, effect in main.items():
         squares[names[i]] = _sum_of_squares(effect, cells) * folds * seeds
@@ -111,7 +116,8 @@ def _anova(names: list[str], grid: Floats) -> dict[str, float]:
     noise = next((n for n in ("seeds", "folds") if free[n]), None)
     if noise is None:
         return {n: s / total for n, s in squares.items() if free[n]}
-    chance = squares[noise] / free[noise]
+    levels = seeds if noise == "seeds" else folds
+    chance = (squares[noise] - alike[noise]) / max(1, free[noise] - (levels - 1))
     parts = {n: max(0.0, s - free[n] * chance) / total for n, s in squares.items() if free[n] and n != noise}
     return {**parts, noise: 1 - sum(parts.values())}
 

@@ -95,7 +95,7 @@ def _how(task: TaskComparison) -> str:
     parts = [
         f"Trials equal in cell, seed and fold are paired on the same {count(task.images, 'validation image')}. "
         f"Intervals ({100 * LEVEL:.0f} %) cover the choice of images and chance in training; verdicts on cells "
-        f"are corrected for {count(task.family, 'comparison')} (Holm), the intervals are not."
+        f"are corrected for {count(task.family, 'comparison')} (Bonferroni), the intervals are not."
     ]
     if power and math.isfinite(power.smallest):
         parts.append(f"Over all cells a move of {100 * power.smallest:.1f} points would have shown four times in five.")

@@ -35,17 +35,18 @@ def _note(analysis: Analysis) -> str:
     lines = [
         f"Mean difference in {metric}, in points (score x 100), between trials equal in everything but one factor: "
         "same other levels, seed, fold, epochs and validation images. Intervals cover the choice of validation "
-        f"images and the chance in training, {_over(analysis)}; p is Holm's over all comparisons of this task. "
-        "`Equivalent` is a difference shown (by two one-sided tests, Holm's p below .05) to be smaller than "
+        f"images and the chance in training, {_over(analysis)}; p is multiplied by the number of comparisons of this "
+        "task (Bonferroni). "
+        "`Equivalent` is a difference shown (by two one-sided tests, corrected likewise) to be smaller than "
         f"{100 * analysis.task.matters:g} points, which is what matters here; `undecided` is neither that nor a "
         "difference. `Could show` is the difference that this verdict finds four times in five."
     ]
     if analysis.task.looks > 1:
         price = verdicts.price_of_looks(analysis.task.looks)
         lines.append(
-            f"Seeds were added after a report had given verdicts; this is look {analysis.task.looks}. So that verdicts "
-            f"keep their level however often one looks, p is multiplied by {price:g} before Holm's correction, and "
-            f"intervals hold {100 - 100 * verdicts.ALPHA / price:.2f} % instead of 95 %."
+            f"Trials were added after a report had given verdicts; this is look {analysis.task.looks}. So that false "
+            f"verdicts stay rare however often one looks, p is multiplied by {price:g} as well, and intervals of "
+            f"effects hold {100 - 100 * verdicts.ALPHA / price:.4g} %; all other intervals hold 95 % at this look alone."
         )
     if effects.seed_noise:
         noise = effects.seed_noise
@@ -74,7 +75,17 @@ def _over(analysis: Analysis) -> str:
 
 
 def _table(effects: Sequence[Effect]) -> str:
-    headers = ["level", "points", "95 % interval", "p (Holm)", "pairs", "won", "could show", "verdict"]
+    level = 1 - verdicts.ALPHA / verdicts.price_of_looks(effects[0].looks)
+    headers = [
+        "level",
+        "points",
+        f"{100 * level:.4g} % interval",
+        "p (corrected)",
+        "pairs",
+        "won",
+        "could show",
+        "verdict",
+    ]
     return table(headers, [_row(e) for e in effects], "lrrrrrrl")
 
 

@@ -59,7 +59,7 @@ function effects(task, id) {
         { title: "level", value: (r) => r.level },
         { title: "points", number: true, value: (r) => r.difference, text: (r) => points(r.difference), kind: (r) => (r.clear ? (r.difference > 0 ? "good" : "bad") : "") },
         { title: "95 % interval", number: true, value: (r) => r.low, text: (r) => range(r.low, r.high, points) },
-        { title: "p (Holm)", number: true, value: (r) => r.p, text: (r) => pValue(r.p) },
+        { title: "p (corrected)", number: true, value: (r) => r.p, text: (r) => pValue(r.p) },
         { title: "pairs", number: true, value: (r) => r.pairs },
         { title: "won", number: true, value: (r) => r.won, text: (r) => (known(r.won) ? `${Math.round(100 * r.won)} %` : "–") },
         { title: "could have shown", number: true, value: (r) => r.detectable, text: (r) => (known(r.detectable) ? r.detectable.toFixed(2) : "–") },
