@@ -65,8 +65,8 @@ def test_a_sweep_goes_on_as_it_began(make_sweep: SweepMaker, tmp_path: Path, joi
     def sweep(**changes: object) -> Sweep:
         if not joined:
             return make_sweep(**changes)
-        one = make_sweep(preprocess=(), **changes)
-        return union(one, replace(one, preprocess=(ops.Sharpen(),)), name="study")
+        one = make_sweep(preprocess=(), name="one", **changes)
+        return union(one, replace(one, name="two", preprocess=(ops.Sharpen(),)), name="study")
 
     began = written(sweep(streams="common"), tmp_path)
     age(began)
@@ -81,6 +81,17 @@ def test_a_sweep_goes_on_as_it_began(make_sweep: SweepMaker, tmp_path: Path, joi
     assert (record.streams, record.matters) == ("common", 0.005)
     other = planned_sweep(replace(sweep(), name="another"), Locations.of(str(tmp_path)))
     assert not set(fingerprints(other)) & set(fingerprints(began))
+
+
+def test_a_union_goes_on_as_its_members_began(make_sweep: SweepMaker, tmp_path: Path) -> None:
+    began = written(make_sweep(preprocess=(), name="one", streams="common"), tmp_path)
+    age(began)
+    one = make_sweep(preprocess=(), name="one")
+    both = planned_sweep(
+        union(one, replace(one, name="two", preprocess=(ops.Sharpen(),)), name="both"), Locations.of(str(tmp_path))
+    )
+    assert set(fingerprints(began)) < set(fingerprints(both))
+    assert {t.spec.streams for t in both.plan.trials} == {"common"}
 
 
 def test_an_unknown_kind_of_random_numbers_is_refused(make_sweep: SweepMaker, tmp_path: Path) -> None:

@@ -87,7 +87,7 @@ def balanced(levels: dict[str, int], seeds: int, folds: int = 1, own: bool = Fal
 
 
 def dummies(members: list[Member], *names: str) -> np.ndarray:
-    of_members = [{**m.factors, "fold": m.fold} for m in members]
+    of_members = [{**m.factors, "fold": m.fold, "seed": m.seed} for m in members]
     keys = [tuple(m[n] for n in names) for m in of_members]
     return np.array([[k == other for other in dict.fromkeys(keys)] for k in keys], float)
 
@@ -117,7 +117,7 @@ def corrected(part: tuple[float, int], noise: tuple[float, int]) -> float:
 
 @pytest.mark.parametrize(("seeds", "folds"), [(2, 1), (1, 3), (2, 3)])
 def test_shares_of_a_full_grid_are_those_of_nested_linear_models(seeds: int, folds: int):
-    """Noise is what seeds do where there are several, else what folds do; each part is less what noise adds to it."""
+    """Noise is what seeds do to a cell where there are several, else folds; each part is less what noise adds to it."""
     members, values = balanced({"a": 3, "b": 2, "c": 2}, seeds, folds)
     values += 0.1 * np.array([m.factors["a"] == "a1" for m in members])
     values += 0.08 * np.array([m.factors["a"] == "a1" and m.factors["b"] == "b1" for m in members])
@@ -131,8 +131,10 @@ def test_shares_of_a_full_grid_are_those_of_nested_linear_models(seeds: int, fol
     model = Nested(members, values)
     cell, fold = [("a", "b", "c")], [("a", "b", "c", "fold")]
     between_folds = model.beyond(fold, cell)
-    of_seeds = (1 - model.explained(*fold)[0], len(members) - 1 - model.explained(*fold)[1])
-    noise = of_seeds if seeds > 1 else between_folds
+    # What all cells have of a seed, or of a fold, alike is no noise of differences between them.
+    with_seed, df = model.explained(*fold, ("seed",))
+    of_seeds = (1 - with_seed, len(members) - 1 - df)
+    noise = of_seeds if seeds > 1 else model.beyond(fold, [*cell, ("fold",)])
     pairs = [("a", "b"), ("a", "c"), ("b", "c")]
     expected = {n: corrected(model.explained((n,)), noise) for n in "abc"}
     for i, j in pairs:
