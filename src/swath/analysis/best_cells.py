@@ -25,6 +25,7 @@ _DRAWS = 4000
 _MOST = 100
 """Cells that are looked at, best first: what ranks below a hundred others is not the best."""
 _MOST_FREEDOM = 1e6
+_SAYS_NOTHING = 0.5  # width of an interval of a score
 _LEAST_DRAWS = 40  # draws in which the highest cell wins, below which their mean says nothing
 
 
@@ -67,7 +68,8 @@ def best_cells(
         seed: Of the draws.
 
     Returns:
-        None with fewer than two cells of such trials, or where no cell was trained twice.
+        None with fewer than two cells of such trials, where no cell was trained twice, or where that is too little: the
+        interval of the highest score is half as wide as the scale.
     """
     number = {t.fingerprint: i for i, t in enumerate(task.trials)}
     known = {int(i) for fold in evidence for i in fold.trials}
@@ -89,7 +91,8 @@ def best_cells(
         errors += _normal(covariance, rng)
     base = next((i for i, c in enumerate(usable) if c.baseline), None)
     least = _paired_half(task, usable[0], usable[base], evidence) if base else 0.0
-    return _from_errors([c.cell for c in usable], np.array([c.score for c in usable]), errors, base, least)
+    best = _from_errors([c.cell for c in usable], np.array([c.score for c in usable]), errors, base, least)
+    return best if best.high - best.low < _SAYS_NOTHING else None
 
 
 def _means(cells: Sequence[CellResult], number: Mapping[str, int]) -> Floats:

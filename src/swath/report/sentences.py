@@ -147,7 +147,7 @@ def _could_show(effects: Sequence[Effect]) -> list[Sentence]:
 
 
 def _points_or_none(smallest: float) -> str:
-    return f"{100 * smallest:.1f}" if math.isfinite(smallest) else "none"
+    return f"{100 * smallest:.1f}" if math.isfinite(smallest) else "none however large"
 
 
 def _listing(start: str, comparisons: Sequence[Sentence]) -> Sentence:

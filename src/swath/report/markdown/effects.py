@@ -46,7 +46,7 @@ def _note(analysis: Analysis) -> str:
         lines.append(
             f"Trials were added after a report had given verdicts; this is look {analysis.task.looks}. So that false "
             f"verdicts stay rare however often one looks, p is multiplied by {price:g} as well, and intervals of "
-            f"effects hold {100 - 100 * verdicts.ALPHA / price:.4g} %; all other intervals hold 95 % at this look alone."
+            f"effects hold {100 - 100 * verdicts.ALPHA / price:.4g} %; all others hold 95 % at this look alone."
         )
     if effects.seed_noise:
         noise = effects.seed_noise
