@@ -210,7 +210,9 @@ def _luck(scores: Floats, errors: Floats) -> float:
     centre = float((scores / np.maximum(noise, 1e-12)).sum() / (1 / np.maximum(noise, 1e-12)).sum())
     shrunk = centre + np.sqrt(apart / np.maximum(apart + noise, 1e-12)) * (scores - centre)
     wins = (shrunk + usual).argmax(axis=1) == 0
-    return float(usual[wins, 0].mean()) if wins.sum() >= _LEAST_DRAWS else 0.0
+    # What all cells have of an error alike decides no ranking.
+    own = usual[:, 0] - usual.mean(axis=1)
+    return max(0.0, float(own[wins].mean())) if wins.sum() >= _LEAST_DRAWS else 0.0
 
 
 def _training_noise(task: TaskResults, cells: Sequence[CellResult]) -> tuple[Floats, Floats] | None:

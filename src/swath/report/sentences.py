@@ -245,8 +245,8 @@ def _power(e: Effect) -> list[str]:
         return ["more labelled images settle more here; more seeds only as far as folds differ by their seeds."]
     if e.power.images is not None:
         return [
-            f"no number of seeds settles {given}; about {e.power.images:,} validation images with seeds enough would "
-            f"(these settle {100 * e.power.floor:.2f} points at best)."
+            f"no number of further seeds settles {given}; about {e.power.images:,} validation images with seeds enough "
+            "would."
         ]
     if e.power.seeds is None:
         return [f"more than 200 seeds would be needed to show {given}."]
